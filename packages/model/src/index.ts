@@ -1,0 +1,6 @@
+export * from "./field-error.ts";
+export * from "./ids.ts";
+export * from "./resolve.ts";
+export * from "./spec.ts";
+export * from "./units.ts";
+export * from "./words.ts";
