@@ -30,25 +30,40 @@ export class Fragmentation {
   of(cpu: number, model: number, free: Int32Array, from: number, to: number): number {
     let total = 0;
     for (let d = from; d < to; d++) total += free[d]!;
-    let sum = 0;
+    // One sum per kind of fragment, added up in this order at the end: scores are cut to steps, so the last bit counts.
+    let lackBoth = 0;
+    let lackDevice = 0;
+    let lackCpu = 0;
+    let noDevice = 0;
+    let noDeviceLackCpu = 0;
+    let noAccess = 0;
     for (let i = 0; i < this.#count; i++) {
-      sum += this.#weight[i]! * this.#fragment(i, cpu, model, free, from, to, total);
+      const weight = this.#weight[i]!;
+      const cpuFits = cpu >= this.#cpu[i]!;
+      if (this.#devices[i] === 0) {
+        if (cpuFits) noDevice += weight * total;
+        else noDeviceLackCpu += weight * total;
+        continue;
+      }
+      const models = this.#models[i]!;
+      if (models !== null && !models.has(model)) {
+        noAccess += weight * total;
+        continue;
+      }
+      const share = this.#share[i]!;
+      let fitting = 0;
+      let small = 0;
+      for (let d = from; d < to; d++) {
+        if (free[d]! >= share) fitting++;
+        else small += free[d]!;
+      }
+      if (fitting >= this.#devices[i]!) {
+        if (cpuFits) lackDevice += weight * small;
+        else lackCpu += weight * total;
+      } else if (cpuFits) lackDevice += weight * total;
+      else lackBoth += weight * total;
     }
-    return sum;
-  }
-
-  #fragment(i: number, cpu: number, model: number, free: Int32Array, from: number, to: number, total: number): number {
-    const share = this.#share[i]!;
-    if (share === 0 || cpu < this.#cpu[i]!) return total;
-    const models = this.#models[i]!;
-    if (models !== null && !models.has(model)) return total;
-    let fitting = 0;
-    let small = 0;
-    for (let d = from; d < to; d++) {
-      if (free[d]! >= share) fitting++;
-      else small += free[d]!;
-    }
-    return fitting >= this.#devices[i]! ? small : total;
+    return lackBoth + lackDevice + lackCpu + noDevice + noDeviceLackCpu + noAccess;
   }
 }
 

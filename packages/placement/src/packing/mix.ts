@@ -1,4 +1,3 @@
-import { ShapeTable } from "./shape.ts";
 import type { Shape } from "./shape.ts";
 
 export interface ExpectedShape {
@@ -7,25 +6,18 @@ export interface ExpectedShape {
   weight: number;
 }
 
-/** The same shapes with memory left out, as FGD sees them. Ids are those of a table of their own. */
-export function withoutMemory(counts: ReadonlyMap<Shape, number>): Map<Shape, number> {
-  const table = new ShapeTable();
-  const merged = new Map<Shape, number>();
-  for (const [shape, count] of counts) {
-    const bare = table.intern({ ...shape, memory: 0 });
-    merged.set(bare, (merged.get(bare) ?? 0) + count);
-  }
-  return merged;
-}
-
 /**
  * Shapes by falling frequency until `coverage` of all arrivals is covered, weights made to add up to one.
  * FGD (USENIX ATC 2023) takes 95 % of a known list of jobs.
  */
-export function typicalMix(counts: ReadonlyMap<Shape, number>, coverage: number): ExpectedShape[] {
+export function typicalMix(
+  counts: ReadonlyMap<Shape, number>,
+  coverage: number,
+  compare: (a: Shape, b: Shape) => number = compareShapes,
+): ExpectedShape[] {
   let total = 0;
   for (const count of counts.values()) total += count;
-  const order = [...counts].sort(([a, x], [b, y]) => y - x || compareShapes(b, a));
+  const order = [...counts].sort(([a, x], [b, y]) => y - x || compare(b, a));
   const mix: ExpectedShape[] = [];
   let covered = 0;
   for (const [shape, count] of order) {
@@ -33,7 +25,7 @@ export function typicalMix(counts: ReadonlyMap<Shape, number>, coverage: number)
     covered += count;
     mix.push({ shape, weight: count });
   }
-  for (const entry of mix) entry.weight /= covered;
+  for (const entry of mix) entry.weight = entry.weight / total / (covered / total);
   return mix;
 }
 

@@ -1,0 +1,41 @@
+import { PackingNodes } from "../../../placement/src/packing/nodes.ts";
+import { Packer } from "../../../placement/src/packing/packer.ts";
+import type { NodeScorer } from "../../../placement/src/packing/scorer.ts";
+import { shapeSize } from "../../../placement/src/packing/shape.ts";
+import type { Openb, OpenbArrivals } from "./trace.ts";
+
+export interface InflationResult {
+  /** Allocated share of all devices in %, by whole arrived %. */
+  allocated: Map<number, number>;
+  failed: number;
+  placed: number;
+  nodes: PackingNodes;
+}
+
+/**
+ * The inflation protocol of FGD's evaluation: an empty cluster, arrivals only, one offer each. The value at an
+ * arrived percentage is the mean over the arrivals that round to it.
+ */
+export function inflate(openb: Openb, arrivals: OpenbArrivals, scorer: NodeScorer): InflationResult {
+  const nodes = new PackingNodes(openb.nodes);
+  const packer = new Packer(nodes, scorer, arrivals.ranks);
+  const capacity = nodes.deviceFree.length * 1000;
+  let arrived = 0;
+  let allocated = 0;
+  let failed = 0;
+  const sums = new Map<number, { sum: number; count: number }>();
+  for (const row of arrivals.rows) {
+    const shape = openb.pods[row]!;
+    packer.observe(shape);
+    arrived += shapeSize(shape);
+    if (packer.place(shape)) allocated += shapeSize(shape);
+    else failed++;
+    const percent = Math.round((100 * arrived) / capacity);
+    const at = sums.get(percent) ?? { sum: 0, count: 0 };
+    at.sum += (100 * allocated) / capacity;
+    at.count++;
+    sums.set(percent, at);
+  }
+  const byPercent = new Map([...sums].map(([percent, { sum, count }]) => [percent, sum / count]));
+  return { allocated: byPercent, failed, placed: arrivals.rows.length - failed, nodes };
+}
