@@ -99,6 +99,8 @@ export type Observation = { seq: number; at: string } & (
   | ({ kind: "sealed"; step: number; name: string; path: string } & AttemptKey)
   | ({ kind: "seal_failed"; step: number; name: string; reason: string } & AttemptKey)
   | ({ kind: "matched"; id: string; line: string; rank?: number } & WorkerKey)
+  /** The worker has written this many bytes in all; at most about once a second per worker, and before its `exited` or `lost`. */
+  | ({ kind: "output"; size: number } & WorkerKey)
   | ({ kind: "log_dropped"; bytes: number; reason: string } & WorkerKey)
   | { kind: "node"; node: string; bootId: string; health: "ready" | "bad"; reason?: string }
   /** The engine knows a newer (incarnation, attempt) than the command's: a restored backup, or a lagging replica. */
@@ -164,6 +166,7 @@ export interface Engine {
   seal(commits: SealCheckpoint[]): Promise<void>;
   /** The ends of these attempts are recorded in the store: the engine may forget them and remove their working directories. */
   forget(attempts: AttemptKey[]): Promise<void>;
+  /** Kept until `forget`. */
   readLog(worker: WorkerKey, offset: number, limit: number): Promise<LogChunk>;
   close(): Promise<void>;
 }
