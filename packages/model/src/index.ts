@@ -1,3 +1,4 @@
+export * from "./expand.ts";
 export * from "./field-error.ts";
 export * from "./ids.ts";
 export * from "./resolve.ts";
