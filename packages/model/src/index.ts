@@ -5,3 +5,4 @@ export * from "./resolve.ts";
 export * from "./spec.ts";
 export * from "./units.ts";
 export * from "./words.ts";
+export * from "./api.ts";
