@@ -1,2 +1,22 @@
-/** Runs once before all tests. */
-export default function setup(): void {}
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { migrate } from "../packages/store/src/migrate.ts";
+import { startEmbeddedPostgres } from "../packages/store/src/embedded-postgres.ts";
+import { onServer } from "../packages/store/src/test-database.ts";
+
+/** One real Postgres for all test files, with a migrated template database to clone from. Gone when the tests end. */
+export default async function setup(): Promise<() => Promise<void>> {
+  const dir = await mkdtemp(join(tmpdir(), "muster-test-"));
+  const server = await startEmbeddedPostgres({ dir, unsafe: true });
+  await onServer(server.url, "CREATE DATABASE muster_template");
+  const template = new URL(server.url);
+  template.pathname = "/muster_template";
+  await migrate(template.href);
+  process.env["MUSTER_TEST_DATABASE_URL"] = server.url;
+  return async () => {
+    await server.stop();
+    rmSync(dir, { recursive: true, force: true });
+  };
+}

@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -35,7 +35,9 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const user = process.getuid?.() === 0 ? await unprivilegedUser() : undefined;
   const native = await nativeFolder(user);
   const data = join(options.dir, "data");
-  mkdirSync(options.dir, { recursive: true, mode: 0o755 });
+  mkdirSync(options.dir, { recursive: true });
+  // the server's own user must get through to its folder, which only it can read
+  if (user) chmodSync(options.dir, 0o755);
   const password = passwordOf(options.dir);
   const running = await runningServer(data);
   if (running) return handle(running.pid, running.port, password);

@@ -1,0 +1,148 @@
+import type { FailureClass, RecoveryRule } from "@muster/model";
+
+/*
+ * What a failure was. Rules are data, looked at in order: the job's own, then these. A cascade (a peer that died of the
+ * first death) never is the cause while something better is known.
+ */
+
+export const RULES_VERSION = 1;
+
+/** How one process, or one rank of it, ended. */
+export interface Ending {
+  worker: string;
+  node: string;
+  rank: number | null;
+  exitCode: number | null;
+  signal: string | null;
+  oom: boolean;
+  lost: boolean;
+  reason: string | null;
+  /** Last lines of output. */
+  tail: string;
+  /** Ids of the job's log rules that matched. */
+  matched: { id: string; line: string }[];
+}
+
+export type Action = "retry" | "exclude_node" | "fail" | "ignore" | "rollback";
+
+export interface Verdict {
+  class: FailureClass;
+  rule: string;
+  action: Action;
+  message: string;
+  worker: string | null;
+  node: string | null;
+  exitCode: number | null;
+  signal: string | null;
+  /** Equal for failures that look the same: what a second user error is compared by. */
+  signature: string;
+  evidence: string[];
+}
+
+interface Rule {
+  id: string;
+  /** Higher outranks lower when ranks of one gang tell different stories. */
+  weight: number;
+  match: (ending: Ending) => string | undefined;
+  class: FailureClass;
+  action: Action;
+  message: string;
+}
+
+const line = (pattern: RegExp) => (ending: Ending) => ending.tail.split("\n").findLast((text) => pattern.test(text));
+const CASCADE = /Connection (closed|reset) by peer|Broken pipe|Timed out waiting \d+ms|NCCL.*(timeout|watchdog|abort|unhandled system error)|HCCL.*timeout|watchdog caught collective/i;
+
+export const RULES: readonly Rule[] = [
+  { id: "do_not_retry", weight: 100, match: (e) => (e.exitCode === 93 ? "exit code 93 asks for no restart" : undefined), class: "user", action: "fail", message: "the job asked not to be restarted (exit code 93)" },
+  { id: "start_refused", weight: 95, match: (e) => (e.reason?.startsWith("invalid:") ? e.reason : undefined), class: "user", action: "fail", message: "a worker can't be started as it is described" },
+  { id: "node_lost", weight: 90, match: (e) => (e.lost ? (e.reason ?? "confirmed dead without an exit record") : undefined), class: "infrastructure", action: "exclude_node", message: "a node was lost" },
+  { id: "device_error", weight: 85, match: line(/\bXid\b.*: *(48|62|64|79|95|119|120|140)\b|uncorrectable ECC|fallen off the bus|NPU.*(HBM|ECC).*(error|fault)|amdgpu.*(uncorrectable|ring timeout)/i), class: "infrastructure", action: "exclude_node", message: "a device reported an error" },
+  { id: "out_of_memory", weight: 80, match: (e) => (e.oom ? "the memory limit of the worker was reached" : undefined), class: "user", action: "retry", message: "a worker ran out of memory" },
+  { id: "device_out_of_memory", weight: 78, match: line(/CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|NPU out of memory|HIP out of memory/), class: "user", action: "retry", message: "a device ran out of memory" },
+  { id: "disk_full", weight: 75, match: line(/No space left on device/), class: "infrastructure", action: "retry", message: "a disk is full" },
+  { id: "killed", weight: 70, match: (e) => (e.signal === "SIGKILL" || e.signal === "SIGTERM" ? `ended by ${e.signal} from outside` : undefined), class: "infrastructure", action: "retry", message: "a process was killed from outside" },
+  { id: "crash", weight: 60, match: (e) => (e.signal && /SIG(SEGV|ABRT|BUS|ILL|FPE)/.test(e.signal) ? `ended by ${e.signal}` : undefined), class: "unknown", action: "retry", message: "a process crashed" },
+  { id: "start_failed", weight: 55, match: (e) => (e.reason && e.exitCode === null && e.signal === null ? e.reason : undefined), class: "infrastructure", action: "exclude_node", message: "a worker could not be started" },
+  { id: "cascade", weight: 10, match: (e) => (e.exitCode !== 0 ? line(CASCADE)(e) : undefined), class: "unknown", action: "retry", message: "a process lost its peers, and what ended them isn't known" },
+  { id: "exit_code", weight: 40, match: (e) => (e.exitCode !== null && e.exitCode !== 0 ? `exit code ${e.exitCode}` : undefined), class: "user", action: "retry", message: "a process ended with an error" },
+  { id: "unknown", weight: 0, match: () => "how it ended isn't known", class: "unknown", action: "retry", message: "a worker ended, and how isn't known" },
+];
+
+/**
+ * Looks at every ending of the gang before it names a cause.
+ * @param endings those that ended by themselves, in the order in which they ended
+ */
+export function classify(endings: readonly Ending[], rules: readonly RecoveryRule[]): Verdict {
+  const own = endings.flatMap((ending) => rules.map((rule, index) => ({ ending, rule, index, evidence: matchOwn(rule, index, ending) }))).find((one) => one.evidence !== undefined);
+  if (own) {
+    const { ending, rule, index, evidence } = own;
+    const infrastructure = rule.action === "exclude_node";
+    return verdict(ending, `job rule ${index}`, infrastructure ? "infrastructure" : "user", rule.action, "a rule of the job matched", [evidence as string]);
+  }
+  let best: { ending: Ending; rule: Rule; evidence: string } | undefined;
+  for (const ending of endings.flatMap(ranksOf)) {
+    for (const rule of RULES) {
+      const evidence = rule.match(ending);
+      if (evidence === undefined) continue;
+      if (!best || rule.weight > best.rule.weight) best = { ending, rule, evidence };
+      break;
+    }
+  }
+  if (!best) return { class: "unknown", rule: "unknown", action: "retry", message: "nothing is known of the failure", worker: null, node: null, exitCode: null, signal: null, signature: "unknown", evidence: [] };
+  return verdict(best.ending, best.rule.id, best.rule.class, best.rule.action, best.rule.message, [best.evidence.trim().slice(0, 500), ...lastError(best.ending)]);
+}
+
+function verdict(ending: Ending, rule: string, failureClass: FailureClass, action: Action, message: string, evidence: string[]): Verdict {
+  const error = lastError(ending)[0] ?? "";
+  return {
+    class: failureClass,
+    rule,
+    action,
+    message: ending.rank === null ? `${message} (${ending.worker})` : `${message} (${ending.worker}, rank ${ending.rank})`,
+    worker: ending.worker,
+    node: ending.node,
+    exitCode: ending.exitCode,
+    signal: ending.signal,
+    signature: `${rule}:${ending.exitCode ?? ending.signal ?? ""}:${error.replace(/\d+/g, "#").slice(0, 200)}`,
+    evidence: [...new Set(evidence)],
+  };
+}
+
+function matchOwn(rule: RecoveryRule, index: number, ending: Ending): string | undefined {
+  const { exit_code: codes, signal, log } = rule.match;
+  const facts: string[] = [];
+  if (codes) {
+    if (ending.exitCode === null || !codes.includes(ending.exitCode)) return undefined;
+    facts.push(`exit code ${ending.exitCode}`);
+  }
+  if (signal) {
+    if (ending.signal === null || !signal.includes(ending.signal)) return undefined;
+    facts.push(ending.signal);
+  }
+  if (log !== undefined) {
+    const found = ending.matched.find((one) => one.id === String(index));
+    if (!found) return undefined;
+    facts.push(found.line.slice(0, 500));
+  }
+  return facts.join("; ");
+}
+
+const SIGNAL_NAMES: Record<number, string> = { 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM" };
+
+/**
+ * A framework's own launcher ends with 1 whatever happened; what its ranks did stands in its report
+ * (torchrun: `rank : 3 (local_rank: 1)` ... `exitcode : -9 (pid: 77)`).
+ */
+function ranksOf(ending: Ending): Ending[] {
+  const reported = [...ending.tail.matchAll(/rank\s*:\s*(\d+)\s*\(local_rank:\s*\d+\)\s*\n\s*exitcode\s*:\s*(-?\d+)\s*\(pid:\s*\d+\)/g)];
+  if (reported.length === 0) return [ending];
+  return reported.map((part) => {
+    const code = Number(part[2]);
+    return { ...ending, rank: Number(part[1]), exitCode: code >= 0 ? code : null, signal: code < 0 ? (SIGNAL_NAMES[-code] ?? `signal ${-code}`) : null };
+  });
+}
+
+function lastError(ending: Ending): string[] {
+  const error = ending.tail.split("\n").findLast((text) => /^\s*(\[\w+\]:)?\s*[\w.]*(Error|Exception)\b.*:/.test(text) && !/ChildFailedError/.test(text));
+  return error ? [error.trim().slice(0, 500)] : [];
+}

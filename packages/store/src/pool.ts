@@ -1,0 +1,48 @@
+import pg from "pg";
+
+// counts and ids that Postgres keeps as bigint fit a double here; incarnations are read as text where they matter
+pg.types.setTypeParser(pg.types.builtins.INT8, (text) => {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : text;
+});
+
+export type Pool = pg.Pool;
+export type Client = pg.PoolClient | pg.Client | pg.Pool;
+
+/** A pool whose idle disconnects never end the process: whoever asks next gets the error, or a new connection. */
+export function createPool(databaseUrl: string, name: string, max = 10): pg.Pool {
+  const pool = new pg.Pool({ connectionString: databaseUrl, application_name: `muster-${name}`, max, idleTimeoutMillis: 30_000, connectionTimeoutMillis: 10_000, keepAlive: true });
+  pool.on("error", () => {});
+  return pool;
+}
+
+/** Runs `work` in one transaction; rolls back and rethrows whatever it throws. */
+export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query("BEGIN");
+    const result = await work(client);
+    await client.query("COMMIT");
+    return result;
+  } catch (error) {
+    await client.query("ROLLBACK").catch((failure: Error) => {
+      broken = failure;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** SQLSTATE of a database error, or undefined for any other. Muster's own constraints raise MU001 to MU008. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && error.code.length === 5 ? error.code : undefined;
+}
+
+/** The database is away or shutting down: nothing is known of what was asked, and asking again is right. */
+export function isConnectionError(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (/^(08...|57P0[123]|53300|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_)/.test(code)) return true;
+  return error instanceof Error && /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|the database system is/.test(error.message);
+}

@@ -1,0 +1,38 @@
+import { randomBytes } from "node:crypto";
+import pg from "pg";
+import { createPool, type Pool } from "./pool.ts";
+
+export interface TestDatabase {
+  url: string;
+  pool: Pool;
+  drop(): Promise<void>;
+}
+
+/** A database of its own for one test file, cloned from the migrated template that the global set-up made. */
+export async function testDatabase(): Promise<TestDatabase> {
+  const server = process.env["MUSTER_TEST_DATABASE_URL"];
+  if (!server) throw new Error("MUSTER_TEST_DATABASE_URL is missing; run tests by vitest, whose global set-up starts the server");
+  const name = `t_${process.pid}_${randomBytes(4).toString("hex")}`;
+  await onServer(server, `CREATE DATABASE ${name} TEMPLATE muster_template STRATEGY wal_log`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  const pool = createPool(url.href, "test", 10);
+  return {
+    url: url.href,
+    pool,
+    async drop() {
+      await pool.end();
+      await onServer(server, `DROP DATABASE ${name} WITH (FORCE)`);
+    },
+  };
+}
+
+export async function onServer(server: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
