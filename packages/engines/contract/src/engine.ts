@@ -160,6 +160,10 @@ export interface Engine {
   observe(epoch: string, after: number, signal: AbortSignal): AsyncIterable<Observation[]>;
   /** Accepted means journalled. What becomes of each is observed. */
   start(workers: WorkerStart[]): Promise<void>;
+  /**
+   * A worker that the engine never started is recorded as stopped, so that a late start is refused, and reported `lost` with the
+   * reason `never started`. A later stop may shorten the grace or turn `graceful` into `kill`, never the other way.
+   */
   stop(workers: WorkerStop[]): Promise<void>;
   /** Raises the number in the control files of an attempt, and signals its ranks where a signal is set. */
   checkpointNow(attempts: AttemptKey[]): Promise<void>;
