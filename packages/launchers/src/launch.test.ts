@@ -119,7 +119,7 @@ describe("exec", () => {
 describe("torchrun", () => {
   it("fixes ranks by placement, meets where no attempt did before and restarts nothing", () => {
     const { argv, env } = finished(launch(input({ ...TWO, launcher: { kind: "torchrun", args: ["--role=x"] }, run: ["train.py", "--lr", "1"] }, 1)));
-    expect(argv.slice(0, 5)).toEqual(["/bin/sh", "/run/w/find-python", "torch", "-m", "torch.distributed.run"]);
+    expect(argv.slice(0, 4)).toEqual(["/bin/sh", "/run/w/find-python", "torch", "/run/w/torchrun.py"]);
     expect(argv).toEqual(
       expect.arrayContaining(["--nnodes=2", "--node_rank=1", "--nproc_per_node=4", "--master_addr=10.0.0.1", "--master_port=29400", "--rdzv_id=job_1.7.3.worker", "--max_restarts=0", "--role=x"]),
     );

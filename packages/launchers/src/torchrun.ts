@@ -2,7 +2,25 @@ import { literal } from "@muster/model";
 import { findPython, findPythonFile, program } from "./python.ts";
 import { rankFile } from "./rank-file.ts";
 import { rendezvousId, torchEnv } from "./torch-env.ts";
-import type { Framework } from "./types.ts";
+import type { Framework, LaunchFile } from "./types.ts";
+
+const TORCHRUN = String.raw`"""torchrun whose failed nodes end at once. PyTorch before 2.1 keeps them for up to 300 s, waiting for the others to end."""
+from torch.distributed.elastic.agent.server import api
+from torch.distributed.run import main
+
+wait_for_others = api.SimpleElasticAgent._exit_barrier
+
+
+def exit_barrier(agent):
+    if agent._worker_group.state != api.WorkerState.FAILED:
+        wait_for_others(agent)
+
+
+api.SimpleElasticAgent._exit_barrier = exit_barrier
+main()
+`;
+
+const torchrunFile: LaunchFile = { path: "torchrun.py", content: TORCHRUN };
 
 /**
  * One torchrun agent a node with ranks fixed by placement. It never restarts ranks itself: a failed rank ends the worker,
@@ -13,8 +31,7 @@ export const torchrun: Framework = (context) => {
   return {
     argv: [
       ...findPython("torch"),
-      "-m",
-      "torch.distributed.run",
+      "${MUSTER_DIR}/torchrun.py",
       `--nnodes=${context.members.length}`,
       `--node_rank=${context.nodeRank}`,
       `--nproc_per_node=${context.ranks}`,
@@ -35,6 +52,6 @@ export const torchrun: Framework = (context) => {
       ...words,
     ],
     env: torchEnv(context),
-    files: [findPythonFile, rankFile],
+    files: [findPythonFile, torchrunFile, rankFile],
   };
 };
