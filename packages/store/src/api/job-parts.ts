@@ -127,16 +127,21 @@ export interface Commit {
 }
 
 /**
- * Accepts a commit while its attempt is current and no newer generation of it has committed: one statement, which locks
- * the job's row so that no newer attempt opens between the check and the commit.
+ * Locks a job's row, so that no newer attempt opens and no other commit is judged before this transaction ends.
+ * Must come before `acceptCheckpoint`, in a statement of its own: only a later statement sees what committed while it waited.
  */
+export async function lockJob(client: Client, job: string): Promise<void> {
+  await client.query({ name: "api-lock-job", text: "SELECT FROM jobs WHERE id = $1 FOR NO KEY UPDATE", values: [job] });
+}
+
+/** Accepts a commit while its attempt is current and no newer generation of it has committed; the same commit again changes nothing. */
 export async function acceptCheckpoint(client: Client, commit: Commit): Promise<CheckpointListRow | undefined> {
   const { rows } = await client.query<CheckpointListRow>({
     name: "api-accept-checkpoint",
     text: `INSERT INTO checkpoints (job, incarnation, attempt, generation, step, path, worker)
-      SELECT j.id, $2, $3, $4, $5, $6, $7
-      FROM (SELECT id FROM jobs WHERE id = $1 AND incarnation = $2 AND attempt = $3 AND finished_at IS NULL FOR NO KEY UPDATE) j
-      WHERE EXISTS (SELECT FROM attempts a WHERE a.job = $1 AND a.incarnation = $2 AND a.number = $3 AND a.state <> 'ended')
+      SELECT $1, $2, $3, $4, $5, $6, $7
+      WHERE EXISTS (SELECT FROM jobs j JOIN attempts a ON a.job = j.id AND a.incarnation = j.incarnation AND a.number = j.attempt
+          WHERE j.id = $1 AND j.incarnation = $2 AND j.attempt = $3 AND j.finished_at IS NULL AND a.state <> 'ended')
         AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.job = $1 AND c.incarnation = $2 AND c.attempt = $3 AND c.generation > $4)
       ON CONFLICT (job, incarnation, attempt, generation, step) DO NOTHING
       RETURNING ${CHECKPOINT}`,
