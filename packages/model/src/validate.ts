@@ -1,3 +1,4 @@
+import { referenceErrors } from "./expand.ts";
 import type { FieldError } from "./field-error.ts";
 import type { ResolvedJobSpec, ResolvedRole } from "./resolve.ts";
 import type { ParsedJobSpec } from "./spec.ts";
@@ -36,12 +37,13 @@ export function validateResolved(spec: ResolvedJobSpec, submitted: ParsedJobSpec
 
 function checkRole(role: ResolvedRole, spec: ResolvedJobSpec, submitted: ParsedJobSpec, variant: number, add: (path: string, message: string) => void): void {
   const at = (field: string): string => {
-    const head = field.split(".")[0] as keyof ParsedJobSpec & keyof NonNullable<ParsedJobSpec["variants"]>[number];
+    const head = field.split(/[.[]/)[0] as keyof ParsedJobSpec & keyof NonNullable<ParsedJobSpec["variants"]>[number];
     if (submitted.variants?.[variant]?.[head] !== undefined) return `variants[${variant}].${field}`;
     if (submitted.roles?.[role.name]?.[head as keyof object] !== undefined || (submitted.roles && submitted[head] === undefined)) return `roles.${role.name}.${field}`;
     return field;
   };
   const { nodes, resources } = role;
+  for (const error of referenceErrors(role.run, role.env)) add(at(error.path), error.message);
   if (role.run.length === 0) add(at("run"), "is missing: give the command as a list, such as [python3, train.py]");
   if (nodes.min > nodes.max) add(at("nodes.min"), `is more than nodes.max (${nodes.max})`);
   else if ((nodes.max - nodes.min) % nodes.step !== 0) add(at("nodes.step"), `does not lead from min ${nodes.min} to max ${nodes.max}; max - min must be a multiple of step`);

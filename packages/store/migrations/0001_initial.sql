@@ -285,6 +285,8 @@ CREATE TABLE workers (
   signal text,
   oom boolean NOT NULL DEFAULT false,
   reason text,
+  -- what is known of its end: {tail, ranks, matched}
+  detail jsonb,
   started_at timestamptz,
   ended_at timestamptz,
   -- bytes of output that the engine has, and those kept in the log store

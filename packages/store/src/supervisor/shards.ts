@@ -1,0 +1,67 @@
+import type { Client } from "../pool.ts";
+
+export interface ShardRow {
+  name: string;
+  engine: string;
+  address: string;
+  config: Record<string, unknown>;
+  epoch: string;
+  seq: string;
+  reachable: boolean;
+  reported_incarnation: string | null;
+}
+
+export async function listShards(client: Client): Promise<ShardRow[]> {
+  const { rows } = await client.query<ShardRow>({
+    name: "list-shards",
+    text: "SELECT name, engine, address, config, epoch, seq::text, reachable, reported_incarnation::text FROM shards ORDER BY name",
+  });
+  return rows;
+}
+
+/** Observations up to here are recorded; in the transaction that records them. */
+export async function saveShardCursor(client: Client, shard: string, epoch: string, seq: number): Promise<void> {
+  await client.query({ name: "save-shard-cursor", text: "UPDATE shards SET epoch = $2, seq = $3, last_seen = now(), reachable = true WHERE name = $1", values: [shard, epoch, seq] });
+}
+
+/** Reachability of a shard and of its nodes. Unreachable is a fact about us, not about the work there. */
+export async function setShardReachable(client: Client, shard: string, reachable: boolean): Promise<boolean> {
+  const { rowCount } = await client.query({
+    name: "set-shard-reachable",
+    text: `WITH changed AS (UPDATE shards SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END WHERE name = $1 AND reachable <> $2 RETURNING name)
+      UPDATE nodes SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END WHERE shard = $1 AND (reachable <> $2 OR EXISTS (SELECT FROM changed))`,
+    values: [shard, reachable],
+  });
+  return (rowCount ?? 0) > 0;
+}
+
+export async function setShardReported(client: Client, shard: string, incarnation: string): Promise<void> {
+  await client.query({ name: "set-shard-reported", text: "UPDATE shards SET reported_incarnation = $2 WHERE name = $1", values: [shard, incarnation] });
+}
+
+/** Starts go on once every shard has reported in this incarnation. */
+export async function unpauseStarts(client: Client): Promise<boolean> {
+  const { rowCount } = await client.query({
+    name: "unpause-starts",
+    text: `UPDATE cluster SET starts_paused = false, starts_paused_reason = NULL WHERE starts_paused
+      AND NOT EXISTS (SELECT FROM shards WHERE reported_incarnation IS DISTINCT FROM cluster.incarnation)`,
+  });
+  return rowCount === 1;
+}
+
+export interface BootRow {
+  node: string;
+  bootId: string;
+}
+
+/** Records boot ids; returns the nodes that have booted since the last one known. */
+export async function saveBootIds(client: Client, shard: string, boots: readonly BootRow[]): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>({
+    name: "save-boot-ids",
+    text: `UPDATE nodes n SET boot_id = b.boot FROM unnest($2::text[], $3::text[]) AS b(node, boot), nodes old
+      WHERE n.name = b.node AND old.name = n.name AND n.shard = $1 AND n.boot_id IS DISTINCT FROM b.boot
+      RETURNING CASE WHEN old.boot_id IS NOT NULL THEN n.name END AS name`,
+    values: [shard, boots.map((boot) => boot.node), boots.map((boot) => boot.bootId)],
+  });
+  return rows.flatMap((row) => row.name ?? []);
+}
