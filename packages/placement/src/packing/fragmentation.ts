@@ -1,11 +1,11 @@
-import type { ExpectedShape } from "./mix.ts";
-import type { PackingNodes } from "./nodes.ts";
-import type { NodeScorer } from "./scorer.ts";
-import { isFractional } from "./shape.ts";
-import type { Shape } from "./shape.ts";
+import type { ExpectedShape } from './mix.ts';
+import type { PackingNodes } from './nodes.ts';
+import type { NodeScorer } from './scorer.ts';
+import { isFractional } from './shape.ts';
+import type { Shape } from './shape.ts';
 
 /**
- * Expected idle thousandths of a node that the next arrival could not use ("Beware of Fragmentation", USENIX ATC
+ * Expected idle thousandths of a node that the next arrival could not use ('Beware of Fragmentation', USENIX ATC
  * 2023): all of them for a shape that cannot run there or needs no device, else those on devices smaller than the
  * shape's share of one device. `cpu`, `whole` and `minusDevice` describe the node as it would be.
  */

@@ -1,4 +1,4 @@
-import type { Shape } from "./shape.ts";
+import type { Shape } from './shape.ts';
 
 export interface ExpectedShape {
   shape: Shape;
@@ -30,6 +30,6 @@ export function typicalMix(
 }
 
 /** A fixed order of shapes, so that equal frequencies never make a result depend on arrival order. */
-function compareShapes(a: Shape, b: Shape): number {
+export function compareShapes(a: Shape, b: Shape): number {
   return a.cpu - b.cpu || a.share - b.share || a.devices - b.devices || a.memory - b.memory || a.id - b.id;
 }

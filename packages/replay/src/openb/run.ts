@@ -1,8 +1,8 @@
-import { PackingNodes } from "../../../placement/src/packing/nodes.ts";
-import { Packer } from "../../../placement/src/packing/packer.ts";
-import type { NodeScorer } from "../../../placement/src/packing/scorer.ts";
-import { shapeSize } from "../../../placement/src/packing/shape.ts";
-import type { Openb, OpenbArrivals } from "./trace.ts";
+import { PackingNodes } from '../../../placement/src/packing/nodes.ts';
+import { Packer } from '../../../placement/src/packing/packer.ts';
+import type { NodeScorer } from '../../../placement/src/packing/scorer.ts';
+import { shapeSize } from '../../../placement/src/packing/shape.ts';
+import type { Openb, OpenbArrivals } from './trace.ts';
 
 export interface InflationResult {
   /** Allocated share of all devices in %, by whole arrived %. */
