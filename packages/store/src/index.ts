@@ -11,3 +11,4 @@ export * from "./migrate.ts";
 export * from "./pool.ts";
 export * from "./stop-attempt.ts";
 export * from "./wake.ts";
+export * from "./supervisor/index.ts";
