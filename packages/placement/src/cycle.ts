@@ -1,0 +1,136 @@
+import type { JobRecord } from './jobs.ts';
+import { locality } from './locality.ts';
+import { ahead, QueueCursor, standing } from './order.ts';
+import type { Partition } from './partition.ts';
+import type { Usage } from './quota.ts';
+import type { Request } from './request.ts';
+import type { State } from './state.ts';
+import type { CycleResult, Eviction, Move, Resize, Start } from './types.ts';
+import { Heap, type Blocked, type Lane } from './waiting.ts';
+
+/**
+ * One pass over what could have changed. Only lanes with new jobs, or for which room or quota became free since
+ * they were last turned down, are looked at; within one pass a request that found no room is not tried again.
+ */
+export function runCycle(state: State, now: number): CycleResult {
+  state.advance(now);
+  state.settle();
+  state.cycles++;
+  const starts: Start[] = [];
+  const evictions: Eviction[] = [];
+  const shrinks: Resize[] = [];
+  const grows: Resize[] = [];
+  const moves: Move[] = [];
+  let evaluated = 0;
+  let skipped = 0;
+
+  const leads = new Map<Request, Usage>();
+  const order = new Heap<QueueCursor>(ahead);
+  for (const [queue, lanes] of state.lanes) {
+    const open: Lane[] = [];
+    for (const lane of lanes.values()) {
+      // In a strict queue a blocked job still holds back those behind it.
+      if (queue.input.order !== 'strict' && isBlocked(state, lane)) skipped++;
+      else open.push(lane);
+    }
+    const cursor = open.length === 0 ? null : QueueCursor.of(queue, open);
+    if (cursor !== null) {
+      stand(state, cursor, leads);
+      order.push(cursor);
+    }
+  }
+
+  /** Requests for which there is no room, whatever the queue. */
+  const full = new Map<Request, number>();
+  for (let cursor = order.pop(); cursor !== undefined; cursor = order.pop()) {
+    if (cursor.version !== state.quota.version) {
+      stand(state, cursor, leads);
+      const rival = order.peek();
+      if (rival !== undefined && ahead(rival, cursor)) {
+        order.push(cursor);
+        continue;
+      }
+    }
+    const { job, lane } = cursor;
+    let started = false;
+    if (isBlocked(state, lane)) {
+      skipped++;
+    } else if (full.get(job.request) === state.placer.freedFor(job.request)) {
+      block(state, lane, 'capacity', false);
+    } else if (behindStrictHead(state, cursor)) {
+      block(state, lane, 'order', false);
+    } else {
+      evaluated++;
+      const start = tryStart(state, job);
+      if (start !== null) {
+        starts.push(start);
+        lane.blocked = null;
+        started = true;
+      } else {
+        block(state, lane, state.placer.failure, state.placer.quotaRefused);
+        if (!state.placer.quotaRefused) full.set(job.request, state.placer.freedFor(job.request));
+      }
+    }
+    if (!started && job.queue.input.order === 'strict') blockBehind(cursor, state.placer.partitionsFor(job.request));
+    if (cursor.next(started)) order.push(cursor);
+  }
+  return {
+    now, starts, evictions, shrinks, grows, moves, evaluated, skipped, waiting: state.waiting, wakeAt: state.nextTimer,
+  };
+}
+
+function tryStart(state: State, job: JobRecord): Start | null {
+  const placement = state.placer.place(job.request, {
+    allowed: (charges) => state.quota.allows(job.queue, state.quota.usageOf(charges)),
+  });
+  if (placement === null) return null;
+  state.occupy(job, placement, state.now);
+  return state.startOf(job, locality(state.placer, job.request, placement));
+}
+
+function stand(state: State, cursor: QueueCursor, leads: Map<Request, Usage>): void {
+  const { request } = cursor.job;
+  let usage = leads.get(request);
+  if (usage === undefined) {
+    usage = leadUsage(state, request);
+    leads.set(request, usage);
+  }
+  cursor.version = state.quota.version;
+  cursor.standing = standing(state.quota, cursor.job, usage, () => 0);
+}
+
+/** What the request would use in the place it prefers. */
+function leadUsage(state: State, request: Request): Usage {
+  const variant = request.variants[0]!;
+  const charges = variant.roles.flatMap((role) => {
+    const partition = state.placer.matching(variant, role)[0];
+    return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
+  });
+  return state.quota.usageOf(charges);
+}
+
+function block(state: State, lane: Lane, kind: Blocked['kind'], byQuota: boolean): void {
+  if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
+  lane.blocked = { kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed };
+}
+
+/** Nothing that the lane failed for has changed since. */
+function isBlocked(state: State, lane: Lane): boolean {
+  const { blocked } = lane;
+  return blocked !== null && blocked.kind !== 'order' && blocked.capacityFreed === state.placer.freedFor(lane.request) &&
+    (!blocked.byQuota || blocked.quotaFreed === state.quota.freed);
+}
+
+const strictBlocks = new WeakMap<QueueCursor, Set<Partition>>();
+
+function blockBehind(cursor: QueueCursor, partitions: readonly Partition[]): void {
+  const blocked = strictBlocks.get(cursor) ?? new Set();
+  for (const partition of partitions) blocked.add(partition);
+  strictBlocks.set(cursor, blocked);
+}
+
+/** In a strict queue, an earlier job waits for the same hardware. */
+function behindStrictHead(state: State, cursor: QueueCursor): boolean {
+  const blocked = strictBlocks.get(cursor);
+  return blocked !== undefined && state.placer.partitionsFor(cursor.job.request).some((partition) => blocked.has(partition));
+}

@@ -1,0 +1,104 @@
+import { runCycle } from './cycle.ts';
+import { explainJob } from './explain.ts';
+import { planJob } from './plan.ts';
+import { State } from './state.ts';
+import type {
+  ClusterChange, ClusterOptions, CycleResult, Explanation, JobInput, NodeInput, PlacementEngine, Plan, Policy, PoolFree,
+  PoolInput, QueueInput, RunningJob, WaitReason,
+} from './types.ts';
+import { poolsFree } from './capacity.ts';
+
+/** The placement engine over one cluster. Create it with `createEngine`. */
+class Engine implements PlacementEngine {
+  readonly #state: State;
+
+  constructor(options: ClusterOptions) {
+    this.#state = new State(options);
+  }
+
+  setPolicy(policy: Partial<Policy>): void {
+    this.#state.setPolicy(policy);
+  }
+
+  putPool(pool: PoolInput): void {
+    this.#state.placer.pools.set(pool.id, pool);
+    this.#state.placer.version++;
+  }
+
+  putNode(node: NodeInput): void {
+    this.#state.putNode(node);
+  }
+
+  removeNode(id: string): void {
+    this.#state.removeNode(id);
+  }
+
+  putQueue(queue: QueueInput): void {
+    this.#state.putQueue(queue);
+  }
+
+  removeQueue(id: string): void {
+    this.#state.removeQueue(id);
+  }
+
+  submit(job: JobInput): void {
+    this.#state.submit(job);
+  }
+
+  updateJob(job: JobInput): void {
+    this.#state.updateJob(job);
+  }
+
+  removeJob(id: string): void {
+    this.#state.removeJob(id);
+  }
+
+  started(id: string, running: RunningJob): void {
+    this.#state.restore(id, running);
+  }
+
+  checkpointed(id: string, at: number): void {
+    this.#state.get(id).lastCheckpointAt = at;
+  }
+
+  finished(id: string, _at: number): void {
+    this.#state.removeJob(id);
+  }
+
+  released(id: string, _at: number): void {
+    this.#state.requeue(this.#state.get(id));
+  }
+
+  membersReleased(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
+    this.#state.dropMembers(this.#state.get(id), members);
+  }
+
+  undo(id: string): void {
+    this.#state.requeue(this.#state.get(id));
+  }
+
+  cycle(now: number): CycleResult {
+    return runCycle(this.#state, now);
+  }
+
+  waitReason(id: string): WaitReason {
+    return explainJob(this.#state, this.#state.get(id)).reason;
+  }
+
+  explain(id: string): Explanation {
+    return explainJob(this.#state, this.#state.get(id));
+  }
+
+  plan(job: JobInput, now: number, change: ClusterChange = {}): Plan {
+    return planJob(this.#state, job, now, change);
+  }
+
+  capacity(): readonly PoolFree[] {
+    this.#state.settle();
+    return poolsFree(this.#state, null);
+  }
+}
+
+export function createEngine(options: ClusterOptions = {}): PlacementEngine {
+  return new Engine(options);
+}

@@ -1,0 +1,78 @@
+import type { JobRecord } from './jobs.ts';
+import type { QueueNode, QuotaTree, Usage } from './quota.ts';
+import { before, Heap, type Lane } from './waiting.ts';
+
+/** Where a queue's first job stands among those of the other queues. */
+export interface Standing {
+  borrowHeight: number;
+  /** Weighted shares from the top of the tree down to the queue. */
+  shares: number[];
+}
+
+export function standing(quota: QuotaTree, job: JobRecord, usage: Usage, past: (queue: QueueNode) => number): Standing {
+  const shares: number[] = [];
+  for (let queue: QueueNode = job.queue; queue.parent !== null; queue = queue.parent) {
+    shares.push(quota.share(queue) + past(queue));
+  }
+  return { borrowHeight: quota.borrowHeight(job.queue, usage), shares: shares.reverse() };
+}
+
+/**
+ * Across queues: who need not borrow, or only from nearby, goes first; then higher priority; then the lower weighted
+ * share, compared from the top of the tree down; then the earlier job.
+ */
+export function ahead(a: { job: JobRecord; standing: Standing }, b: { job: JobRecord; standing: Standing }): boolean {
+  if (a.standing.borrowHeight !== b.standing.borrowHeight) return a.standing.borrowHeight < b.standing.borrowHeight;
+  if (a.job.input.priority !== b.job.input.priority) return a.job.input.priority > b.job.input.priority;
+  const depth = Math.min(a.standing.shares.length, b.standing.shares.length);
+  for (let i = 0; i < depth; i++) {
+    const difference = a.standing.shares[i]! - b.standing.shares[i]!;
+    if (Math.abs(difference) > 1e-12) return difference < 0;
+  }
+  return before(a.job, b.job);
+}
+
+/** One queue's lanes under consideration in a cycle, its first job on top. */
+export class QueueCursor {
+  readonly queue: QueueNode;
+  job: JobRecord;
+  standing: Standing = { borrowHeight: 0, shares: [] };
+  /** Version of the quota tree at which the standing was computed. */
+  version = -1;
+  readonly #lanes: Heap<{ lane: Lane; job: JobRecord }>;
+
+  /** Null when none of the lanes has a job. */
+  static of(queue: QueueNode, lanes: Iterable<Lane>): QueueCursor | null {
+    const heap = new Heap<{ lane: Lane; job: JobRecord }>((a, b) => before(a.job, b.job));
+    for (const lane of lanes) {
+      const job = lane.head();
+      if (job !== null) heap.push({ lane, job });
+    }
+    const first = heap.peek();
+    return first === undefined ? null : new QueueCursor(queue, heap, first.job);
+  }
+
+  private constructor(queue: QueueNode, lanes: Heap<{ lane: Lane; job: JobRecord }>, job: JobRecord) {
+    this.queue = queue;
+    this.#lanes = lanes;
+    this.job = job;
+  }
+
+  get lane(): Lane {
+    return this.#lanes.peek()!.lane;
+  }
+
+  /** Goes on to the next job: of the same lane too, or not. False at the end. */
+  next(sameLane: boolean): boolean {
+    const { lane } = this.#lanes.pop()!;
+    if (sameLane) {
+      const job = lane.head();
+      if (job !== null) this.#lanes.push({ lane, job });
+    }
+    const first = this.#lanes.peek();
+    if (first === undefined) return false;
+    this.job = first.job;
+    this.version = -1;
+    return true;
+  }
+}

@@ -1,0 +1,351 @@
+import { gateOf, type JobRecord } from './jobs.ts';
+import { Levels } from './levels.ts';
+import { Placer, type Charge, type Placement } from './placer.ts';
+import { DEFAULT_POLICY, mergePolicy } from './policy.ts';
+import { QuotaTree, type QueueNode } from './quota.ts';
+import { requestKey, resolveRequest, type Request } from './request.ts';
+import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start } from './types.ts';
+import { Heap, Lane } from './waiting.ts';
+import { WHOLE, type Holding } from './nodes.ts';
+
+interface SharedRequest {
+  request: Request;
+  jobs: number;
+}
+
+/** Everything the engine knows, and the single steps by which it changes. */
+export class State {
+  readonly levels: Levels;
+  readonly placer: Placer;
+  readonly quota = new QuotaTree();
+  policy: Policy;
+  readonly jobs = new Map<string, JobRecord>();
+  /** Lanes with waiting jobs, by queue. */
+  readonly lanes = new Map<QueueNode, Map<Request, Lane>>();
+  readonly jobsOfQueue = new Map<QueueNode, Set<JobRecord>>();
+  /** Nodes as they were last put. */
+  readonly nodeInputs = new Map<string, NodeInput>();
+  /** Jobs that hold something. */
+  readonly holding = new Set<JobRecord>();
+  now = 0;
+  cycles = 0;
+  waiting = 0;
+  #sequence = 0;
+  readonly #requests = new Map<string, SharedRequest>();
+  readonly #timers = new Heap<{ at: number; job: JobRecord }>((a, b) => a.at < b.at);
+  /** What nodes hold beside known jobs; counted among their members. */
+  readonly #nodeHolds = new Map<number, Holding[]>();
+  #capacityChanged = true;
+
+  constructor(options: ClusterOptions = {}) {
+    this.levels = new Levels(options.levels);
+    this.placer = new Placer(this.levels);
+    this.policy = mergePolicy(DEFAULT_POLICY, options.policy ?? {});
+    this.quota.unassigned = this.policy.unassignedCapacity;
+  }
+
+  setPolicy(change: Partial<Policy>): void {
+    this.policy = mergePolicy(this.policy, change);
+    this.quota.unassigned = this.policy.unassignedCapacity;
+    this.quota.invalidate();
+  }
+
+  putNode(input: NodeInput): void {
+    const at = `node ${input.id}`;
+    const whole = (n: number): boolean => Number.isSafeInteger(n) && n >= 0;
+    if (!whole(input.devices) || input.devices > 4096) throw new Error(`${at}: devices must be 0 to 4096`);
+    if (!(input.cpuMillis >= 0) || !(input.memoryBytes >= 0)) throw new Error(`${at}: cpuMillis and memoryBytes must be 0 or more`);
+    const { nodes } = this.placer;
+    const known = nodes.names.find(input.id);
+    if (known >= 0) for (const hold of this.#nodeHolds.get(known) ?? []) nodes.give(hold);
+    if (known >= 0 && nodes.members[known]! > 0 && input.devices < nodes.deviceCount[known]!) {
+      throw new Error(`${at}: cannot lose devices while jobs hold some; hold the missing ones instead`);
+    }
+    this.placer.putNode(input);
+    const slot = nodes.names.find(input.id);
+    const holds: Holding[] = [];
+    for (const [device, share] of (input.heldDevices ?? []).entries()) {
+      if (device >= input.devices || !whole(share) || share > WHOLE) throw new Error(`${at}: heldDevices[${device}] must be 0 to 1000 of a device it has`);
+      if (share > 0) holds.push({ node: slot, devices: [device], share, cpuMillis: 0, memoryBytes: 0 });
+    }
+    if ((input.heldCpuMillis ?? 0) > 0 || (input.heldMemoryBytes ?? 0) > 0) {
+      holds.push({ node: slot, devices: [], share: 0, cpuMillis: input.heldCpuMillis ?? 0, memoryBytes: input.heldMemoryBytes ?? 0 });
+    }
+    for (const hold of holds) nodes.take(hold);
+    this.#nodeHolds.set(slot, holds);
+    this.nodeInputs.set(input.id, input);
+    this.#capacityChanged = true;
+  }
+
+  removeNode(id: string): void {
+    const { nodes } = this.placer;
+    const slot = nodes.names.find(id);
+    if (slot < 0) throw new Error(`node ${id}: not known`);
+    if (nodes.members[slot]! > (this.#nodeHolds.get(slot)?.length ?? 0)) throw new Error(`node ${id}: still holds members of a job`);
+    for (const hold of this.#nodeHolds.get(slot) ?? []) nodes.give(hold);
+    this.#nodeHolds.delete(slot);
+    this.nodeInputs.delete(id);
+    this.placer.removeNode(id);
+    this.#capacityChanged = true;
+  }
+
+  putQueue(input: QueueInput): void {
+    const queue = this.quota.put(input);
+    if (!this.lanes.has(queue)) {
+      this.lanes.set(queue, new Map());
+      this.jobsOfQueue.set(queue, new Set());
+    }
+    // Pausing and moving change what its jobs, and those below it, wait for.
+    for (const [other, jobs] of this.jobsOfQueue) if (isBelow(other, queue)) for (const job of jobs) this.#enqueue(job);
+  }
+
+  removeQueue(id: string): void {
+    const queue = this.quota.queues.get(id);
+    if (queue !== undefined && this.jobsOfQueue.get(queue)!.size > 0) throw new Error(`queue ${id}: still has jobs`);
+    this.quota.remove(id);
+    this.lanes.delete(queue!);
+    this.jobsOfQueue.delete(queue!);
+  }
+
+  /** Brings layouts and quotas up to date; before any decision. */
+  settle(): void {
+    if (this.#capacityChanged) this.placer.layout();
+    const { nodes } = this.placer;
+    const sum = (column: Float64Array) => (p: { members: Set<number> }): number => {
+      let total = 0;
+      for (const slot of p.members) total += column[slot]!;
+      return total;
+    };
+    if (this.#capacityChanged) for (const partition of this.placer.partitions) partition.recountDevices(nodes);
+    this.quota.settle(this.placer.partitions, sum(nodes.cpu), sum(nodes.memory), this.#capacityChanged);
+    this.#capacityChanged = false;
+  }
+
+  /** Makes a record without letting it wait anywhere. */
+  makeRecord(input: JobInput): JobRecord {
+    const queue = this.quota.queues.get(input.queue);
+    if (queue === undefined) throw new Error(`job ${input.id}: queue "${input.queue}" is not known`);
+    const key = requestKey(input);
+    let shared = this.#requests.get(key);
+    if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
+    return {
+      input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+    };
+  }
+
+  submit(input: JobInput): void {
+    if (this.jobs.has(input.id)) throw new Error(`job ${input.id}: already known`);
+    const job = this.makeRecord(input);
+    this.#retain(job.request);
+    this.jobs.set(input.id, job);
+    this.jobsOfQueue.get(job.queue)!.add(job);
+    this.waiting++;
+    this.#enqueue(job);
+  }
+
+  updateJob(input: JobInput): void {
+    const job = this.get(input.id);
+    const fresh = this.makeRecord(input);
+    this.#dequeue(job);
+    this.#retain(fresh.request);
+    this.#release(job.request);
+    if (fresh.queue !== job.queue) {
+      this.jobsOfQueue.get(job.queue)!.delete(job);
+      this.jobsOfQueue.get(fresh.queue)!.add(job);
+      if (job.usage.length > 0) {
+        this.quota.refund(job.queue, job.usage);
+        this.quota.charge(fresh.queue, job.usage);
+      }
+    }
+    job.input = input;
+    job.queue = fresh.queue;
+    job.request = fresh.request;
+    this.#enqueue(job);
+  }
+
+  removeJob(id: string): void {
+    const job = this.get(id);
+    this.#dequeue(job);
+    this.vacate(job);
+    if (job.state === 'waiting') this.waiting--;
+    this.jobsOfQueue.get(job.queue)!.delete(job);
+    this.#release(job.request);
+    this.jobs.delete(id);
+  }
+
+  get(id: string): JobRecord {
+    const job = this.jobs.get(id);
+    if (job === undefined) throw new Error(`job ${id}: not known`);
+    return job;
+  }
+
+  /** A waiting job holds these places, which are taken already. */
+  occupy(job: JobRecord, placement: Placement, at: number): void {
+    this.#dequeue(job);
+    this.waiting--;
+    job.placement = placement;
+    job.usage = this.quota.usageOf(chargesOf(placement));
+    this.quota.charge(job.queue, job.usage);
+    this.holding.add(job);
+    job.state = 'running';
+    job.startedAt = at;
+    job.lastCheckpointAt = at;
+  }
+
+  /** Frees all that the job holds, and leaves it where it is otherwise. */
+  vacate(job: JobRecord): void {
+    if (job.usage.length > 0) this.quota.refund(job.queue, job.usage);
+    job.usage = [];
+    if (job.placement !== null) this.placer.give(job.placement);
+    job.placement = null;
+    this.holding.delete(job);
+  }
+
+  /** Some members of a gang are gone; the others keep their places and close ranks. */
+  dropMembers(job: JobRecord, gone: readonly { role: string; rank: number }[]): void {
+    if (job.placement === null) throw new Error(`job ${job.input.id}: holds no places`);
+    const { nodes } = this.placer;
+    for (const { role, partition, members } of job.placement.roles) {
+      const ranks = new Set(gone.filter((member) => member.role === role.name).map((member) => member.rank));
+      if (ranks.size === 0) continue;
+      for (const rank of ranks) {
+        const member = members[rank];
+        if (member === undefined) throw new Error(`job ${job.input.id}: role "${role.name}" has no rank ${rank}`);
+        nodes.give(member);
+      }
+      const left = members.filter((_, rank) => !ranks.has(rank));
+      members.length = 0;
+      members.push(...left);
+      partition.freed++;
+    }
+    this.quota.refund(job.queue, job.usage);
+    job.usage = this.quota.usageOf(chargesOf(job.placement));
+    this.quota.charge(job.queue, job.usage);
+  }
+
+  /** A job that held something waits again. */
+  requeue(job: JobRecord): void {
+    this.vacate(job);
+    if (job.state !== 'waiting') this.waiting++;
+    job.state = 'waiting';
+    job.stoppingFor = null;
+    this.#enqueue(job);
+  }
+
+  restore(id: string, running: RunningJob): void {
+    const job = this.get(id);
+    if (job.state !== 'waiting') throw new Error(`job ${id}: already holds places`);
+    this.settle();
+    const variant = job.request.variants.find((v) => v.index === running.variant);
+    if (variant === undefined) throw new Error(`job ${id}: has no variant ${running.variant}`);
+    const { nodes, partitions } = this.placer;
+    const roles: Placement['roles'] = [];
+    for (const role of variant.roles) {
+      const members: Holding[] = [];
+      for (const member of running.members) {
+        if (member.role !== role.name) continue;
+        const node = nodes.names.find(member.node);
+        if (node < 0) throw new Error(`job ${id}: node "${member.node}" is not known`);
+        members.push({ node, devices: member.devices, share: member.share, cpuMillis: member.cpuMillis, memoryBytes: member.memoryBytes });
+      }
+      if (members.length > 0) roles.push({ role, partition: partitions[nodes.partition[members[0]!.node]!]!, members });
+    }
+    if (roles.length === 0) throw new Error(`job ${id}: no member belongs to a role of the job`);
+    const placement = { variant, roles };
+    for (const { members } of roles) {
+      for (const member of members) {
+        if (member.devices.some((d) => d < 0 || d >= nodes.deviceCount[member.node]!)) {
+          throw new Error(`job ${id}: node "${nodes.names.name(member.node)}" has no such device`);
+        }
+      }
+    }
+    this.placer.take(placement);
+    this.occupy(job, placement, running.startedAt);
+    job.lastCheckpointAt = running.lastCheckpointAt ?? running.startedAt;
+    if (running.stoppingFor !== undefined) {
+      job.state = 'stopping';
+      job.stoppingFor = running.stoppingFor;
+    }
+  }
+
+  /** Jobs whose time has come join their lanes. */
+  advance(now: number): void {
+    if (now < this.now) throw new Error(`time went back from ${this.now} to ${now}`);
+    this.now = now;
+    for (let due = this.#timers.peek(); due !== undefined && due.at <= now; due = this.#timers.peek()) {
+      this.#timers.pop();
+      if (this.jobs.get(due.job.input.id) === due.job && due.job.entry === null) this.#enqueue(due.job);
+    }
+  }
+
+  get nextTimer(): number | null {
+    return this.#timers.peek()?.at ?? null;
+  }
+
+  startOf(job: JobRecord, locality: number): Start {
+    const placement = job.placement!;
+    return { job: job.input.id, variant: placement.variant.index, members: this.membersOf(placement), locality };
+  }
+
+  membersOf(placement: Placement): MemberPlacement[] {
+    const { names } = this.placer.nodes;
+    return placement.roles.flatMap(({ role, members }) =>
+      members.map((member, rank) => ({
+        role: role.name, rank, node: names.name(member.node), devices: member.devices, share: member.share,
+        cpuMillis: member.cpuMillis, memoryBytes: member.memoryBytes,
+      })));
+  }
+
+  #enqueue(job: JobRecord): void {
+    this.#dequeue(job);
+    if (job.state !== 'waiting') return;
+    const gate = gateOf(job, this.now);
+    if (gate !== null) {
+      this.setReason(job, gate.reason);
+      if (gate.until !== null) this.#timers.push({ at: gate.until, job });
+      return;
+    }
+    this.setReason(job, 'pending_evaluation');
+    const lanes = this.lanes.get(job.queue)!;
+    let lane = lanes.get(job.request);
+    if (lane === undefined) {
+      lane = new Lane(job.queue, job.request);
+      lanes.set(job.request, lane);
+    }
+    lane.add(job);
+  }
+
+  #dequeue(job: JobRecord): void {
+    const lane = job.entry?.lane;
+    if (lane === undefined) return;
+    lane.remove(job);
+    if (lane.size === 0) this.lanes.get(lane.queue)!.delete(lane.request);
+  }
+
+  setReason(job: JobRecord, reason: JobRecord['reason']): void {
+    if (job.reason === reason) return;
+    job.reason = reason;
+    job.reasonSince = this.now;
+  }
+
+  #retain(request: Request): void {
+    const shared = this.#requests.get(request.key) ?? { request, jobs: 0 };
+    shared.jobs++;
+    this.#requests.set(request.key, shared);
+  }
+
+  #release(request: Request): void {
+    const shared = this.#requests.get(request.key)!;
+    if (--shared.jobs === 0) this.#requests.delete(request.key);
+  }
+}
+
+export function chargesOf(placement: Placement): Charge[] {
+  return placement.roles.map(({ partition, role, members }) => ({ partition, shape: role.shape, members: members.length }));
+}
+
+function isBelow(queue: QueueNode, ancestor: QueueNode): boolean {
+  for (let up: QueueNode | null = queue; up !== null; up = up.parent) if (up === ancestor) return true;
+  return false;
+}

@@ -1,0 +1,119 @@
+import type { Request } from './request.ts';
+import type { QueueNode } from './quota.ts';
+import type { JobRecord } from './jobs.ts';
+
+/** Within one queue: higher priority, then earlier submitted, then earlier seen. */
+export function before(a: JobRecord, b: JobRecord): boolean {
+  if (a.input.priority !== b.input.priority) return a.input.priority > b.input.priority;
+  if (a.input.submittedAt !== b.input.submittedAt) return a.input.submittedAt < b.input.submittedAt;
+  return a.sequence < b.sequence;
+}
+
+/** A binary heap under a fixed order. */
+export class Heap<T> {
+  readonly #items: T[] = [];
+  readonly #before: (a: T, b: T) => boolean;
+
+  constructor(order: (a: T, b: T) => boolean) {
+    this.#before = order;
+  }
+
+  get size(): number {
+    return this.#items.length;
+  }
+
+  peek(): T | undefined {
+    return this.#items[0];
+  }
+
+  push(item: T): void {
+    const items = this.#items;
+    let at = items.length;
+    items.push(item);
+    while (at > 0) {
+      const up = (at - 1) >> 1;
+      if (!this.#before(item, items[up]!)) break;
+      items[at] = items[up]!;
+      at = up;
+    }
+    items[at] = item;
+  }
+
+  pop(): T | undefined {
+    const items = this.#items;
+    const first = items[0];
+    const last = items.pop();
+    if (items.length === 0 || last === undefined) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= items.length) break;
+      if (child + 1 < items.length && this.#before(items[child + 1]!, items[child]!)) child++;
+      if (!this.#before(items[child]!, last)) break;
+      items[at] = items[child]!;
+      at = child;
+    }
+    items[at] = last;
+    return first;
+  }
+
+  values(): readonly T[] {
+    return this.#items;
+  }
+}
+
+/** What a lane was turned down for, and what must change before it is worth another look. */
+export interface Blocked {
+  kind: 'quota' | 'capacity' | 'no_pool' | 'order';
+  /** Quota ruled out some of its choices, so freed quota is worth a look too. */
+  byQuota: boolean;
+  /** Sum of `freed` over the partitions it may use. */
+  capacityFreed: number;
+  quotaFreed: number;
+}
+
+/** A job's place in a lane; void once the job points to another or to none. */
+export interface Entry {
+  job: JobRecord;
+  lane: Lane;
+}
+
+/** Waiting jobs of one queue with one request: they fit in the same places, so only the first is ever tried. */
+export class Lane {
+  readonly queue: QueueNode;
+  readonly request: Request;
+  blocked: Blocked | null = null;
+  blockedSince = 0;
+  size = 0;
+  readonly #heap = new Heap<Entry>((a, b) => before(a.job, b.job));
+
+  constructor(queue: QueueNode, request: Request) {
+    this.queue = queue;
+    this.request = request;
+  }
+
+  add(job: JobRecord): void {
+    job.entry = { job, lane: this };
+    this.size++;
+    this.#heap.push(job.entry);
+  }
+
+  remove(job: JobRecord): void {
+    job.entry = null;
+    this.size--;
+  }
+
+  /** The job that goes first; jobs that left are dropped on the way. */
+  head(): JobRecord | null {
+    for (let entry = this.#heap.peek(); entry !== undefined; entry = this.#heap.peek()) {
+      if (entry.job.entry === entry) return entry.job;
+      this.#heap.pop();
+    }
+    return null;
+  }
+
+  /** All waiting jobs, unordered. */
+  *jobs(): Generator<JobRecord> {
+    for (const entry of this.#heap.values()) if (entry.job.entry === entry) yield entry.job;
+  }
+}
