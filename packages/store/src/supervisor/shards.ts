@@ -11,9 +11,9 @@ export interface ShardRow {
   reported_incarnation: string | null;
 }
 
-export async function listShards(client: Client): Promise<ShardRow[]> {
+export async function readShards(client: Client): Promise<ShardRow[]> {
   const { rows } = await client.query<ShardRow>({
-    name: "list-shards",
+    name: "read-shards",
     text: "SELECT name, engine, address, config, epoch, seq::text, reachable, reported_incarnation::text FROM shards ORDER BY name",
   });
   return rows;
