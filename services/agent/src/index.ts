@@ -1,0 +1,2 @@
+export { agentConfig, type AgentConfig, type AgentConfigInput } from "./config.ts";
+export { socketPath, startAgent, stopAgent, type RunningAgent } from "./start-agent.ts";

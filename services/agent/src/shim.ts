@@ -1,0 +1,51 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import type { Slot } from "./slots.ts";
+import { closeAll } from "./slots.ts";
+
+/*
+ * The shim: a POSIX shell that joins its groups, runs the program as its child and writes the exit record. The program's
+ * words are arguments ("$@"), never part of the script. Its own standard error is the exit record, so that what the shell
+ * says of a death by signal stands there; the program's goes to the output pipe. A trap keeps it through signals sent to
+ * the whole session; unlike an ignored signal, a trap isn't inherited.
+ */
+function script(groups: number): string {
+  let join = "";
+  for (let descriptor = 3; descriptor < 3 + groups; descriptor++) join += `echo 0 >&${descriptor} && exec ${descriptor}>&- || exit 125; `;
+  return `trap : HUP INT TERM USR1 USR2 CONT; ${join}id=$1; shift; (exec "$@" 2>&1); code=$?; echo "$id $code" >&2; exit $code`;
+}
+
+const SCRIPTS = [0, 1, 2, 3].map(script);
+
+export interface ShimSpawn {
+  id: number;
+  slot: Slot;
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+  /** Whom to become; undefined: as the agent. */
+  user?: { uid: number; gid: number };
+  /** Words put before the shim, for a worker that needs its own mount namespace; it then becomes the user itself. */
+  wrap?: string[];
+}
+
+/** Starts the shim in a session of its own. Throws where the system can't. */
+export function spawnShim({ id, slot, argv, env, cwd, user, wrap }: ShimSpawn): ChildProcess {
+  const output = slot.openForWorker();
+  const descriptors = [output];
+  try {
+    const record = slot.openExitRecord();
+    descriptors.push(record);
+    const groups = slot.group.openProcs();
+    descriptors.push(...groups);
+    const words = [...(wrap ?? []), "/bin/sh", "-c", SCRIPTS[groups.length] as string, "muster-worker", String(id), ...argv];
+    return spawn(words[0] as string, words.slice(1), {
+      stdio: ["ignore", output, record, ...groups],
+      detached: true,
+      env,
+      cwd,
+      ...(user && !wrap ? user : {}),
+    });
+  } finally {
+    closeAll(descriptors);
+  }
+}

@@ -1,0 +1,184 @@
+import { spawn } from "node:child_process";
+import { chownSync, closeSync, constants, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { WorkerGroup, type CgroupBases } from "./cgroups.ts";
+
+/*
+ * A slot is what one worker is held by: a pipe for its output, a file for its exit record, its control groups. Slots are
+ * made in batches and used again, but only for the same user, and only after the kernel confirmed that their last worker
+ * has no process left that could hold the pipe.
+ */
+
+const BATCH = 32;
+
+export class Slot {
+  readonly name: string;
+  readonly group: WorkerGroup;
+  private readonly folder: string;
+
+  constructor(folder: string, name: string, bases: CgroupBases) {
+    this.folder = folder;
+    this.name = name;
+    this.group = new WorkerGroup(bases, name);
+  }
+
+  /** For the worker: it keeps its own pipe alive through the agent's death, and so never meets SIGPIPE. */
+  openForWorker(): number {
+    return openSync(join(this.folder, `${this.name}.out`), constants.O_RDWR | constants.O_NOFOLLOW);
+  }
+
+  /** For the agent: ends when the last process that can write is gone. */
+  openForReading(): number {
+    return openSync(join(this.folder, `${this.name}.out`), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  }
+
+  openExitRecord(): number {
+    const descriptor = openSync(join(this.folder, `${this.name}.exit`), constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    ftruncateSync(descriptor, 0);
+    return descriptor;
+  }
+
+  /** What the shim wrote of the start `id`; undefined where it hasn't (yet). */
+  readExit(id: number): { code: number | null; signal: string | null } | undefined {
+    let text: string;
+    try {
+      text = readFileSync(join(this.folder, `${this.name}.exit`), "latin1");
+    } catch {
+      return undefined;
+    }
+    return parseExitRecord(text, id);
+  }
+
+  remove(): void {
+    for (const kind of ["out", "exit"]) {
+      try {
+        unlinkSync(join(this.folder, `${this.name}.${kind}`));
+      } catch {
+        // never made
+      }
+    }
+    this.group.remove();
+  }
+}
+
+const SIGNALS = new Map<number, string>([
+  [1, "SIGHUP"], [2, "SIGINT"], [3, "SIGQUIT"], [4, "SIGILL"], [5, "SIGTRAP"], [6, "SIGABRT"], [7, "SIGBUS"], [8, "SIGFPE"], [9, "SIGKILL"], [10, "SIGUSR1"],
+  [11, "SIGSEGV"], [12, "SIGUSR2"], [13, "SIGPIPE"], [14, "SIGALRM"], [15, "SIGTERM"], [24, "SIGXCPU"], [25, "SIGXFSZ"], [31, "SIGSYS"],
+]);
+
+export function signalName(number: number): string {
+  return SIGNALS.get(number) ?? `signal ${number}`;
+}
+
+/**
+ * The shell gives 128 + n for death by signal n and for an ordinary exit with that code alike. Only for the former it
+ * says so ("Killed") before the record; of SIGINT and SIGPIPE shells say nothing.
+ */
+export function parseExitRecord(text: string, id: number): { code: number | null; signal: string | null } | undefined {
+  const record = /(?:^|\n)(\d+) (\d{1,3})\n$/.exec(text);
+  if (!record || Number(record[1]) !== id) return undefined;
+  const code = Number(record[2]);
+  const said = text.slice(0, record.index).trim() !== "";
+  if (code > 128 && (said || code === 130 || code === 141)) return { code: null, signal: signalName(code - 128) };
+  return { code, signal: null };
+}
+
+export class SlotPool {
+  private readonly folder: string;
+  private readonly bases: CgroupBases;
+  private readonly slots = new Map<string, Slot>();
+  private readonly free = new Map<number, Slot[]>();
+  private readonly making = new Map<number, Promise<void>>();
+  private next = 0;
+
+  constructor(stateDir: string, bases: CgroupBases) {
+    this.folder = join(stateDir, "slots");
+    this.bases = bases;
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
+  }
+
+  /** The slot of a worker that the journal names. */
+  restore(name: string): Slot {
+    this.next = Math.max(this.next, Number(name.slice(1)) + 1);
+    let slot = this.slots.get(name);
+    if (!slot) this.slots.set(name, (slot = new Slot(this.folder, name, this.bases)));
+    return slot;
+  }
+
+  get(name: string): Slot | undefined {
+    return this.slots.get(name);
+  }
+
+  /** A free slot whose pipe belongs to the user. */
+  async take(uid: number, gid: number): Promise<Slot> {
+    for (;;) {
+      const slot = this.free.get(uid)?.pop();
+      if (slot) return slot;
+      let making = this.making.get(uid);
+      if (!making) {
+        making = this.make(uid, gid).finally(() => this.making.delete(uid));
+        this.making.set(uid, making);
+      }
+      await making;
+    }
+  }
+
+  /** Gives a slot back. `clean`: the kernel confirmed that nothing of its worker is left. */
+  release(slot: Slot, uid: number, clean: boolean): void {
+    if (!clean) {
+      this.slots.delete(slot.name);
+      slot.remove();
+      return;
+    }
+    const free = this.free.get(uid);
+    if (free) free.push(slot);
+    else this.free.set(uid, [slot]);
+  }
+
+  close(): void {
+    for (const slot of this.slots.values()) slot.remove();
+  }
+
+  private async make(uid: number, gid: number): Promise<void> {
+    const names: string[] = [];
+    while (names.length < BATCH) {
+      const name = `s${this.next++}`;
+      if (!existsSync(join(this.folder, `${name}.out`))) names.push(name);
+      else unlinkSync(join(this.folder, `${name}.out`));
+    }
+    await run("mkfifo", ["-m", "600", "--", ...names.map((name) => join(this.folder, `${name}.out`))]);
+    const free = this.free.get(uid) ?? [];
+    this.free.set(uid, free);
+    for (const name of names) {
+      // a program may open /dev/stdout anew, so the pipe is its user's
+      if (process.getuid?.() === 0) chownSync(join(this.folder, `${name}.out`), uid, gid);
+      const slot = new Slot(this.folder, name, this.bases);
+      this.slots.set(name, slot);
+      free.push(slot);
+    }
+  }
+}
+
+/** Runs a program of the system and waits for it; rejects with the end of what it said. */
+export function run(command: string, args: string[], options: { cwd?: string; uid?: number; gid?: number; env?: Record<string, string>; timeout?: number } = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" }, ...options });
+    let output = "";
+    let trouble = "";
+    child.stdout.on("data", (data: Buffer) => {
+      output = (output + data.toString("utf8")).slice(-65_536);
+    });
+    child.stderr.on("data", (data: Buffer) => {
+      trouble = (trouble + data.toString("utf8")).slice(-2048);
+    });
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      if (code === 0) resolve(output);
+      else reject(new Error(`${command} ended with ${signal ?? `code ${code}`}: ${trouble.trim() || "no message"}`));
+    });
+  });
+}
+
+export function closeAll(descriptors: readonly number[]): void {
+  for (const descriptor of descriptors) closeSync(descriptor);
+}

@@ -1,0 +1,119 @@
+import { createHash } from "node:crypto";
+import { spawn } from "node:child_process";
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { agentConfig, type AgentConfig, type AgentConfigInput } from "./config.ts";
+
+/* Starting an agent, or finding the one that is there already. */
+
+const START_LIMIT_MS = 30_000;
+const SOCKET_PATH_LIMIT = 100;
+
+export interface RunningAgent {
+  socket: string;
+  pid: number;
+  /** Whether this call started it. */
+  started: boolean;
+}
+
+/** Where the agent of a state directory answers. Unix socket paths must be short, so a deep directory gets one in /tmp. */
+export function socketPath(stateDir: string): string {
+  const own = join(stateDir, "socket", "agent.sock");
+  if (own.length <= SOCKET_PATH_LIMIT) return own;
+  return join("/tmp", `muster-${process.getuid?.() ?? 0}-${createHash("sha256").update(stateDir).digest("hex").slice(0, 12)}`, "agent.sock");
+}
+
+export function configHash(config: AgentConfig): string {
+  return createHash("sha256").update(JSON.stringify(config)).digest("hex").slice(0, 16);
+}
+
+/**
+ * Starts an agent over `state_dir`, detached, and resolves when it answers. One that runs there already is used, and told
+ * to read the configuration again if it changed. Rejects with the end of the agent's log where it doesn't come up.
+ */
+export async function startAgent(input: AgentConfigInput): Promise<RunningAgent> {
+  const config = agentConfig.parse(input);
+  mkdirSync(config.state_dir, { recursive: true, mode: 0o711 });
+  chmodSync(config.state_dir, 0o711);
+  const configPath = join(config.state_dir, "config.json");
+  writeFileSync(`${configPath}.next`, JSON.stringify(config, null, 2), { mode: 0o600 });
+  renameSync(`${configPath}.next`, configPath);
+  const socket = socketPath(config.state_dir);
+  const there = await health(socket);
+  if (there) {
+    if (there.config !== configHash(config)) await call(socket, "POST", "/v1/reload");
+    return { socket, pid: there.pid, started: false };
+  }
+  const logPath = join(config.state_dir, "agent.log");
+  const log = openSync(logPath, "a", 0o600);
+  const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url)), configPath], {
+    detached: true,
+    stdio: ["ignore", log, log],
+    cwd: "/",
+    env: { PATH: process.env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+  });
+  closeSync(log);
+  let ended: string | undefined;
+  child.on("error", (error) => {
+    ended = error.message;
+  });
+  child.on("exit", (code, signal) => {
+    ended = `ended with ${signal ?? `code ${code}`}`;
+  });
+  child.unref();
+  for (const deadline = Date.now() + START_LIMIT_MS; ; ) {
+    const answer = await health(socket);
+    // another starter may have been faster: then its agent is the one
+    if (answer) return { socket, pid: answer.pid, started: answer.pid === child.pid };
+    if (ended !== undefined || Date.now() > deadline) throw new Error(`the agent of ${config.state_dir} did not come up (${ended ?? "no answer"}): ${readFileSync(logPath, "utf8").slice(-1000)}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
+/** Ends the agent of a state directory and resolves when it is gone; `kill` ends its workers first. */
+export async function stopAgent(stateDir: string, kill: boolean): Promise<void> {
+  const socket = socketPath(stateDir);
+  const there = await health(socket);
+  if (!there) return;
+  await call(socket, "POST", "/v1/shutdown", { kill });
+  while (alive(there.pid)) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
+function alive(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.[0] !== "Z";
+  } catch {
+    return false;
+  }
+}
+
+async function health(socket: string): Promise<{ pid: number; config: string } | undefined> {
+  try {
+    return JSON.parse(await call(socket, "GET", "/v1/health")) as { pid: number; config: string };
+  } catch {
+    return undefined;
+  }
+}
+
+function call(socketPath: string, method: string, path: string, body?: unknown): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method, path, timeout: 5000, headers: body === undefined ? {} : { "content-type": "application/json" } }, (response) => {
+      let text = "";
+      response.on("data", (data: Buffer) => {
+        text += data.toString("utf8");
+      });
+      response.on("end", () => ((response.statusCode ?? 500) < 300 ? resolve(text) : reject(new Error(`${method} ${path}: ${response.statusCode} ${text}`))));
+    });
+    sent.on("timeout", () => sent.destroy(new Error("no answer")));
+    sent.on("error", reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}

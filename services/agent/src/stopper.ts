@@ -1,0 +1,137 @@
+import type { AttemptKey, WorkerStop } from "@muster/engine";
+import type { Area } from "./area.ts";
+import { attemptName, workerName } from "./keys.ts";
+import { alive, type Ledger, type WorkerEntry } from "./ledger.ts";
+import { signalPid } from "./procs.ts";
+import type { Worker } from "./worker.ts";
+
+/*
+ * How workers are asked to checkpoint and brought to an end. Graceful: the control file and the checkpoint signal first;
+ * after the commit, or half of the grace, SIGTERM to the ranks; at the end of the grace, the kill.
+ */
+
+interface Stopping {
+  worker: Worker;
+  commitsBefore: number;
+  termAt: number;
+  killAt: number;
+  termed: boolean;
+  killing: boolean;
+}
+
+export class Stopper {
+  private readonly ledger: Ledger;
+  private readonly area: Area;
+  private readonly running: (name: string) => Worker | undefined;
+  private readonly runningOf: (key: AttemptKey) => Worker[];
+  private readonly stopping = new Map<string, Stopping>();
+
+  constructor(ledger: Ledger, area: Area, running: (name: string) => Worker | undefined, runningOf: (key: AttemptKey) => Worker[]) {
+    this.ledger = ledger;
+    this.area = area;
+    this.running = running;
+    this.runningOf = runningOf;
+  }
+
+  /** Begins to stop; the first command's time counts, and a kill outranks a graceful stop. */
+  stop(stops: WorkerStop[]): void {
+    const asked = new Set<string>();
+    for (const stop of stops) {
+      const entry = this.ledger.workers.get(workerName(stop));
+      if (!entry || !alive(entry)) continue;
+      if (entry.stop && (entry.stop.mode === "kill" || stop.mode === "graceful")) continue;
+      this.ledger.stop(entry, { mode: stop.mode, since: Date.now(), grace: stop.grace });
+      const attempt = attemptName(stop);
+      if (stop.mode === "graceful" && !asked.has(attempt)) {
+        asked.add(attempt);
+        this.askCheckpoint(stop);
+      }
+      const worker = this.running(workerName(stop));
+      if (worker) this.resume(worker);
+    }
+  }
+
+  /** Takes up a stop that the ledger knows of, from this agent or an earlier one. */
+  resume(worker: Worker): void {
+    const { stop, record } = worker.entry;
+    if (!stop) return;
+    const name = workerName(record);
+    if (stop.mode === "kill") {
+      this.stopping.delete(name);
+      void this.killNow(worker);
+      return;
+    }
+    const { checkpoint } = record;
+    // a job that has never shown to make checkpoints isn't kept waiting for one
+    const checkpoints = checkpoint.signal !== undefined || checkpoint.marker !== undefined || checkpoint.committed !== undefined || checkpoint.sealed || worker.entry.lastCommit !== undefined;
+    const wait = checkpoints ? (stop.grace * 1000) / 2 : 0;
+    this.stopping.set(name, { worker, commitsBefore: worker.commits, termAt: stop.since + wait, killAt: stop.since + stop.grace * 1000, termed: false, killing: false });
+    this.tick(Date.now());
+  }
+
+  ended(worker: Worker): void {
+    this.stopping.delete(workerName(worker.entry.record));
+  }
+
+  /** A commit of the attempt is known to be safe: nothing more to wait for. */
+  sawCommit(key: AttemptKey): void {
+    const now = Date.now();
+    for (const worker of this.runningOf(key)) {
+      const stopping = this.stopping.get(workerName(worker.entry.record));
+      if (stopping) stopping.termAt = Math.min(stopping.termAt, now);
+      else if (!worker.entry.record.checkpoint.sealed) this.ledger.sealed(worker.entry);
+    }
+  }
+
+  tick(now: number): void {
+    for (const stopping of this.stopping.values()) {
+      const { worker } = stopping;
+      if (worker.commits > stopping.commitsBefore) {
+        stopping.commitsBefore = Number.POSITIVE_INFINITY;
+        this.sawCommit(worker.entry.record);
+      }
+      if (!stopping.termed && now >= stopping.termAt) {
+        stopping.termed = true;
+        worker.signal("SIGTERM", true);
+      }
+      if (!stopping.killing && now >= stopping.killAt) {
+        stopping.killing = true;
+        void this.killNow(worker);
+      }
+    }
+  }
+
+  async killNow(worker: Worker): Promise<void> {
+    await worker.killAll();
+  }
+
+  /** Ends a worker of an older attempt than one about to start, and resolves when it is recorded. */
+  async endOlder(entry: WorkerEntry): Promise<void> {
+    while (alive(entry)) {
+      const worker = this.running(workerName(entry.record));
+      if (worker) await worker.killAll();
+      else if (!entry.stop) this.ledger.stop(entry, { mode: "kill", since: Date.now(), grace: 0 });
+      await new Promise((resolve) => {
+        setTimeout(resolve, 10);
+      });
+    }
+  }
+
+  /** Raises the number in the control files of an attempt, and signals its ranks, never their launcher. */
+  askCheckpoint(key: AttemptKey): void {
+    const workers = this.runningOf(key);
+    if (workers.length === 0) return;
+    const value = (this.ledger.controls.get(attemptName(key)) ?? 0) + 1;
+    this.ledger.control(attemptName(key), value);
+    for (const worker of workers) {
+      const { record } = worker.entry;
+      try {
+        this.area.raiseControl({ control: `${this.area.attemptDir(record)}/${record.worker.replace("/", ".")}/control` }, value, record);
+      } catch {
+        // the worker removed its own folder: it can't be asked this way
+      }
+      if (record.checkpoint.signal === undefined) continue;
+      for (const { pid } of worker.ranks()) signalPid(pid, record.checkpoint.signal as NodeJS.Signals);
+    }
+  }
+}

@@ -1,0 +1,306 @@
+import type { ChildProcess } from "node:child_process";
+import { Socket } from "node:net";
+import type { RankExit } from "@muster/engine";
+import { commitByStep, commitPath, markerStep } from "./commits.ts";
+import { workerOf } from "./keys.ts";
+import type { Ledger, WorkerEntry } from "./ledger.ts";
+import { LogWriter, type LogLimits } from "./logs.ts";
+import { OutputReader } from "./output.ts";
+import { findByMark, isDead, rankProcesses, readStat, signalPid, workerMark, type RankProcess } from "./procs.ts";
+import { parseProgressLine, type Progress } from "./progress-presets.ts";
+import { reportedRanks } from "./rank-exits.ts";
+import { readWorkerFile } from "./safe-read.ts";
+import { spawnShim, type ShimSpawn } from "./shim.ts";
+import type { Slot } from "./slots.ts";
+
+/*
+ * One worker's life in the agent: its process, its output, what is read from it, and its confirmed end. The same for one
+ * just started and for one found alive by a new agent, except that the latter's end is told by its exit record alone.
+ */
+
+const PROGRESS_INTERVAL_MS = 500;
+const DRAIN_LIMIT_MS = 2000;
+const PENDING_COMMIT_MS = 30_000;
+const DROP_REPORT_MS = 10_000;
+const ERROR_TAIL = 4096;
+const PROGRESS_FILE_CHUNK = 65_536;
+
+export interface WorkerContext {
+  ledger: Ledger;
+  logs: string;
+  limits: LogLimits;
+  ended: (worker: Worker, clean: boolean) => void;
+  trouble: (message: string, error: unknown) => void;
+}
+
+export class Worker {
+  readonly entry: WorkerEntry;
+  readonly slot: Slot;
+  private readonly context: WorkerContext;
+  private readonly log: LogWriter;
+  private readonly output: OutputReader;
+  private readonly progressPath: string;
+  private socket: Socket | undefined;
+  private drained: Promise<void> = Promise.resolve();
+  private finishing = false;
+  private lastProgress = 0;
+  private pendingProgress: Progress | undefined;
+  private progressOffset = 0;
+  private markerText: string | undefined;
+  private pendingCommits: { step: number; named: string | undefined; end: number; until: number; via: "marker" | "log" }[] = [];
+  private dropped = 0;
+  private dropReported = 0;
+  /** Commits seen since the agent took the worker up. */
+  commits = 0;
+
+  constructor(context: WorkerContext, entry: WorkerEntry, slot: Slot, progressPath: string, fresh: boolean) {
+    this.context = context;
+    this.entry = entry;
+    this.slot = slot;
+    this.progressPath = progressPath;
+    const { record } = entry;
+    this.log = new LogWriter(context.logs, record, context.limits, fresh);
+    const spec = { progress: record.progress, watch: record.watch, ...(record.checkpoint.reports && record.checkpoint.committed !== undefined && { committed: record.checkpoint.committed }) };
+    this.output = new OutputReader(spec, { progress: (progress) => this.onProgress(progress), commit: (step, named, end) => this.onCommit(step, named, end, "log"), matched: (id, line, end) => this.observeMatch(id, line, end) }, this.log.end, entry.matched);
+  }
+
+  /** Starts the process. Throws where the system can't. */
+  start(shim: Omit<ShimSpawn, "id" | "slot">): void {
+    this.readOutput();
+    let child: ChildProcess;
+    try {
+      child = spawnShim({ ...shim, id: this.entry.record.id, slot: this.slot });
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+    child.on("error", (error) => this.notStarted(error.message));
+    if (child.pid === undefined) return;
+    const startTime = readStat(child.pid)?.startTime;
+    this.context.ledger.observe({ kind: "started", pid: child.pid, ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
+    child.on("exit", (code, signal) => {
+      // codes up to 128 mean what they say; above, only the record tells a signal from a code
+      const plain = code !== null && code <= 128;
+      void this.finish(plain ? { code, signal: null } : (this.slot.readExit(this.entry.record.id) ?? { code, signal }));
+    });
+  }
+
+  /** Takes up a worker that an earlier agent started. */
+  adopt(pids: readonly number[]): void {
+    if (this.entry.state === "starting") {
+      const pid = pids.find((one) => !isDead(readStat(one)));
+      const startTime = pid === undefined ? undefined : readStat(pid)?.startTime;
+      this.context.ledger.observe({ kind: "started", ...(pid !== undefined && { pid }), ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
+    }
+    this.readOutput();
+    const poll = setInterval(() => {
+      const exit = this.slot.readExit(this.entry.record.id);
+      if (!exit && this.pids().length > 0) return;
+      clearInterval(poll);
+      // written between the two looks
+      const late = exit ?? this.slot.readExit(this.entry.record.id);
+      void this.finish(late);
+    }, 200);
+  }
+
+  /** Living processes of the worker. */
+  pids(): number[] {
+    const { group } = this.slot;
+    if (group.confirms) return group.populated() ? group.pids().filter((pid) => !isDead(readStat(pid))) : [];
+    const found = new Set(findByMark().get(workerMark(this.entry.record)) ?? []);
+    for (const pid of group.pids()) if (!isDead(readStat(pid))) found.add(pid);
+    return [...found];
+  }
+
+  shimPid(): number | undefined {
+    const { pid, startTime } = this.entry;
+    return pid !== undefined && readStat(pid)?.startTime === startTime ? pid : undefined;
+  }
+
+  ranks(): RankProcess[] {
+    return rankProcesses(this.pids(), this.shimPid());
+  }
+
+  /** Signals the ranks; where none is found and `orAll`, everything but the shim, which must write the exit record. */
+  signal(signal: NodeJS.Signals, orAll: boolean): void {
+    const pids = this.pids();
+    const shim = this.shimPid();
+    const ranks = rankProcesses(pids, shim).map(({ pid }) => pid);
+    for (const pid of ranks.length > 0 ? ranks : orAll ? pids.filter((pid) => pid !== shim) : []) signalPid(pid, signal);
+  }
+
+  /** Kills every process of the worker and resolves when none is left. */
+  async killAll(): Promise<void> {
+    for (let wait = 1; ; wait = Math.min(wait * 2, 250)) {
+      this.slot.group.kill();
+      if (!this.slot.group.confirms) for (const pid of this.pids()) signalPid(pid, "SIGKILL");
+      else if (!this.slot.group.populated()) return;
+      if (!this.slot.group.confirms && this.pids().length === 0) return;
+      await new Promise((resolve) => {
+        setTimeout(resolve, wait);
+      });
+    }
+  }
+
+  /** Regular looks: at files that the worker writes, at reports that were held back. */
+  tick(now: number): void {
+    this.readProgressFile();
+    this.readMarker();
+    if (this.pendingCommits.length > 0) {
+      const pending = this.pendingCommits;
+      this.pendingCommits = [];
+      for (const one of pending) if (one.until > now && !this.tryCommit(one)) this.pendingCommits.push(one);
+    }
+    if (this.pendingProgress && now - this.lastProgress >= PROGRESS_INTERVAL_MS) this.reportProgress(this.pendingProgress, now);
+    this.reportDropped(now, false);
+  }
+
+  /** Lets go without an end: the process was never made. */
+  private notStarted(reason: string): void {
+    if (this.finishing) return;
+    this.finishing = true;
+    this.context.ledger.observe({ kind: "refused", code: "start_failed", reason, ...workerOf(this.entry.record) });
+    this.abandon();
+    this.context.ended(this, true);
+  }
+
+  private abandon(): void {
+    this.socket?.destroy();
+    this.log.close();
+  }
+
+  private readOutput(): void {
+    const socket = new Socket({ fd: this.slot.openForReading(), readable: true, writable: false });
+    this.socket = socket;
+    socket.on("data", (data: Buffer) => this.onOutput(data));
+    this.drained = new Promise((resolve) => {
+      socket.on("close", () => resolve());
+      socket.on("error", () => socket.destroy());
+      socket.on("end", () => socket.destroy());
+    });
+  }
+
+  private onOutput(data: Buffer): void {
+    this.log.write(data);
+    this.dropped += this.log.takeDropped();
+    this.output.push(data);
+  }
+
+  private async finish(exit: { code: number | null; signal: string | null } | undefined): Promise<void> {
+    if (this.finishing) return;
+    this.finishing = true;
+    const { record } = this.entry;
+    const oom = this.slot.group.oomKilled();
+    // whatever the worker left behind is part of it, and dies with it
+    if (this.slot.group.confirms ? this.slot.group.populated() : this.pids().length > 0) await this.killAll();
+    await Promise.race([
+      this.drained,
+      new Promise<void>((resolve) => {
+        setTimeout(resolve, DRAIN_LIMIT_MS).unref();
+      }),
+    ]);
+    const clean = this.socket?.destroyed === true && this.slot.group.confirms;
+    this.socket?.destroy();
+    this.output.end();
+    const now = Date.now();
+    this.readProgressFile();
+    this.readMarker();
+    for (const one of this.pendingCommits) this.tryCommit(one);
+    if (this.pendingProgress) this.reportProgress(this.pendingProgress, now);
+    this.reportDropped(now, true);
+    this.log.close();
+    const key = workerOf(record);
+    if (!exit) this.context.ledger.observe({ kind: "lost", reason: "its processes are gone and left no exit record", ...key });
+    else {
+      const failed = exit.code !== 0;
+      const tail = failed ? this.output.tail(ERROR_TAIL).toString("utf8") : "";
+      const ranks = this.rankExits(exit);
+      this.context.ledger.observe({
+        kind: "exited",
+        exitCode: exit.code,
+        signal: exit.signal,
+        oom: failed && oom,
+        ...(this.entry.stop && { reason: `stopped (${this.entry.stop.mode})` }),
+        ...(ranks.length > 0 && { ranks }),
+        ...(tail !== "" && { errorTail: tail }),
+        ...key,
+      });
+    }
+    this.context.ended(this, clean);
+  }
+
+  private rankExits(exit: { code: number | null; signal: string | null }): RankExit[] {
+    const { firstRank, ranks } = this.entry.record;
+    if (ranks === 1) return [{ rank: firstRank, exitCode: exit.code, signal: exit.signal }];
+    if (exit.code === 0) return Array.from({ length: ranks }, (_, i) => ({ rank: firstRank + i, exitCode: 0, signal: null }));
+    return reportedRanks(this.output.tail(16_384).toString("utf8"));
+  }
+
+  private observeMatch(id: string, line: string, end: number): void {
+    this.context.ledger.observe({ kind: "matched", id, line, ...workerOf(this.entry.record) }, { parsed: end });
+  }
+
+  private onProgress(progress: Progress): void {
+    const now = Date.now();
+    this.pendingProgress = { ...this.pendingProgress, ...progress };
+    if (now - this.lastProgress >= PROGRESS_INTERVAL_MS) this.reportProgress(this.pendingProgress, now);
+  }
+
+  private reportProgress(progress: Progress, now: number): void {
+    this.lastProgress = now;
+    this.pendingProgress = undefined;
+    this.context.ledger.observe({ kind: "progress", ...progress, ...workerOf(this.entry.record) });
+  }
+
+  private readProgressFile(): void {
+    const data = readWorkerFile(this.progressPath, this.progressOffset, PROGRESS_FILE_CHUNK);
+    if (!data) return;
+    const end = data.lastIndexOf(10);
+    if (end < 0) {
+      // a line longer than a chunk is no progress line
+      if (data.length === PROGRESS_FILE_CHUNK) this.progressOffset += data.length;
+      return;
+    }
+    this.progressOffset += end + 1;
+    for (const line of data.toString("utf8", 0, end).split("\n")) {
+      const progress = parseProgressLine(line);
+      if (progress) this.onProgress(progress);
+    }
+  }
+
+  private readMarker(): void {
+    const { marker, reports } = this.entry.record.checkpoint;
+    if (marker === undefined || !reports) return;
+    const text = readWorkerFile(`${this.entry.record.checkpointDir}/${marker}`, 0, 256)?.toString("utf8").trim();
+    if (text === undefined || text === "" || text === this.markerText) return;
+    const step = markerStep(text);
+    if (step === undefined) return;
+    const named = commitPath(this.entry.record.checkpointDir, text) ? text : undefined;
+    if (this.tryCommit({ step, named, end: 0, via: "marker" })) this.markerText = text;
+  }
+
+  private onCommit(step: number, named: string | undefined, end: number, via: "marker" | "log"): void {
+    const commit = { step, named, end, until: Date.now() + PENDING_COMMIT_MS, via };
+    if (!this.tryCommit(commit)) this.pendingCommits.push(commit);
+  }
+
+  /** Reports a commit whose path is there; false where it isn't yet. */
+  private tryCommit(commit: { step: number; named: string | undefined; end: number; via: "marker" | "log" }): boolean {
+    const { checkpointDir, checkpoint } = this.entry.record;
+    const path = commit.named === undefined ? commitByStep(checkpointDir, commit.step, checkpoint.marker) : commitPath(checkpointDir, commit.named);
+    if (path === undefined) return false;
+    const generation = this.ranks().reduce((most, rank) => Math.max(most, rank.generation), this.entry.lastCommit?.generation ?? 0);
+    const last = this.entry.lastCommit;
+    if (last && last.step === commit.step && last.generation === generation && last.path === path) return true;
+    this.commits++;
+    this.context.ledger.observe({ kind: "checkpoint", step: commit.step, path, generation, via: commit.via, ...workerOf(this.entry.record) }, commit.end > 0 ? { parsed: commit.end } : {});
+    return true;
+  }
+
+  private reportDropped(now: number, last: boolean): void {
+    if (this.dropped === 0 || (!last && now - this.dropReported < DROP_REPORT_MS)) return;
+    this.context.ledger.observe({ kind: "log_dropped", bytes: this.dropped, reason: "the disk is full, or not writable", ...workerOf(this.entry.record) });
+    this.dropReported = now;
+    this.dropped = 0;
+  }
+}
