@@ -52,13 +52,14 @@ export async function recordSealFailed(client: Client, id: number, reason: strin
   return rows[0];
 }
 
-/** Those beyond the newest `keep` sealed ones are gone from the store of checkpoints. */
-export async function recordPruned(client: Client, job: string, keep: number): Promise<void> {
+/** Those beyond the newest `checkpoint.keep` sealed ones are gone from the store of checkpoints. */
+export async function recordPruned(client: Client, job: string): Promise<void> {
   await client.query({
     name: "record-pruned",
     text: `UPDATE checkpoints SET pruned = true WHERE job = $1 AND NOT pruned AND sealed_path IS NOT NULL
-      AND id NOT IN (SELECT id FROM checkpoints WHERE job = $1 AND sealed_path IS NOT NULL ORDER BY id DESC LIMIT $2)`,
-    values: [job, keep],
+      AND id NOT IN (SELECT id FROM checkpoints WHERE job = $1 AND sealed_path IS NOT NULL ORDER BY id DESC
+        LIMIT (SELECT (resolved->'checkpoint'->>'keep')::int FROM job_specs WHERE job = $1))`,
+    values: [job],
   });
 }
 

@@ -1,0 +1,3 @@
+export { createSupervisor, type Supervisor, type SupervisorOptions } from "./supervisor.ts";
+export type { EngineProvider } from "./shard-keeper.ts";
+export type { Check } from "./side-work.ts";

@@ -1,0 +1,217 @@
+import { classify, decideRestart, evaluateGang, failedByItself, isFinal, nextJobPlace, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import {
+  appendEvents,
+  attemptKey,
+  changeAttempts,
+  changeJobs,
+  dropNewestCheckpoint,
+  lockGangs,
+  readCommitted,
+  readMembers,
+  releaseEnded,
+  settleDependencies,
+  stopAttempts,
+  type AttemptChange,
+  type AttemptId,
+  type Client,
+  type GangRow,
+  type JobChange,
+  type MemberRow,
+  type NewEvent,
+  type Outcome,
+  type StopOrder,
+} from "@muster/store";
+import { suspectNodes } from "./suspects.ts";
+
+const ACTOR = "supervisor";
+
+/** Seconds in which the rest of a failed gang may still show what really happened, before it is killed. */
+const JUDGING_WINDOW = 1;
+
+/** A first death that tells its cause by itself: no need to wait for the others. */
+const DECISIVE = new Set(["do_not_retry", "node_lost", "device_error", "out_of_memory", "killed", "start_refused"]);
+
+interface Judgement {
+  jobs: JobChange[];
+  attempts: AttemptChange[];
+  events: NewEvent[];
+  outcomes: Outcome[];
+  stops: StopOrder[];
+  release: AttemptId[];
+  rollbacks: string[];
+  suspects: { node: string; reason: string; job: string }[];
+}
+
+/**
+ * Reads the truth about these attempts and takes the next step of each, in the caller's transaction. Level-triggered: asked
+ * again with nothing new, it changes nothing.
+ */
+export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): Promise<void> {
+  if (ids.length === 0) return;
+  const unique = [...new Map(ids.map((id) => [attemptKey(id), id])).values()];
+  const gangs = await lockGangs(client, unique);
+  const members = Map.groupBy(await readMembers(client, unique), attemptKey);
+  const failing = gangs.filter((gang) => gang.state === "recovering");
+  const committed = failing.length > 0 ? await readCommitted(client, failing) : new Set<string>();
+  const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], rollbacks: [], suspects: [] };
+  for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), out);
+  await changeJobs(client, out.jobs);
+  await changeAttempts(client, out.attempts);
+  await stopAttempts(client, out.stops);
+  await releaseEnded(client, out.release);
+  for (const job of out.rollbacks) await dropNewestCheckpoint(client, job);
+  await suspectNodes(client, out.suspects);
+  await settleDependencies(client, out.outcomes);
+  await appendEvents(client, out.events);
+}
+
+function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: boolean, out: Judgement): void {
+  if (!gang.current || gang.attempt_state === "ended") {
+    // an attempt that was superseded gives back what it held when its end is confirmed
+    if (members.every((member) => member.state === "exited" || member.state === "lost")) out.release.push(gang);
+    return;
+  }
+  const facts = members.map(toFacts);
+  const evaluation = evaluateGang(gang.attempt_state, facts);
+  switch (evaluation.kind) {
+    case "wait":
+      if (gang.due) onDue(gang, out);
+      return;
+    case "all_up":
+      return move(gang, "all_up", out, { started: true, dueIn: remaining(gang) }, { state: "running" });
+    case "all_done":
+      return move(gang, "all_done", out, { started: true, ranSeconds: gang.running_for ?? 0 }, { state: "ended", outcome: "succeeded" });
+    case "failed":
+      return onFailure(gang, members, evaluation.failed, out);
+    case "down":
+      return gang.state === "recovering" ? afterFailure(gang, members, committed, out) : move(gang, "gang_down", out, { ranSeconds: gang.running_for ?? 0, ...timeOver(gang) }, { state: "ended", outcome: "stopped" });
+  }
+}
+
+/** A worker failed by itself: the gang comes down. What it was is judged when all is known. */
+function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonly WorkerFacts[], out: Judgement): void {
+  const names = new Set(failed.map((worker) => worker.worker));
+  const endings = members.filter((member) => names.has(member.worker)).map(toEnding);
+  const first = classify(endings, gang.rules);
+  out.events.push({
+    kind: "worker.failed",
+    actor: ACTOR,
+    project: gang.project,
+    job: gang.job,
+    attempt: gang.attempt,
+    node: first.node,
+    data: { workers: [...names], exit_code: first.exitCode, signal: first.signal, seen_as: first.rule, evidence: first.evidence },
+  });
+  const decisive = DECISIVE.has(first.rule) || names.size === members.length;
+  move(gang, "failed_worker", out, { dueIn: decisive ? null : JUDGING_WINDOW }, { state: "stopping" });
+  if (decisive) out.stops.push({ job: gang.job, mode: "kill", grace: 0 });
+}
+
+/** The failed gang is down: name the cause, charge it to its ledger, and go on or give up. */
+function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, out: Judgement): void {
+  const verdict = classify(members.filter(tellsSomething).map(toEnding), gang.rules);
+  const decision = decideRestart({
+    verdict,
+    ledgers: { user: gang.user_failures, infrastructure: gang.infrastructure_failures, unknown: gang.unknown_failures },
+    maxRestarts: gang.max_restarts,
+    progressed,
+    previousSignature: gang.previous_signature,
+  });
+  const failure = toFailure(verdict, decision.why);
+  const exclude = verdict.action === "exclude_node" ? (verdict.node ?? undefined) : undefined;
+  if (exclude !== undefined) out.suspects.push({ node: exclude, reason: `${verdict.message}: ${verdict.evidence[0] ?? verdict.rule}`, job: gang.job });
+  if (verdict.action === "rollback") out.rollbacks.push(gang.job);
+  move(
+    gang,
+    decision.restart ? "gang_down" : "given_up",
+    out,
+    {
+      failure,
+      ledgers: decision.ledgers,
+      ranSeconds: gang.running_for ?? 0,
+      notBeforeIn: decision.backoff,
+      notBeforeReason: "restart_backoff",
+      ...(exclude !== undefined && { excludeNode: exclude }),
+    },
+    { state: "ended", outcome: "failed", failureClass: verdict.class, cause: failure },
+    { class: verdict.class, rule: verdict.rule, node: verdict.node, worker: verdict.worker, evidence: verdict.evidence, restart: decision.restart, why: decision.why, backoff: decision.backoff },
+  );
+}
+
+function onDue(gang: GangRow, out: Judgement): void {
+  if (gang.state === "recovering") {
+    out.stops.push({ job: gang.job, mode: "kill", grace: 0 });
+    out.jobs.push({ job: gang.job, state: gang.state, stopTarget: null, dueIn: null });
+  } else if (gang.state === "running" && gang.time_limit !== null) {
+    move(gang, "time_over", out, { stopReason: "time_limit" }, { state: "stopping" });
+    out.stops.push({ job: gang.job, mode: "stop", grace: gang.grace });
+  }
+}
+
+/** Seconds that the job may still run; null where it has no limit. */
+function remaining(gang: GangRow): number | null {
+  return gang.time_limit === null ? null : Math.max(0, gang.time_limit - gang.ran_seconds);
+}
+
+function timeOver(gang: GangRow): Partial<JobChange> {
+  if (gang.stop_target !== "failed") return {};
+  const message = gang.stop_reason === "time_limit" ? `its time limit of ${gang.time_limit} s of running is over` : (gang.stop_reason ?? "stopped");
+  return { failure: { class: "user", rule: gang.stop_reason ?? "stopped", message, worker: null, node: null, exit_code: null, signal: null, evidence: [], signature: "" } };
+}
+
+function move(gang: GangRow, event: JobEvent, out: Judgement, job: Partial<JobChange>, attempt: Pick<AttemptChange, "state"> & Partial<AttemptChange>, data: Record<string, unknown> = {}): void {
+  const next = nextJobPlace({ state: gang.state, stopTarget: gang.stop_target }, event);
+  if (!next) throw new Error(`job ${gang.job} is ${gang.state}: ${event} makes no sense there`);
+  const changed = next.state !== gang.state || next.stopTarget !== gang.stop_target;
+  const finished = isFinal(next.state);
+  if (changed || Object.keys(job).length > 0) {
+    out.jobs.push({ dueIn: null, ...job, job: gang.job, state: next.state, stopTarget: next.stopTarget, finished });
+  }
+  out.attempts.push({ job: gang.job, incarnation: gang.incarnation, attempt: gang.attempt, ...attempt });
+  if (!changed) return;
+  out.events.push({ kind: `job.${next.state}`, actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, data: { from: gang.state, ...(next.stopTarget && { towards: next.stopTarget }), ...(attempt.outcome && { outcome: attempt.outcome }), ...data } });
+  if (next.state === "running") out.outcomes.push({ job: gang.job, what: "started" });
+  if (finished) {
+    // a job that ended before all its ranks were seen up has started none the less
+    if (next.state === "succeeded") out.outcomes.push({ job: gang.job, what: "started" });
+    out.outcomes.push({ job: gang.job, what: next.state as "succeeded" | "failed" | "cancelled" });
+  }
+}
+
+function toFacts(member: MemberRow): WorkerFacts {
+  return { worker: member.worker, node: member.node, state: member.state, desired: member.desired, exitCode: member.exit_code, signal: member.signal, oom: member.oom, reason: member.reason };
+}
+
+/** Ended by itself, or, while being killed, in a way that our kill doesn't explain. */
+function tellsSomething(member: MemberRow): boolean {
+  return failedByItself(toFacts(member)) || (member.desired !== "run" && member.exit_code !== null && member.exit_code !== 0);
+}
+
+function toEnding(member: MemberRow): Ending {
+  return {
+    worker: member.worker,
+    node: member.node,
+    rank: null,
+    exitCode: member.exit_code,
+    signal: member.signal,
+    oom: member.oom,
+    lost: member.state === "lost" && member.detail?.refused === undefined,
+    reason: member.reason,
+    tail: member.detail?.tail ?? "",
+    matched: member.detail?.matched ?? [],
+  };
+}
+
+function toFailure(verdict: Verdict, why: string): Record<string, unknown> {
+  return {
+    class: verdict.class,
+    rule: verdict.rule,
+    message: `${verdict.message}; ${why}`,
+    worker: verdict.worker,
+    node: verdict.node,
+    exit_code: verdict.exitCode,
+    signal: verdict.signal,
+    evidence: verdict.evidence,
+    signature: verdict.signature,
+  };
+}

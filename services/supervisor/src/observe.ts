@@ -1,0 +1,174 @@
+import type { Observation } from "@muster/engine";
+import {
+  appendEvents,
+  attemptKey,
+  checkLease,
+  recordCommits,
+  recordFacts,
+  recordMatches,
+  recordOutput,
+  recordProgress,
+  recordPruned,
+  recordSealed,
+  recordSealFailed,
+  saveShardCursor,
+  transaction,
+  workerKey,
+  type AttemptId,
+  type CommitFact,
+  type Lease,
+  type NewEvent,
+  type Pool,
+  type ProgressFact,
+  type WorkerFact,
+  type WorkerId,
+} from "@muster/store";
+import { judgeAttempts } from "./judge.ts";
+
+const ACTOR = "supervisor";
+
+export interface ObservedBatch {
+  shard: string;
+  epoch: string;
+  observations: readonly Observation[];
+  lease: Lease;
+  holder: string;
+}
+
+export interface Recorded {
+  /** Something others act on changed. */
+  changed: boolean;
+  /** Attempts with output to keep or ends to forget. */
+  ended: AttemptId[];
+  /** Jobs that the engine knows newer than the store. */
+  newer: Extract<Observation, { kind: "newer_known" }>[];
+}
+
+/** Records a batch of observations and takes what follows from it, in one transaction with the shard's cursor. */
+export async function recordObservations(pool: Pool, batch: ObservedBatch): Promise<Recorded> {
+  const sorted = sort(batch.observations);
+  await transaction(pool, async (client) => {
+    await checkLease(client, batch.lease, batch.holder);
+    await recordMatches(client, sorted.matches);
+    await recordOutput(client, sorted.output);
+    const events: NewEvent[] = [...sorted.events];
+    for (const commit of await recordCommits(client, sorted.commits)) {
+      events.push({ kind: "checkpoint.accepted", actor: ACTOR, project: commit.project, job: commit.job, attempt: commit.attempt, data: { step: commit.step, path: commit.path } });
+    }
+    for (const seal of sorted.seals) {
+      const sealed = seal.kind === "sealed" ? await recordSealed(client, seal.id, seal.path) : await recordSealFailed(client, seal.id, seal.reason);
+      if (!sealed) continue;
+      if (seal.kind === "sealed") await recordPruned(client, sealed.job);
+      events.push({ kind: seal.kind === "sealed" ? "checkpoint.sealed" : "checkpoint.seal_failed", actor: ACTOR, project: sealed.project, job: sealed.job, attempt: sealed.attempt, data: seal.kind === "sealed" ? { step: sealed.step, path: seal.path } : { step: sealed.step, reason: seal.reason } });
+    }
+    for (const first of await recordProgress(client, sorted.progress)) {
+      events.push({ kind: "attempt.progressing", actor: ACTOR, project: first.project, job: first.job, attempt: first.attempt, data: { step: first.step } });
+    }
+    await appendEvents(client, events);
+    const touched = await recordFacts(client, sorted.facts);
+    await judgeAttempts(client, touched);
+    const last = batch.observations.at(-1);
+    if (last) await saveShardCursor(client, batch.shard, batch.epoch, last.seq);
+  });
+  return { changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0, ended: sorted.facts.filter((fact) => fact.state !== "running"), newer: sorted.newer };
+}
+
+type Seal = { kind: "sealed"; id: number; path: string } | { kind: "seal_failed"; id: number; reason: string };
+
+interface Sorted {
+  facts: WorkerFact[];
+  matches: (WorkerId & { id: string; line: string })[];
+  output: (WorkerId & { size: number })[];
+  commits: CommitFact[];
+  seals: Seal[];
+  progress: ProgressFact[];
+  events: NewEvent[];
+  newer: Recorded["newer"];
+}
+
+/** By kind; of a worker's several facts the last one, and of progress the newest figures. */
+function sort(observations: readonly Observation[]): Sorted {
+  const facts = new Map<string, WorkerFact>();
+  const output = new Map<string, WorkerId & { size: number }>();
+  const progress = new Map<string, ProgressFact>();
+  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = { matches: [], commits: [], seals: [], events: [], newer: [] };
+  const base = { exitCode: null, signal: null, oom: false, reason: null, detail: null };
+  for (const one of observations) {
+    switch (one.kind) {
+      case "started":
+        facts.set(workerKey(one), { ...id(one), ...base, state: "running" });
+        break;
+      case "exited":
+        facts.set(workerKey(one), {
+          ...id(one),
+          state: "exited",
+          exitCode: one.exitCode,
+          signal: one.signal,
+          oom: one.oom,
+          reason: one.reason ?? null,
+          detail: one.errorTail || one.ranks ? { ...(one.errorTail && { tail: printable(one.errorTail) }), ...(one.ranks && { ranks: one.ranks }) } : null,
+        });
+        break;
+      case "lost":
+        facts.set(workerKey(one), { ...id(one), ...base, state: "lost", reason: one.reason });
+        break;
+      case "refused":
+        if (one.code === "already_started") break;
+        facts.set(workerKey(one), { ...id(one), ...base, state: "lost", reason: one.code === "invalid" ? `invalid: ${one.reason}` : `${one.code}: ${one.reason}`, detail: { refused: one.code } });
+        break;
+      case "progress": {
+        const before = progress.get(attemptKey(one));
+        progress.set(attemptKey(one), {
+          job: one.job,
+          incarnation: one.incarnation,
+          attempt: one.attempt,
+          step: one.step ?? before?.step ?? null,
+          total: one.total ?? before?.total ?? null,
+          loss: one.loss ?? before?.loss ?? null,
+          rate: one.rate ?? before?.rate ?? null,
+          phase: one.phase ?? before?.phase ?? null,
+        });
+        break;
+      }
+      case "checkpoint":
+        sorted.commits.push({ ...id(one), generation: one.generation, step: one.step, path: one.path });
+        break;
+      case "sealed":
+        sorted.seals.push({ kind: "sealed", id: sealId(one.name), path: one.path });
+        break;
+      case "seal_failed":
+        sorted.seals.push({ kind: "seal_failed", id: sealId(one.name), reason: one.reason });
+        break;
+      case "matched":
+        sorted.matches.push({ ...id(one), id: one.id, line: printable(one.line) });
+        break;
+      case "output":
+        output.set(workerKey(one), { ...id(one), size: one.size });
+        break;
+      case "log_dropped":
+        sorted.events.push({ kind: "worker.log_dropped", actor: ACTOR, job: one.job, attempt: one.attempt, data: { worker: one.worker, bytes: one.bytes, reason: one.reason } });
+        break;
+      case "node":
+        sorted.events.push({ kind: one.health === "ready" ? "node.reported" : "node.reported_bad", actor: "engine", node: one.node, data: { boot_id: one.bootId, reason: one.reason ?? null } });
+        break;
+      case "newer_known":
+        sorted.newer.push(one);
+        break;
+    }
+  }
+  return { ...sorted, facts: [...facts.values()], output: [...output.values()], progress: [...progress.values()] };
+}
+
+function id(one: WorkerId): WorkerId {
+  return { job: one.job, incarnation: one.incarnation, attempt: one.attempt, worker: one.worker };
+}
+
+/** The store's own id of a commit is the last part of its sealed name, `<step>-<id>`. */
+function sealId(name: string): number {
+  return Number(name.slice(name.lastIndexOf("-") + 1));
+}
+
+/** jsonb refuses NUL and lone surrogates, which a worker's output may well have. */
+function printable(text: string): string {
+  return text.replaceAll("\0", "�").toWellFormed();
+}

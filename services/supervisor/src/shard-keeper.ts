@@ -1,0 +1,200 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Gone, Unreachable, type Engine } from "@muster/engine";
+import type { LogStore } from "@muster/logs";
+import { appendEvents, isConnectionError, LeaseLost, newIncarnation, setShardReachable, type Lease, type Pool, type ShardRow, type Waker } from "@muster/store";
+import type { Logger } from "pino";
+import { adopt, forgetEnded } from "./adoption.ts";
+import { dispatchCommands, sealCommits, type DispatchContext } from "./dispatch.ts";
+import { keepLogs } from "./keep-logs.ts";
+import { recordObservations } from "./observe.ts";
+import { Signal } from "./signal.ts";
+
+/** Seconds without an answer after which a shard counts as unreachable (not as failed). */
+const UNREACHABLE_AFTER = 5;
+/** Milliseconds between looks that nothing asked for. */
+const POLL = 1000;
+const COMPARE_EVERY = 30_000;
+
+/** How the supervisor gets at the shards of one kind of engine. */
+export interface EngineProvider {
+  connect(shard: ShardRow): Promise<Engine>;
+  /** Called when a shard doesn't answer: starts a dead agent again over its journal. */
+  revive?(shard: ShardRow): Promise<void>;
+}
+
+export interface KeeperOptions {
+  pool: Pool;
+  logs: LogStore;
+  waker: Waker;
+  logger: Logger;
+  provider: EngineProvider;
+  shard: ShardRow;
+  holder: string;
+  apiUrl: string;
+}
+
+/** Keeps one shard for as long as this supervisor owns it: adopts, observes, sends commands, keeps logs. */
+export class ShardKeeper {
+  readonly #options: KeeperOptions;
+  readonly #abort = new AbortController();
+  readonly #wake = new Signal();
+  readonly #output = new Signal();
+  #lease: Lease;
+  #done: Promise<void>;
+
+  constructor(options: KeeperOptions, lease: Lease) {
+    this.#options = options;
+    this.#lease = lease;
+    this.#done = this.#run();
+  }
+
+  renew(lease: Lease): void {
+    this.#lease = lease;
+  }
+
+  wake(): void {
+    this.#wake.set();
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#done;
+  }
+
+  get lost(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  async #run(): Promise<void> {
+    const { logger, pool, provider, shard } = this.#options;
+    let silentSince = Date.now();
+    while (!this.#abort.signal.aborted) {
+      let engine: Engine | undefined;
+      try {
+        engine = await provider.connect(shard);
+        await this.#keep(engine);
+        silentSince = Date.now();
+      } catch (error) {
+        if (this.#abort.signal.aborted) break;
+        if (error instanceof LeaseLost) {
+          this.#abort.abort();
+        } else if (error instanceof Unreachable) {
+          logger.warn({ shard: shard.name, error: error.message }, "shard does not answer");
+          await this.#revive();
+          if (Date.now() - silentSince > UNREACHABLE_AFTER * 1000) await this.#report(pool, false).catch(() => {});
+        } else if (!(error instanceof Gone)) {
+          logger.error({ shard: shard.name, err: error }, isConnectionError(error) ? "database does not answer" : "keeping a shard failed; starting over");
+        }
+        if (error instanceof Unreachable === false) silentSince = Date.now();
+        await delay(error instanceof Unreachable || error instanceof Gone ? 100 : 500, undefined, { signal: this.#abort.signal }).catch(() => {});
+      } finally {
+        await engine?.close().catch(() => {});
+      }
+    }
+  }
+
+  async #revive(): Promise<void> {
+    try {
+      await this.#options.provider.revive?.(this.#options.shard);
+    } catch (error) {
+      this.#options.logger.warn({ shard: this.#options.shard.name, err: error }, "agent could not be started again");
+    }
+  }
+
+  async #report(pool: Pool, reachable: boolean): Promise<void> {
+    const { shard, waker } = this.#options;
+    if (await setShardReachable(pool, shard.name, reachable)) {
+      await appendEvents(pool, [{ kind: reachable ? "shard.reachable" : "shard.unreachable", actor: "supervisor", data: { shard: shard.name } }]);
+      waker.wake();
+    }
+  }
+
+  /** Works until the connection ends, the lease is lost or the supervisor closes. */
+  async #keep(engine: Engine): Promise<void> {
+    const { pool, shard } = this.#options;
+    const cursor = await readCursor(pool, shard.name);
+    const probe = await adopt({ ...this.#context(engine), followed: true });
+    const followed = cursor.epoch === probe.epoch;
+    if (!followed) await adopt({ ...this.#context(engine), followed: false });
+    await this.#report(pool, true);
+    const inner = new AbortController();
+    const stop = (): void => inner.abort();
+    this.#abort.signal.addEventListener("abort", stop);
+    const seen = { epoch: probe.epoch, seq: followed ? cursor.seq : probe.seq };
+    const loops = [this.#observe(engine, seen, inner.signal), this.#command(engine, inner.signal), this.#keepLogs(engine, inner.signal), this.#compare(engine, inner.signal)];
+    try {
+      await Promise.race(loops);
+    } finally {
+      inner.abort();
+      this.#abort.signal.removeEventListener("abort", stop);
+      await Promise.allSettled(loops);
+    }
+  }
+
+  #context(engine: Engine): DispatchContext {
+    const { pool, holder, apiUrl } = this.#options;
+    return { pool, engine, lease: this.#lease, holder, apiUrl };
+  }
+
+  async #observe(engine: Engine, from: { epoch: string; seq: number }, signal: AbortSignal): Promise<void> {
+    const { pool, shard, holder, waker, logger } = this.#options;
+    for await (const observations of engine.observe(from.epoch, from.seq, signal)) {
+      const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations, lease: this.#lease, holder });
+      if (recorded.changed) {
+        waker.wake();
+        this.#wake.set();
+      }
+      this.#output.set();
+      for (const newer of recorded.newer) {
+        logger.error({ ...newer }, "the engine knows a newer attempt than the database");
+        await newIncarnation(pool, `shard ${shard.name} knows attempt ${newer.attempt} of ${newer.job}, which is newer than the database's`, BigInt(newer.incarnation));
+        throw new Gone("the store is older than the engine");
+      }
+    }
+    if (!signal.aborted) throw new Unreachable("the stream of observations ended");
+  }
+
+  async #command(engine: Engine, signal: AbortSignal): Promise<void> {
+    const sealing = new Set<number>();
+    while (!signal.aborted) {
+      const { more } = await dispatchCommands(this.#context(engine));
+      await sealCommits(this.#context(engine), sealing);
+      if (!more) await this.#wake.wait(POLL, signal);
+    }
+  }
+
+  async #keepLogs(engine: Engine, signal: AbortSignal): Promise<void> {
+    const { pool, logs } = this.#options;
+    let forgotten = Date.now();
+    while (!signal.aborted) {
+      const { more } = await keepLogs(pool, engine, logs);
+      if (Date.now() - forgotten > POLL) {
+        await forgetEnded({ pool, engine }, await engine.snapshot());
+        forgotten = Date.now();
+      }
+      if (!more) {
+        await this.#output.wait(POLL, signal);
+        // a burst of small outputs goes into one round
+        await delay(100, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #compare(engine: Engine, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const paused = await this.#startsPaused();
+      await delay(paused ? POLL : COMPARE_EVERY, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await adopt({ ...this.#context(engine), followed: true });
+    }
+  }
+
+  async #startsPaused(): Promise<boolean> {
+    const { rows } = await this.#options.pool.query<{ starts_paused: boolean }>({ name: "starts-paused", text: "SELECT starts_paused FROM cluster" });
+    return rows[0]?.starts_paused ?? false;
+  }
+}
+
+async function readCursor(pool: Pool, shard: string): Promise<{ epoch: string; seq: number }> {
+  const { rows } = await pool.query<{ epoch: string; seq: number }>({ name: "read-shard-cursor", text: "SELECT epoch, seq FROM shards WHERE name = $1", values: [shard] });
+  return rows[0] ?? { epoch: "", seq: 0 };
+}

@@ -1,0 +1,28 @@
+/** A level, not a queue: any number of `set` before a `wait` wake it once. */
+export class Signal {
+  #set = false;
+  #wake: (() => void) | undefined;
+
+  set(): void {
+    this.#set = true;
+    this.#wake?.();
+  }
+
+  /** Resolves when set, or after the time (ms), or when aborted; clears the level. */
+  async wait(milliseconds: number, abort: AbortSignal): Promise<void> {
+    if (!this.#set && !abort.aborted) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          clearTimeout(timer);
+          abort.removeEventListener("abort", done);
+          this.#wake = undefined;
+          resolve();
+        };
+        const timer = setTimeout(done, milliseconds);
+        abort.addEventListener("abort", done);
+        this.#wake = done;
+      });
+    }
+    this.#set = false;
+  }
+}

@@ -1,0 +1,65 @@
+import type { WorkerStart } from "@muster/engine";
+import { launch, type Peer } from "@muster/launchers";
+import type { CommandRow } from "@muster/store";
+
+export interface StartContext {
+  peers: Peer[];
+  apiUrl: string;
+  token: string;
+  resumeFrom?: string;
+}
+
+/** The command that starts one worker, from what the store has of it. */
+export function startRequest(row: CommandRow, context: StartContext): WorkerStart {
+  const spec = row.resolved;
+  const role = spec.variants[row.variant]?.roles.find((one) => one.name === row.role);
+  if (!role) throw new Error(`${row.job} has no role ${row.role} in variant ${row.variant}`);
+  const launched = launch({
+    job: row.job,
+    incarnation: row.incarnation,
+    attempt: row.attempt,
+    spec,
+    role,
+    nodeRank: row.node_rank,
+    peers: context.peers,
+    rendezvous: { address: row.rendezvous_address, port: row.rendezvous_port },
+    resumeReason: row.resume_reason,
+    apiUrl: context.apiUrl,
+    ...(row.array_index !== null && { arrayIndex: row.array_index }),
+    devices: row.devices,
+  });
+  const { checkpoint, recovery } = spec;
+  const first = context.peers[0];
+  return {
+    job: row.job,
+    incarnation: row.incarnation,
+    attempt: row.attempt,
+    worker: row.worker,
+    node: row.node,
+    project: row.project,
+    role: row.role,
+    nodeRank: row.node_rank,
+    argv: launched.argv,
+    env: launched.env,
+    files: launched.files,
+    devices: { vendor: row.vendor as WorkerStart["devices"]["vendor"], indices: row.devices, share: row.share },
+    limits: { cpus: row.cpus / 1000, memory: Number(row.memory) },
+    ...(spec.source && { source: "git" in spec.source ? { git: spec.source.git, commit: row.source_commit ?? spec.source.ref } : { dir: spec.source.dir } }),
+    ...(spec.workdir !== undefined && { workdir: spec.workdir }),
+    secrets: spec.secrets,
+    mounts: spec.mounts.map((mount) => ({ at: mount.at, from: mount.from, readOnly: mount.read_only })),
+    token: context.token,
+    checkpoint: {
+      ...(checkpoint.dir !== undefined && { dir: `${checkpoint.dir.replace(/\/+$/, "")}/${row.job}` }),
+      ...(checkpoint.signal !== undefined && { signal: checkpoint.signal }),
+      ...(checkpoint.marker !== undefined && { marker: checkpoint.marker }),
+      ...(checkpoint.committed !== undefined && { committed: checkpoint.committed }),
+      reports: checkpoint.from === "all_ranks" || (first !== undefined && first.role === row.role && first.nodeRank === row.node_rank),
+      ...(context.resumeFrom !== undefined && { resumeFrom: context.resumeFrom }),
+    },
+    progress: spec.progress,
+    watch: recovery.rules.flatMap((rule, index) => (rule.match.log === undefined ? [] : [{ id: String(index), pattern: rule.match.log }])),
+    firstRank: launched.firstRank,
+    ranks: launched.ranks,
+  };
+}

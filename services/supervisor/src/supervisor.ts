@@ -1,0 +1,99 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import type { LogStore } from "@muster/logs";
+import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
+import type { Logger } from "pino";
+import { drainNodes } from "./drains.ts";
+import { Ownership, RENEW_EVERY } from "./ownership.ts";
+import { settle } from "./settle.ts";
+import type { EngineProvider } from "./shard-keeper.ts";
+import { Signal } from "./signal.ts";
+import { SideWork, type Check } from "./side-work.ts";
+
+const POLL = 1000;
+
+export interface SupervisorOptions {
+  databaseUrl: string;
+  logger: Logger;
+  logs: LogStore;
+  /** By the name of the engine. */
+  engines: Readonly<Record<string, EngineProvider>>;
+  /** Where workers reach the API. */
+  apiUrl: string;
+  /** Further checks for side work. */
+  checks?: (pool: Pool) => readonly Check[];
+}
+
+export interface Supervisor {
+  readonly id: string;
+  readonly shards: string[];
+  close(): Promise<void>;
+}
+
+/** Starts a supervisor. Several may run on one database; each shard is kept by one of them at a time. */
+export async function createSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const { databaseUrl, logger, logs, engines, apiUrl } = options;
+  const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
+  const pool = createPool(databaseUrl, "supervisor", 12);
+  const waker = new Waker(pool);
+  const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines });
+  const woken = new Signal();
+  const abort = new AbortController();
+  const checks: Check[] = [
+    {
+      name: "drains",
+      every: 2000,
+      run: async () => {
+        if (await drainNodes(pool)) waker.wake();
+      },
+    },
+    ...(options.checks?.(pool) ?? []),
+  ];
+  const sideWork = await SideWork.start({ databaseUrl, pool, waker, logger, checks });
+  const listener = listenForWakes(databaseUrl, () => {
+    woken.set();
+    ownership.wakeAll();
+  });
+
+  const repeat = async (name: string, round: () => Promise<number>, pause: () => Promise<void>): Promise<void> => {
+    while (!abort.signal.aborted) {
+      let again = false;
+      try {
+        again = (await round()) > 0;
+      } catch (error) {
+        if (!abort.signal.aborted) logger.error({ err: error }, isConnectionError(error) ? `${name}: database does not answer` : `${name} failed; trying again`);
+      }
+      if (again) ownership.wakeAll();
+      else await pause();
+    }
+  };
+  const loops = [
+    repeat("ownership", async () => (await ownership.round(), 0), () => delay(RENEW_EVERY, undefined, { signal: abort.signal }).catch(() => {})),
+    repeat(
+      "settling",
+      async () => {
+        const settled = await settle(pool);
+        if (settled > 0) waker.wake();
+        return settled;
+      },
+      () => woken.wait(POLL, abort.signal),
+    ),
+  ];
+
+  return {
+    id,
+    get shards() {
+      return ownership.owned;
+    },
+    async close() {
+      abort.abort();
+      await Promise.all(loops);
+      await listener.close();
+      await sideWork.close();
+      await ownership.close();
+      await waker.close();
+      await pool.end();
+    },
+  };
+}
