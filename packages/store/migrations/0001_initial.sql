@@ -280,6 +280,8 @@ CREATE TABLE workers (
   grace integer NOT NULL DEFAULT 0,
   -- a command waits to be sent to the engine
   todo boolean NOT NULL DEFAULT true,
+  -- a person or a planned drain asked for a checkpoint now
+  checkpoint_asked boolean NOT NULL DEFAULT false,
   state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'starting', 'running', 'exited', 'lost')),
   exit_code integer,
   signal text,

@@ -60,3 +60,23 @@ export async function applyJobAction(client: Client, { jobId, action, reason, ac
   }
   return { ok: true, state: next.state, changed: true };
 }
+
+/** "Checkpoint now": reaches the ranks of a running job by its engine. */
+export async function askCheckpoint(client: Client, { jobId, reason, actor }: Omit<ActionRequest, "action">): Promise<ActionResult> {
+  const { rows } = await client.query<Pick<Row, "project" | "state" | "stop_target" | "attempt">>({
+    name: "lock-job-for-checkpoint",
+    text: "SELECT project, state, stop_target, attempt FROM jobs WHERE id = $1 FOR UPDATE",
+    values: [jobId],
+  });
+  const row = rows[0];
+  if (!row) return { ok: false, code: "not_found" };
+  if (row.state !== "running") return { ok: false, code: "wrong_state", state: row.state, possible: possibleActions({ state: row.state, stopTarget: row.stop_target }) };
+  await client.query({
+    name: "ask-checkpoint",
+    text: `UPDATE workers w SET checkpoint_asked = true, todo = true FROM jobs j
+      WHERE j.id = $1 AND (w.job, w.incarnation, w.attempt) = (j.id, j.incarnation, j.attempt) AND w.state = 'running'`,
+    values: [jobId],
+  });
+  await appendEvents(client, [{ kind: "job.checkpoint_asked", actor, project: row.project, job: jobId, attempt: row.attempt, data: { reason } }]);
+  return { ok: true, state: row.state, changed: true };
+}

@@ -3,6 +3,7 @@ import {
   appendEvents,
   attemptKey,
   checkLease,
+  checkpointDelivered,
   makeAttemptToken,
   markHandedOver,
   readBlockedStarts,
@@ -29,6 +30,8 @@ export interface DispatchContext {
   lease: Lease;
   holder: string;
   apiUrl: string;
+  /** Makes sure that the engine knows these nodes. */
+  knowNodes(nodes: readonly string[]): Promise<void>;
 }
 
 export interface Dispatched {
@@ -47,7 +50,12 @@ export async function dispatchCommands(context: DispatchContext): Promise<Dispat
     await engine.stop(stops.map((row) => ({ job: row.job, incarnation: row.incarnation, attempt: row.attempt, worker: row.worker, mode: row.desired === "kill" ? "kill" : "graceful", grace: row.grace })));
     await stopDelivered(pool, stops);
   }
-  const starts = rows.filter((row) => row.desired === "run" && row.current && (row.attempt_state === "scheduled" || row.attempt_state === "starting"));
+  const asked = rows.filter((row) => row.checkpoint_asked && row.state === "running" && row.desired === "run");
+  if (asked.length > 0) {
+    await engine.checkpointNow([...new Map(asked.map((row) => [attemptKey(row), { job: row.job, incarnation: row.incarnation, attempt: row.attempt }])).values()]);
+    await checkpointDelivered(pool, asked);
+  }
+  const starts = rows.filter((row) => row.desired === "run" && row.state !== "running" && row.current && (row.attempt_state === "scheduled" || row.attempt_state === "starting"));
   const started = starts.length > 0 ? await startWorkers(context, starts) : 0;
   return { sent: stops.length + started, more: rows.length === BATCH && stops.length + started > 0 };
 }
@@ -61,6 +69,7 @@ async function startWorkers(context: DispatchContext, rows: readonly CommandRow[
   const blocked = again.length > 0 ? await readBlockedStarts(pool, again) : new Map<string, string>();
   const ready = rows.filter((row) => !blocked.has(row.job));
   if (ready.length === 0) return 0;
+  await context.knowNodes(ready.map((row) => row.node));
   const gangs = attempts.filter((row) => !blocked.has(row.job));
   const peers = Map.groupBy(await readPeers(pool, gangs), attemptKey);
   const resume = again.length > 0 ? await readResumePaths(pool, again.map((row) => row.job)) : new Map<string, never>();

@@ -17,9 +17,10 @@ const COMPARE_EVERY = 30_000;
 
 /** How the supervisor gets at the shards of one kind of engine. */
 export interface EngineProvider {
+  /** Also brings back what keeps the shard, where it died: a dead agent is started again over its journal. */
   connect(shard: ShardRow): Promise<Engine>;
-  /** Called when a shard doesn't answer: starts a dead agent again over its journal. */
-  revive?(shard: ShardRow): Promise<void>;
+  /** Called when the store has nodes that the engine doesn't know yet. */
+  refresh?(shard: ShardRow): Promise<void>;
 }
 
 export interface KeeperOptions {
@@ -40,6 +41,7 @@ export class ShardKeeper {
   readonly #wake = new Signal();
   readonly #output = new Signal();
   #lease: Lease;
+  #nodes = new Set<string>();
   #done: Promise<void>;
 
   constructor(options: KeeperOptions, lease: Lease) {
@@ -80,7 +82,6 @@ export class ShardKeeper {
           this.#abort.abort();
         } else if (error instanceof Unreachable) {
           logger.warn({ shard: shard.name, error: error.message }, "shard does not answer");
-          await this.#revive();
           if (Date.now() - silentSince > UNREACHABLE_AFTER * 1000) await this.#report(pool, false).catch(() => {});
         } else if (!(error instanceof Gone)) {
           logger.error({ shard: shard.name, err: error }, isConnectionError(error) ? "database does not answer" : "keeping a shard failed; starting over");
@@ -90,14 +91,6 @@ export class ShardKeeper {
       } finally {
         await engine?.close().catch(() => {});
       }
-    }
-  }
-
-  async #revive(): Promise<void> {
-    try {
-      await this.#options.provider.revive?.(this.#options.shard);
-    } catch (error) {
-      this.#options.logger.warn({ shard: this.#options.shard.name, err: error }, "agent could not be started again");
     }
   }
 
@@ -120,6 +113,7 @@ export class ShardKeeper {
     const inner = new AbortController();
     const stop = (): void => inner.abort();
     this.#abort.signal.addEventListener("abort", stop);
+    this.#nodes = new Set(probe.nodes.map((node) => node.node));
     const seen = { epoch: probe.epoch, seq: followed ? cursor.seq : probe.seq };
     const loops = [this.#observe(engine, seen, inner.signal), this.#command(engine, inner.signal), this.#keepLogs(engine, inner.signal), this.#compare(engine, inner.signal)];
     try {
@@ -133,7 +127,13 @@ export class ShardKeeper {
 
   #context(engine: Engine): DispatchContext {
     const { pool, holder, apiUrl } = this.#options;
-    return { pool, engine, lease: this.#lease, holder, apiUrl };
+    return { pool, engine, lease: this.#lease, holder, apiUrl, knowNodes: (nodes) => this.#knowNodes(nodes) };
+  }
+
+  async #knowNodes(nodes: readonly string[]): Promise<void> {
+    if (nodes.every((node) => this.#nodes.has(node))) return;
+    await this.#options.provider.refresh?.(this.#options.shard);
+    for (const node of nodes) this.#nodes.add(node);
   }
 
   async #observe(engine: Engine, from: { epoch: string; seq: number }, signal: AbortSignal): Promise<void> {

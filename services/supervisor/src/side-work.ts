@@ -1,7 +1,5 @@
-import { Queue, Worker } from "bullmq";
-import { createPostgresBackend, runMigrations } from "bullmq";
-import type { Pool, Waker } from "@muster/store";
-import { appendEvents } from "@muster/store";
+import { createPostgresBackend, Queue, runMigrations, Worker } from "bullmq";
+import { appendEvents, type Pool, type Waker } from "@muster/store";
 import type { Logger } from "pino";
 
 const QUEUE = "side-work";
@@ -62,7 +60,9 @@ export class SideWork {
       { connection, concurrency: 2, drainDelay: 1, runRetryDelay: 500 } as never,
       createPostgresBackend as never,
     );
-    for (const part of [this.#queue, this.#worker]) part.on("error", (error: Error) => logger.warn({ err: error }, "side work"));
+    const warn = (error: Error): void => logger.warn({ err: error }, "side work");
+    this.#queue.on("error", warn);
+    this.#worker.on("error", warn);
     this.#worker.on("failed", (job, error) => logger.error({ check: job?.name, err: error }, "a check failed; it runs again on schedule"));
   }
 

@@ -16,6 +16,7 @@ export interface CommandRow extends WorkerId {
   memory: string;
   desired: "run" | "stop" | "kill";
   grace: number;
+  checkpoint_asked: boolean;
   state: string;
   job_state: string;
   project: string;
@@ -35,7 +36,7 @@ export async function readCommands(client: Client, shard: string, limit: number)
   const { rows } = await client.query<CommandRow>({
     name: "read-commands",
     text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.role, w.node_rank, w.first_rank, w.ranks, w.node, p.vendor,
-        w.devices, w.share, w.cpus, w.memory::text, w.desired, w.grace, w.state, j.state AS job_state, j.project, j.array_index,
+        w.devices, w.share, w.cpus, w.memory::text, w.desired, w.grace, w.checkpoint_asked, w.state, j.state AS job_state, j.project, j.array_index,
         a.state AS attempt_state, a.gang, a.variant, a.rendezvous_address, a.rendezvous_port, a.resume_reason,
         CASE WHEN w.desired = 'run' THEN s.resolved END AS resolved, s.source_commit,
         (j.incarnation, j.attempt) = (w.incarnation, w.attempt) AS current
@@ -141,6 +142,16 @@ export async function setTodo(client: Client, workers: readonly WorkerId[], todo
     text: `UPDATE workers w SET todo = $5 FROM unnest($1::text[], $2::bigint[], $3::int[], $4::text[]) AS k(job, incarnation, attempt, worker)
       WHERE (w.job, w.incarnation, w.attempt, w.worker) = (k.job, k.incarnation, k.attempt, k.worker) AND w.todo <> $5`,
     values: [...columns(workers), workers.map((worker) => worker.worker), todo],
+  });
+}
+
+/** "Checkpoint now" was delivered to these workers. */
+export async function checkpointDelivered(client: Client, workers: readonly WorkerId[]): Promise<void> {
+  await client.query({
+    name: "checkpoint-delivered",
+    text: `UPDATE workers w SET checkpoint_asked = false, todo = w.desired <> 'run' FROM unnest($1::text[], $2::bigint[], $3::int[], $4::text[]) AS k(job, incarnation, attempt, worker)
+      WHERE (w.job, w.incarnation, w.attempt, w.worker) = (k.job, k.incarnation, k.attempt, k.worker)`,
+    values: [...columns(workers), workers.map((worker) => worker.worker)],
   });
 }
 
