@@ -44,7 +44,6 @@ describe("every launcher", () => {
       MUSTER_INCARNATION: "7",
       MUSTER_ATTEMPT: "3",
       MUSTER_ROLE: "worker",
-      MUSTER_WORKER: "worker/1",
       MUSTER_NODE: "node-1",
       MUSTER_NODE_RANK: "1",
       MUSTER_NODE_COUNT: "2",

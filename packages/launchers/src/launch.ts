@@ -48,7 +48,6 @@ function launcherVariables(input: LaunchInput, nodes: number): Partial<Record<La
     MUSTER_INCARNATION: input.incarnation,
     MUSTER_ATTEMPT: String(input.attempt),
     MUSTER_ROLE: role.name,
-    MUSTER_WORKER: `${role.name}/${nodeRank}`,
     MUSTER_NODE: peers.find((peer) => peer.role === role.name && peer.nodeRank === nodeRank)?.node ?? "",
     MUSTER_NODE_RANK: String(nodeRank),
     MUSTER_NODE_COUNT: String(nodes),

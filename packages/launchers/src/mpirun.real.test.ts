@@ -9,7 +9,7 @@ const SUM = `
 from mpi4py import MPI
 import os
 world = MPI.COMM_WORLD
-print("sum", world.allreduce(world.rank), "rank", world.rank, "in", os.environ["MUSTER_WORKER"], flush=True)
+print("sum", world.allreduce(world.rank), "rank", world.rank, "in worker", os.environ["MUSTER_NODE_RANK"], flush=True)
 `;
 
 describe.skipIf(!here)("mpirun for real", () => {
@@ -19,7 +19,7 @@ describe.skipIf(!here)("mpirun for real", () => {
   it.skipIf(!python)("reduces over three nodes of two ranks, each in its own worker", async () => {
     const workers = await (await gang.start({ ...THREE, run: ["/usr/bin/python3", "sum.py"] }, { "sum.py": SUM })).ended;
     expect(workers).toMatchObject([{ code: 0 }, { code: 0 }, { code: 0 }]);
-    for (let rank = 0; rank < 6; rank++) expect(workers[0]?.output).toMatch(new RegExp(`sum 15 rank ${rank} in worker/${Math.floor(rank / 2)}\\b`));
+    for (let rank = 0; rank < 6; rank++) expect(workers[0]?.output).toMatch(new RegExp(`sum 15 rank ${rank} in worker ${Math.floor(rank / 2)}\\b`));
   });
 
   it("passes a rank's exit code on, and its end to the other workers", async () => {

@@ -22,8 +22,6 @@ def write(data):
 
 
 def prefix_lines(prefix):
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
     rest = b""
     while True:
         data = os.read(0, LONGEST_LINE)
@@ -41,6 +39,9 @@ def start_prefixing(prefix):
     source, sink = os.pipe()
     child = os.fork()
     if child == 0:
+        # what is sent to a rank that is asked to stop or to checkpoint must not end its output
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
         # a grandchild: a rank that waits for all its children must not wait for this one, nor it be taken for a rank
         if os.fork() == 0:
             os.dup2(source, 0)

@@ -1,4 +1,5 @@
 import type { WorkerStart } from "@muster/engine";
+import { expand } from "@muster/model";
 import type { WorkerPaths } from "./area.ts";
 import { workerMark } from "./procs.ts";
 
@@ -19,6 +20,7 @@ export function pathVariables(paths: WorkerPaths): Record<string, string> {
   };
 }
 
+/** For the content of files, which is no template: paths are replaced in it, `$$` stays. */
 export function fillPaths(variables: Record<string, string>): (text: string) => string {
   return (text) => (text.includes("${MUSTER_") ? text.replaceAll(/\$\{(MUSTER_[A-Z_]+)\}/g, (whole, name: string) => variables[name] ?? whole) : text);
 }
@@ -26,9 +28,8 @@ export function fillPaths(variables: Record<string, string>): (text: string) => 
 /** A worker's whole environment; nothing of the agent's own is in it. */
 export function workerEnv(start: WorkerStart, paths: WorkerPaths, secrets: Record<string, string>): Record<string, string> {
   const variables = pathVariables(paths);
-  const fill = fillPaths(variables);
   const env: Record<string, string> = { PATH: DEFAULT_PATH, LANG: "C.UTF-8", HOME: paths.dir, TMPDIR: paths.tmp };
-  for (const [name, value] of Object.entries(start.env)) env[name] = fill(value);
+  for (const [name, value] of Object.entries(start.env)) env[name] = expand(value, variables);
   Object.assign(env, secrets, variables, {
     MUSTER_JOB_ID: start.job,
     MUSTER_ATTEMPT: String(start.attempt),
