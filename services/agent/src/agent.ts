@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { AttemptKey, LogChunk, SealCheckpoint, ShardSnapshot, WorkerKey, WorkerStart, WorkerStop } from "@muster/engine";
+import { expand } from "@muster/model";
 import { judgeStart, refusal } from "./admission.ts";
 import { Area } from "./area.ts";
 import { detectCgroups, removeBases, type CgroupBases } from "./cgroups.ts";
@@ -277,12 +278,12 @@ export class Agent {
     try {
       slot.group.limit(start.limits.cpus, start.limits.memory);
       const worker = new Worker(this.context, entry, slot, paths.progress, true);
-      const fill = fillPaths(pathVariables(paths));
+      const variables = pathVariables(paths);
       const name = workerName(start);
       this.running.set(name, worker);
       try {
         const wrap = start.mounts.length > 0 ? mountWrap(this.config, start.mounts, user) : undefined;
-        worker.start({ argv: start.argv.map(fill), env: workerEnv(start, paths, secrets), cwd, ...(this.users.separate && { user }), ...(wrap && { wrap }) });
+        worker.start({ argv: start.argv.map((word) => expand(word, variables)), env: workerEnv(start, paths, secrets), cwd, ...(this.users.separate && { user }), ...(wrap && { wrap }) });
       } catch (error) {
         this.running.delete(name);
         throw error;
