@@ -9,6 +9,8 @@ export * from "./internal-signature.ts";
 export * from "./leases.ts";
 export * from "./migrate.ts";
 export * from "./pool.ts";
+export * from "./scheduler/index.ts";
+export * from "./retention.ts";
 export * from "./stop-attempt.ts";
 export * from "./wake.ts";
 export * from "./supervisor/index.ts";
