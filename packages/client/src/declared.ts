@@ -57,6 +57,11 @@ export class Declared<View extends z.ZodType> {
     });
   }
 
+  /** @throws ProblemError with status 409 where something depends on it */
+  async remove(name: string, options: CallOptions = {}): Promise<void> {
+    await this.#transport.send({ ...options, method: "DELETE", path: this.#of(name) });
+  }
+
   #of(name: string): string {
     return `${this.#path}/${encodeURIComponent(name)}`;
   }

@@ -16,6 +16,11 @@ export interface CreateOptions extends CallOptions {
   idempotencyKey?: string;
 }
 
+export interface SubmitOptions extends CreateOptions {
+  /** Keep it held from the start, until it is released. */
+  held?: boolean;
+}
+
 export interface LogQuery {
   attempt?: number | undefined;
   worker?: string | undefined;
@@ -46,15 +51,17 @@ export class Jobs {
   }
 
   /** Submits one job. @returns the job; of an array, its first element */
-  async submit(spec: SubmittedJobSpec, options: CreateOptions = {}): Promise<JobView> {
+  async submit(spec: SubmittedJobSpec, options: SubmitOptions = {}): Promise<JobView> {
     const [first] = await this.#create("/v1/jobs", spec, options);
     if (!first) throw new AnswerError("the server made a job, but did not say which");
     return first;
   }
 
   /** Submits several jobs, all or none. @returns the jobs, an array as its elements */
-  async submitAll(specs: readonly SubmittedJobSpec[], options: CreateOptions = {}): Promise<JobView[]> {
-    return specs.length === 1 ? this.#create("/v1/jobs", specs[0], options) : this.#create("/v1/jobs/batch", { jobs: specs }, options);
+  async submitAll(specs: readonly SubmittedJobSpec[], options: SubmitOptions = {}): Promise<JobView[]> {
+    const [only] = specs;
+    // of an array, only the answer for many names every element
+    return specs.length === 1 && only?.array === undefined ? this.#create("/v1/jobs", only, options) : this.#create("/v1/jobs/batch", { jobs: specs }, options);
   }
 
   /** What would happen if the job were submitted now; changes nothing. */
@@ -146,9 +153,9 @@ export class Jobs {
     return this.#transport.json(jobView, { ...options, method: "PATCH", path: jobPath(id), body: change, headers: { "if-match": `"${version}"` } });
   }
 
-  async #create(path: string, body: unknown, { idempotencyKey, ...options }: CreateOptions): Promise<JobView[]> {
+  async #create(path: string, body: unknown, { idempotencyKey, held, ...options }: SubmitOptions): Promise<JobView[]> {
     const key = idempotencyKey ?? crypto.randomUUID();
-    const { items } = await this.#transport.json(created, { ...options, method: "POST", path, body, headers: { "idempotency-key": key }, repeatable: true });
+    const { items } = await this.#transport.json(created, { ...options, method: "POST", path, body, query: { hold: held || undefined }, headers: { "idempotency-key": key }, repeatable: true });
     return items;
   }
 }

@@ -1,0 +1,3 @@
+export { EXIT } from "./exit-codes.ts";
+export type { Io } from "./io.ts";
+export { runCli } from "./program.ts";
