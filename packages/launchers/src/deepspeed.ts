@@ -37,6 +37,7 @@ function ownDevices(ranks: number, devices: number[] | undefined): number[] {
   return Array.from({ length: ranks }, (_, i) => (devices && devices.length > 0 ? (devices[i % devices.length] as number) : i));
 }
 
+/** With its padding, which Python's decoder insists on. */
 function base64url(text: string): string {
-  return Buffer.from(text, "utf8").toString("base64url").padEnd(Math.ceil(Math.ceil((Buffer.byteLength(text) * 4) / 3) / 4) * 4, "=");
+  return Buffer.from(text, "utf8").toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }
