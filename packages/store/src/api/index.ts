@@ -1,5 +1,7 @@
+export * from "./checkpoint-request.ts";
 export * from "./cluster-shape.ts";
 export * from "./declared.ts";
+export * from "./engine-inputs.ts";
 export * from "./event-list.ts";
 export * from "./incidents.ts";
 export * from "./job-filter.ts";

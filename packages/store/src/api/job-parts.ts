@@ -26,7 +26,7 @@ export interface AttemptListRow {
 }
 
 /** The attempts of a job, newest first. */
-export async function listAttempts(client: Client, job: string, limit: number): Promise<AttemptListRow[]> {
+export async function listAttempts(client: Client, job: string, from: number, limit: number): Promise<AttemptListRow[]> {
   const { rows } = await client.query<AttemptListRow>({
     name: "api-attempts",
     text: `SELECT a.job, a.number, a.incarnation::text, a.state, a.variant, a.gang, w.nodes, a.resume_reason, c.step AS resumed_from_step,
@@ -35,8 +35,8 @@ export async function listAttempts(client: Client, job: string, limit: number): 
       FROM attempts a LEFT JOIN checkpoints c ON c.id = a.resume_checkpoint
         LEFT JOIN LATERAL (SELECT array_agg(DISTINCT w.node) AS nodes FROM workers w
           WHERE w.job = a.job AND w.incarnation = a.incarnation AND w.attempt = a.number) w ON true
-      WHERE a.job = $1 ORDER BY a.incarnation DESC, a.number DESC LIMIT $2`,
-    values: [job, limit],
+      WHERE a.job = $1 ORDER BY a.incarnation DESC, a.number DESC LIMIT $2 OFFSET $3`,
+    values: [job, limit, from],
   });
   return rows;
 }
@@ -66,15 +66,15 @@ export interface WorkerListRow {
 }
 
 /** Workers of one attempt in rank order; of the newest attempt where none is named. */
-export async function listWorkers(client: Client, job: string, attempt: number | null): Promise<WorkerListRow[]> {
+export async function listWorkers(client: Client, job: string, attempt: number | null, from: number, limit: number): Promise<WorkerListRow[]> {
   const { rows } = await client.query<WorkerListRow>({
     name: "api-workers",
     text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.role, w.node_rank, w.first_rank, w.ranks, w.node, w.devices, w.share,
         w.state, w.desired, w.exit_code, w.signal, w.oom, w.reason, w.started_at, w.ended_at, w.output_size, w.kept_size
       FROM workers w JOIN (SELECT a.incarnation, a.number FROM attempts a WHERE a.job = $1 AND ($2::int IS NULL OR a.number = $2)
         ORDER BY a.incarnation DESC, a.number DESC LIMIT 1) a ON w.incarnation = a.incarnation AND w.attempt = a.number
-      WHERE w.job = $1 ORDER BY w.first_rank, w.role, w.node_rank`,
-    values: [job, attempt],
+      WHERE w.job = $1 ORDER BY w.role, w.first_rank, w.node_rank LIMIT $3 OFFSET $4`,
+    values: [job, attempt, limit, from],
   });
   return rows;
 }

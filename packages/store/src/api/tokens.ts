@@ -25,14 +25,15 @@ export async function findToken(client: Client, hash: Buffer): Promise<(TokenRow
   return rows[0];
 }
 
-export async function insertToken(client: Client, token: { id: string; hash: Buffer; subject: string; project: string | null; role: Role; description: string; expiresIn: number | null }): Promise<TokenRow> {
+/** @returns undefined where the secret exists already */
+export async function insertToken(client: Client, token: { id: string; hash: Buffer; subject: string; project: string | null; role: Role; description: string; expiresIn: number | null }): Promise<TokenRow | undefined> {
   const { rows } = await client.query<TokenRow>({
     name: "api-insert-token",
     text: `INSERT INTO tokens (id, hash, subject, project, role, description, expires_at)
-      VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7)) RETURNING ${COLUMNS}`,
+      VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7)) ON CONFLICT (hash) DO NOTHING RETURNING ${COLUMNS}`,
     values: [token.id, token.hash, token.subject, token.project, token.role, token.description, token.expiresIn],
   });
-  return rows[0] as TokenRow;
+  return rows[0];
 }
 
 /** Tokens that are not revoked, newest first; of some projects alone, or (null) all. */
