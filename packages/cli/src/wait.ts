@@ -1,4 +1,4 @@
-import { isFinal, watchJob } from "@muster/client";
+import { isFinal, watchJobs } from "@muster/client";
 import type { JobView } from "@muster/model";
 import { Interrupted, waitExitCode } from "./exit-codes.ts";
 import type { Session } from "./session.ts";
@@ -6,24 +6,24 @@ import { StatusLine, progressBar } from "./status-line.ts";
 import { plural } from "./text.ts";
 import { describeProgress, describeReason, describeState } from "./views/job.ts";
 
+/** Of more jobs than this only the ends are told. */
+const FEW = 10;
+
 /** Waits until all are finished, telling each change of state on standard error. @returns the exit code that says how they ended */
 export async function waitForJobs(session: Session, jobs: readonly JobView[], timeout?: number): Promise<number> {
   const line = new StatusLine(session.io);
   const latest = new Map(jobs.map((job) => [job.id, job]));
   const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout * 1000);
   const signal = limit ? AbortSignal.any([session.signal, limit]) : session.signal;
-  const watchOne = async (job: JobView): Promise<void> => {
-    let told = "";
-    for await (const now of watchJob(session.client, job.id, { signal, onUnreachable: (error) => line.say(`${error.message}; still waiting`) })) {
-      latest.set(job.id, now);
+  const told = new Map<string, string>();
+  try {
+    for await (const now of watchJobs(session.client, jobs, { signal, onUnreachable: (error) => line.say(`${error.message}; still waiting`) })) {
+      latest.set(now.id, now);
       const status = describeStatus(now);
-      if (status !== told) line.say(jobs.length > 1 ? `${now.id} ${status}` : status);
-      told = status;
+      if (status !== told.get(now.id) && (jobs.length <= FEW || isFinal(now))) line.say(jobs.length > 1 ? `${now.id} ${status}` : status);
+      told.set(now.id, status);
       line.update(jobs.length > 1 ? countFinished([...latest.values()]) : describeProgressBar(now));
     }
-  };
-  try {
-    await Promise.all(jobs.map(watchOne));
   } catch (error) {
     if (session.signal.aborted) {
       line.clear();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { MusterClient, watchJob } from "./index.ts";
+import { MusterClient, watchJob, watchJobs } from "./index.ts";
 import { FakeServer, fakeProblem, startStream } from "./testing/fake-server.ts";
 import { JOB_ID, sampleEvent, sampleJob } from "./testing/samples.ts";
 
@@ -54,4 +54,20 @@ test("a job that is gone, or a signal, ends the watch", async () => {
   await watch.next();
   abort.abort(new Error("enough"));
   await expect(watch.next()).rejects.toThrow("enough");
+});
+
+test("many elements of an array are looked at by lists, over one stream", async () => {
+  const ids = Array.from({ length: 20 }, (_, i) => `job_01k5zq3v8h00000000000000${String(i).padStart(2, "0")}`);
+  const elements = (state: "queued" | "succeeded") => ids.map((id, index) => sampleJob({ id, state, array: { id: ids[0] ?? "", index } }));
+  let lists = 0;
+  server.on("GET /v1/events/stream", (_, response) => {
+    startStream(response);
+    return undefined;
+  });
+  server.on("GET /v1/jobs", () => ({ body: { items: elements(++lists === 1 ? "queued" : "succeeded"), next_cursor: null } }));
+  const seen: string[] = [];
+  for await (const job of watchJobs(client, elements("queued"), { interval: 0.01 })) seen.push(job.state);
+  expect(seen).toEqual([...ids.map(() => "queued"), ...ids.map(() => "succeeded")]);
+  expect(server.seen("GET", "/v1/events/stream")).toHaveLength(1);
+  expect(server.seen("GET", "/v1/jobs")[0]?.query.get("array")).toBe(ids[0]);
 });
