@@ -17,21 +17,22 @@ import { Sealer } from "./sealer.ts";
 import { readSecrets } from "./secrets.ts";
 import { SlotPool, type Slot } from "./slots.ts";
 import { Sources } from "./sources.ts";
+import { Spawner } from "./spawner.ts";
 import { Stopper } from "./stopper.ts";
 import { Users, type User } from "./users.ts";
-import { fillPaths, pathVariables, workerEnv } from "./worker-env.ts";
+import { fillPaths, pathVariables, usesShared, workerEnv } from "./worker-env.ts";
 import { Worker, type WorkerContext } from "./worker.ts";
 
 /* The keeper of processes: takes commands, keeps its ledger, and brings the workers of its nodes up and down. */
 
-const TICK_MS = 250;
-const TICK_ALL_MS = 100;
+const TICK_MS = 200;
 
 export class Agent {
   readonly ledger: Ledger;
   config: AgentConfig;
   private readonly area: Area;
   private readonly users: Users;
+  private readonly spawner: Spawner;
   private readonly slots: SlotPool;
   private readonly sources: Sources;
   private readonly stopper: Stopper;
@@ -53,11 +54,13 @@ export class Agent {
     this.log = log;
     this.area = new Area(config);
     this.users = new Users(config.state_dir);
-    this.slots = new SlotPool(config.state_dir, bases);
+    this.spawner = new Spawner(config.state_dir);
+    this.slots = new SlotPool(config.state_dir, bases, (slot) => this.spawner.drop(slot));
     this.sources = new Sources(config, this.area.path);
     this.pruner = new Pruner(join(config.state_dir, "logs"), config.logs.keep, log);
     this.context = {
       ledger,
+      spawner: this.spawner,
       logs: join(config.state_dir, "logs"),
       limits: config.logs,
       ended: (worker, clean) => this.ended(worker, clean),
@@ -67,7 +70,7 @@ export class Agent {
     this.stopper = new Stopper(ledger, this.area, (name) => this.running.get(name), runningOf);
     this.sealer = new Sealer(ledger, this.area, this.users, (key) => this.stopper.sawCommit(key));
     ledger.onTrouble((error) => log.error({ error }, "the journal can't be written; nothing is started or reported until it can"));
-    this.ticker = setInterval(() => this.tick(), Math.min(TICK_MS, TICK_ALL_MS * 2));
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
 
   static async open(config: AgentConfig, log: Logger): Promise<Agent> {
@@ -112,9 +115,9 @@ export class Agent {
   async forget(attempts: AttemptKey[]): Promise<void> {
     const folders: string[] = [];
     for (const key of attempts) {
-      const [one] = this.ledger.attemptWorkers(key);
+      const workers = this.ledger.attemptWorkers(key).map((entry) => entry.record);
       if (this.ledger.forget([key]).length === 0) continue;
-      folders.push(this.area.dropAttempt(key, one?.record.checkpointDir, one?.record.resumeLink));
+      folders.push(...this.area.dropAttempt(key, workers, workers[0]?.checkpointDir, workers[0]?.resumeLink));
       this.pruner.forgot(key);
     }
     this.pruner.remove(folders);
@@ -150,19 +153,24 @@ export class Agent {
 
   /** Ends the agent; with `kill`, all workers first. */
   async close(kill: boolean): Promise<void> {
-    if (kill) await Promise.all([...this.running.values()].map((worker) => this.stopper.killNow(worker)));
-    while (kill && this.running.size > 0) {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 20);
-      });
-    }
+    if (kill) await this.killAll();
     clearInterval(this.ticker);
     await this.sealer.idle();
     await this.pruner.idle();
     await this.ledger.close();
+    this.spawner.close();
     if (this.running.size === 0) {
       this.slots.close();
       removeBases(this.bases);
+    }
+  }
+
+  private async killAll(): Promise<void> {
+    await Promise.all([...this.running.values()].map((worker) => this.stopper.killNow(worker)));
+    while (this.running.size > 0) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20);
+      });
     }
   }
 
@@ -261,7 +269,7 @@ export class Agent {
     try {
       for (const one of older) await this.stopper.endOlder(one);
       const { resumeFrom } = start.checkpoint;
-      this.area.makeAttempt(start, user, paths);
+      if (start.source || usesShared(start)) this.area.makeAttempt(start, user, paths);
       if (resumeFrom !== undefined) this.sealer.pointAtStart(paths.resume, resumeFrom);
       this.area.makeWorker(start, user, paths, fillPaths(pathVariables(paths)));
     } catch (error) {

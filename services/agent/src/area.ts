@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, closeSync, constants, fchownSync, fchmodSync, lstatSync, mkdirSync, openSync, realpathSync, renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, constants, existsSync, fchownSync, fchmodSync, lstatSync, mkdirSync, openSync, realpathSync, renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { AttemptKey, WorkerStart } from "@muster/engine";
+import type { AttemptKey, WorkerKey, WorkerStart } from "@muster/engine";
 import type { AgentConfig } from "./config.ts";
-import { attemptName, workerSlug } from "./keys.ts";
+import { attemptName, workerName } from "./keys.ts";
 import type { User } from "./users.ts";
 
 /*
@@ -11,12 +11,12 @@ import type { User } from "./users.ts";
  * swapped for a link; what the agent puts there is written before the folder becomes the worker's.
  */
 
-const root = (): boolean => process.getuid?.() === 0;
+const OWN_UID = process.getuid?.() ?? 0;
+const ROOT = OWN_UID === 0;
 
 /** The paths that a worker is told of. */
 export interface WorkerPaths {
   dir: string;
-  tmp: string;
   shared: string;
   source: string;
   token: string;
@@ -29,7 +29,7 @@ export interface WorkerPaths {
 export class Area {
   readonly path: string;
   config: AgentConfig;
-  private readonly made = new Set<string>();
+  private checkpointRootMade = false;
 
   constructor(config: AgentConfig) {
     this.config = config;
@@ -46,12 +46,15 @@ export class Area {
     return join(this.path, "run", attemptName(key));
   }
 
+  workerDir(key: WorkerKey): string {
+    return join(this.path, "run", workerName(key));
+  }
+
   paths(key: AttemptKey & { worker: string }, jobCheckpoints: string): WorkerPaths {
     const attempt = this.attemptDir(key);
-    const dir = join(attempt, workerSlug(key.worker));
+    const dir = this.workerDir(key);
     return {
       dir,
-      tmp: join(dir, "tmp"),
       shared: join(attempt, "shared"),
       source: join(attempt, "source"),
       token: join(dir, "token"),
@@ -67,7 +70,8 @@ export class Area {
    */
   jobCheckpoints(job: string, dir: string | undefined): string {
     if (dir === undefined) {
-      makeOwn(this.checkpointRoot, 0o711);
+      if (!this.checkpointRootMade) makeOwn(this.checkpointRoot, 0o711);
+      this.checkpointRootMade = true;
       const own = join(this.checkpointRoot, job);
       makeFolder(own, 0o711);
       return own;
@@ -75,30 +79,26 @@ export class Area {
     if (basename(dir) !== job) throw new Error(`the folder of a job's checkpoints must be named for the job: ${dir} does not end in /${job}`);
     const parent = dirname(dir);
     const roots = [this.checkpointRoot, ...this.config.checkpoint_roots];
-    const allowed = !root() || roots.some((one) => inside(one, parent));
+    const allowed = !ROOT || roots.some((one) => inside(one, parent));
     if (!allowed) throw new Error(`checkpoint.dir ${parent} is not below a checkpoint root of this agent (${roots.join(", ")}); use one of those, or add it to the agent's checkpoint_roots`);
     mkdirSync(parent, { recursive: true, mode: 0o755 });
     const real = realpathSync(parent);
-    if (root() && !roots.some((one) => inside(tryReal(one), real))) throw new Error(`checkpoint.dir ${parent} leads out of its checkpoint root through a link`);
+    if (ROOT && !roots.some((one) => inside(tryReal(one), real))) throw new Error(`checkpoint.dir ${parent} leads out of its checkpoint root through a link`);
     makeFolder(join(real, job), 0o711);
     return join(real, job);
   }
 
-  /** Makes an attempt's folders: those that its workers on this agent share. */
+  /** Makes the folder that an attempt's workers on this agent share, for those who use it. */
   makeAttempt(key: AttemptKey, user: User, paths: WorkerPaths): void {
     const dir = this.attemptDir(key);
-    if (!this.made.has(dir)) {
-      makeFolder(dir, 0o710, { uid: process.getuid?.() ?? 0, gid: user.gid });
-      makeFolder(paths.shared, 0o700, user);
-      this.made.add(dir);
-    }
-    makeFolder(paths.checkpoint, 0o700, user);
+    makeFolder(dir, 0o710, { uid: OWN_UID, gid: user.gid });
+    makeFolder(paths.shared, 0o700, user);
   }
 
   /** Makes one worker's folder with its files in it. `fill` replaces path variables in a file's content. */
   makeWorker(start: WorkerStart, user: User, paths: WorkerPaths, fill: (text: string) => string): void {
     mkdirSync(paths.dir, { mode: 0o700 });
-    makeFolder(paths.tmp, 0o700, user);
+    makeFolder(paths.checkpoint, 0o700, user);
     writeNew(paths.token, start.token, 0o400, user);
     for (const file of start.files) {
       const path = join(paths.dir, file.path);
@@ -109,7 +109,7 @@ export class Area {
       }
       writeNew(path, fill(file.content), file.mode ?? 0o600, user);
     }
-    if (root()) chownSync(paths.dir, user.uid, user.gid);
+    if (ROOT) chownSync(paths.dir, user.uid, user.gid);
   }
 
   /** Puts the number that asks for a checkpoint into a worker's control file, whole or not at all. */
@@ -137,8 +137,7 @@ export class Area {
   }
 
   /** Drops what is left of an attempt that is forgotten, but never a checkpoint. Returns folders to remove. */
-  dropAttempt(key: AttemptKey, checkpoint: string | undefined, resume: string | undefined): string {
-    this.made.delete(this.attemptDir(key));
+  dropAttempt(key: AttemptKey, workers: readonly WorkerKey[], checkpoint: string | undefined, resume: string | undefined): string[] {
     if (checkpoint !== undefined) {
       try {
         rmdirSync(checkpoint);
@@ -148,12 +147,13 @@ export class Area {
         // it holds checkpoints
       }
     }
-    return this.attemptDir(key);
+    const shared = this.attemptDir(key);
+    return [...workers.map((worker) => this.workerDir(worker)), ...(existsSync(shared) ? [shared] : [])];
   }
 }
 
 function defaultArea(stateDir: string): string {
-  if (!root() || reachable(stateDir)) return join(stateDir, "area");
+  if (!ROOT || reachable(stateDir)) return join(stateDir, "area");
   return join("/var/tmp", `muster-${createHash("sha256").update(stateDir).digest("hex").slice(0, 12)}`);
 }
 
@@ -168,16 +168,16 @@ function reachable(path: string): boolean {
 function makeOwn(path: string, mode: number): void {
   mkdirSync(path, { recursive: true, mode });
   const stat = lstatSync(path);
-  if (!stat.isDirectory() || stat.uid !== (process.getuid?.() ?? 0)) throw new Error(`${path} is there but not a folder of this user; remove it or choose another`);
+  if (!stat.isDirectory() || stat.uid !== OWN_UID) throw new Error(`${path} is there but not a folder of this user; remove it or choose another`);
   if ((stat.mode & 0o777) !== mode) chmodSync(path, mode);
 }
 
 /** Makes a folder in one that only the agent can write to; one that is there already must have the right owner. */
 function makeFolder(path: string, mode: number, user?: User): void {
-  const owner = user?.uid ?? process.getuid?.() ?? 0;
+  const owner = user?.uid ?? OWN_UID;
   try {
     mkdirSync(path, { mode });
-    if (user && root()) chownSync(path, user.uid, user.gid);
+    if (user && ROOT) chownSync(path, user.uid, user.gid);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     const stat = lstatSync(path);
@@ -190,7 +190,7 @@ function writeNew(path: string, content: string, mode: number, user: User): void
   try {
     writeSync(descriptor, content);
     if (mode !== 0o600) fchmodSync(descriptor, mode);
-    if (root()) fchownSync(descriptor, user.uid, user.gid);
+    if (ROOT) fchownSync(descriptor, user.uid, user.gid);
   } finally {
     closeSync(descriptor);
   }

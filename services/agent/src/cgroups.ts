@@ -135,9 +135,9 @@ export class WorkerGroup {
     if (this.bases.memory) this.oomBefore = this.oomKills();
   }
 
-  /** Descriptors to hand to the shim, which writes itself into each group; the caller closes them. */
-  openProcs(): number[] {
-    return this.paths.map((path) => openSync(join(path, "cgroup.procs"), "w"));
+  /** Files into which a process writes itself to join. */
+  procsFiles(): string[] {
+    return this.paths.map((path) => join(path, "cgroup.procs"));
   }
 
   populated(): boolean {
@@ -148,8 +148,7 @@ export class WorkerGroup {
   pids(): number[] {
     const path = this.bases.unified ? join(this.bases.unified, this.name) : this.paths[0];
     if (path === undefined) return [];
-    const pids = [...members(path)];
-    return pids;
+    return [...members(path)];
   }
 
   kill(): void {

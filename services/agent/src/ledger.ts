@@ -75,6 +75,8 @@ export class Ledger {
   private goneCount = 0;
   private readonly lastProgress = new Map<string, Entry>();
   private readonly byAttempt = new Map<string, Set<string>>();
+  private readonly attemptsOf = new Map<string, Set<string>>();
+  private readonly forgotten = new Set<string>();
   private readonly listeners = new Set<() => void>();
   private journal!: Journal;
   private committing = false;
@@ -107,8 +109,11 @@ export class Ledger {
   /** Workers of other attempts of the job that have not ended. */
   olderAlive(key: AttemptKey): WorkerEntry[] {
     const older: WorkerEntry[] = [];
-    for (const entry of this.workers.values()) {
-      if (entry.record.job === key.job && alive(entry) && compareFence(entry.record, key) < 0) older.push(entry);
+    for (const attempt of this.attemptsOf.get(key.job) ?? []) {
+      for (const name of this.byAttempt.get(attempt) ?? []) {
+        const entry = this.workers.get(name) as WorkerEntry;
+        if (alive(entry) && compareFence(entry.record, key) < 0) older.push(entry);
+      }
     }
     return older;
   }
@@ -261,6 +266,9 @@ export class Ledger {
     let set = this.byAttempt.get(attempt);
     if (!set) this.byAttempt.set(attempt, (set = new Set()));
     set.add(name);
+    const attempts = this.attemptsOf.get(record.job);
+    if (attempts) attempts.add(attempt);
+    else this.attemptsOf.set(record.job, new Set([attempt]));
     const fence = this.fences.get(record.job);
     if (!fence || compareFence(record, fence) > 0) this.raise(record.job, { incarnation: record.incarnation, attempt: record.attempt, closed: false });
   }
@@ -279,6 +287,8 @@ export class Ledger {
       this.lastProgress.delete(name);
     }
     this.byAttempt.delete(attempt);
+    const attempts = this.attemptsOf.get(key.job);
+    if (attempts?.delete(attempt) && attempts.size === 0) this.attemptsOf.delete(key.job);
     this.controls.delete(attempt);
     const fence = this.fences.get(key.job);
     if (!fence || compareFence(key, fence) >= 0) this.raise(key.job, { incarnation: key.incarnation, attempt: key.attempt, closed: true });
@@ -292,8 +302,6 @@ export class Ledger {
     this.forgotten.add(attempt);
     if (this.forgotten.size >= 512) this.sweep();
   }
-
-  private readonly forgotten = new Set<string>();
 
   /** Drops the observations of forgotten attempts. One pass for many, as each pass reads them all. */
   private sweep(): void {
@@ -335,18 +343,16 @@ export class Ledger {
   private compactIfLarge(): void {
     if (this.journal.bytes < this.compactAt) return;
     this.compactAt = Number.POSITIVE_INFINITY;
-    const upTo = (): number => this.seq;
     let seq = 0;
-    void this.journal
-      .compact(() => {
-        this.sweep();
-        seq = upTo();
-        return this.state();
-      })
-      .then(() => {
-        this.publish(seq);
-        this.compactAt = Math.max(COMPACT_BYTES, this.journal.bytes * 2);
-      });
+    const compacted = this.journal.compact(() => {
+      this.sweep();
+      seq = this.seq;
+      return this.state();
+    });
+    void compacted.finally(() => {
+      this.publish(seq);
+      this.compactAt = Math.max(COMPACT_BYTES, this.journal.bytes * 2);
+    });
   }
 
   /** The whole state as lines. */

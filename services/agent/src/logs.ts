@@ -1,12 +1,13 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { LogChunk, WorkerKey } from "@muster/engine";
-import { workerSlug } from "./keys.ts";
+import type { AttemptKey, LogChunk, WorkerKey } from "@muster/engine";
+import { attemptName, workerName } from "./keys.ts";
 
 /*
- * Workers' output on disk: `logs/<job>/<incarnation>-<attempt>.<worker>.<offset>`, each file named for the offset of its
- * first byte in the worker's whole output. Offsets only rise; the oldest files go when the cap is reached.
+ * Workers' output on disk: `logs/<xx>/<job>.<incarnation>-<attempt>.<worker>.<offset>`, each file named for the offset of
+ * its first byte in the worker's whole output. Offsets only rise; the oldest files go when the cap is reached. The folder
+ * is one of 256, by the job's hash: making a folder for each job would cost as much as starting it.
  */
 
 interface Part {
@@ -21,8 +22,10 @@ export interface LogLimits {
 
 const OFFSET_DIGITS = 15;
 
-function prefixOf(key: WorkerKey): string {
-  return `${key.incarnation}-${key.attempt}.${workerSlug(key.worker)}.`;
+function folderOf(logs: string, job: string): string {
+  let hash = 0;
+  for (let i = 0; i < job.length; i++) hash = (hash * 31 + job.charCodeAt(i)) & 0xff;
+  return join(logs, hash.toString(16).padStart(2, "0"));
 }
 
 function partPath(folder: string, prefix: string, start: number): string {
@@ -53,8 +56,8 @@ export class LogWriter {
 
   /** Goes on where an earlier agent stopped. */
   constructor(logs: string, key: WorkerKey, limits: LogLimits, fresh: boolean) {
-    this.folder = join(logs, key.job);
-    this.prefix = prefixOf(key);
+    this.folder = folderOf(logs, key.job);
+    this.prefix = `${workerName(key)}.`;
     this.limits = limits;
     this.parts = fresh ? [] : listParts(this.folder, this.prefix);
     if (this.parts.length === 0) this.parts.push({ start: 0, size: 0 });
@@ -143,8 +146,8 @@ export class LogWriter {
 
 /** Reads a stretch of a worker's output; from the oldest byte kept where `offset` is older. */
 export async function readLog(logs: string, key: WorkerKey, offset: number, limit: number, ended: boolean): Promise<LogChunk> {
-  const folder = join(logs, key.job);
-  const prefix = prefixOf(key);
+  const folder = folderOf(logs, key.job);
+  const prefix = `${workerName(key)}.`;
   const parts = listParts(folder, prefix);
   const first = parts[0];
   const last = parts.at(-1);
@@ -166,20 +169,15 @@ export async function readLog(logs: string, key: WorkerKey, offset: number, limi
   return { offset: from, next: from + read, end: ended && from + read >= total, data: data.subarray(0, read) };
 }
 
-/** Removes the output of attempts. */
-export function removeLogs(logs: string, job: string, attemptPrefixes: readonly string[]): void {
-  const folder = join(logs, job);
+/** Removes the output of an attempt. */
+export function removeLogs(logs: string, key: AttemptKey): void {
+  const folder = folderOf(logs, key.job);
+  const prefix = `${attemptName(key)}.`;
   let names: string[];
   try {
     names = readdirSync(folder);
   } catch {
     return;
   }
-  let left = names.length;
-  for (const name of names) {
-    if (!attemptPrefixes.some((prefix) => name.startsWith(prefix))) continue;
-    unlinkSync(join(folder, name));
-    left--;
-  }
-  if (left === 0) rmSync(folder, { recursive: true, force: true });
+  for (const name of names) if (name.startsWith(prefix)) unlinkSync(join(folder, name));
 }

@@ -31,7 +31,7 @@ export class Pruner {
     let count = 0;
     for (const { at, key: old } of this.due) {
       if (at > now) break;
-      removeLogs(this.logs, old.job, [`${old.incarnation}-${old.attempt}.`]);
+      removeLogs(this.logs, old);
       count++;
     }
     this.due.splice(0, count);

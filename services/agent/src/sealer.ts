@@ -32,15 +32,17 @@ export class Sealer {
   /** Seals one after another, so that what is newest ends up newest. */
   add(commits: SealCheckpoint[]): void {
     for (const commit of commits) {
-      this.work = this.work.then(async () => {
-        try {
-          const path = await this.seal(commit);
-          this.ledger.observe({ kind: "sealed", step: commit.step, name: commit.name, path, ...attemptOf(commit) });
-          this.sealed(commit);
-        } catch (error) {
-          this.ledger.observe({ kind: "seal_failed", step: commit.step, name: commit.name, reason: (error as Error).message, ...attemptOf(commit) });
-        }
-      });
+      this.work = this.work.then(() => this.sealOne(commit));
+    }
+  }
+
+  private async sealOne(commit: SealCheckpoint): Promise<void> {
+    try {
+      const path = await this.seal(commit);
+      this.ledger.observe({ kind: "sealed", step: commit.step, name: commit.name, path, ...attemptOf(commit) });
+      this.sealed(commit);
+    } catch (error) {
+      this.ledger.observe({ kind: "seal_failed", step: commit.step, name: commit.name, reason: (error as Error).message, ...attemptOf(commit) });
     }
   }
 
@@ -111,8 +113,13 @@ async function openBelow(base: string, below: string): Promise<{ path: string; c
   const last = parts.pop() as string;
   let handle = await open(base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   for (const part of parts) {
-    const next = await open(`/proc/self/fd/${handle.fd}/${part}`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).finally(() => handle.close());
-    handle = next;
+    const next = open(`/proc/self/fd/${handle.fd}/${part}`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      await next;
+    } finally {
+      await handle.close();
+    }
+    handle = await next;
   }
   return { path: `/proc/self/fd/${handle.fd}/${last}`, close: () => handle.close() };
 }

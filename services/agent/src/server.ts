@@ -84,15 +84,15 @@ async function stream(agent: Agent, reply: FastifyReply, after: number): Promise
   const { raw } = reply;
   raw.writeHead(200, { "content-type": "application/x-ndjson" });
   raw.flushHeaders();
-  let open = true;
+  const state = { open: true };
   let wake = (): void => {};
   const stopListening = agent.ledger.listen(() => wake());
   const beat = setInterval(() => raw.write("\n"), BEAT_MS);
   raw.on("close", () => {
-    open = false;
+    state.open = false;
     wake();
   });
-  for (let cursor = after; open; ) {
+  for (let cursor = after; state.open; ) {
     const { lines, last } = agent.ledger.after(cursor, STREAM_BATCH);
     cursor = last;
     if (lines.length > 0) {

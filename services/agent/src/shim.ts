@@ -1,6 +1,5 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import type { Slot } from "./slots.ts";
-import { closeAll } from "./slots.ts";
+import type { StartOrder } from "./spawner-process.ts";
 
 /*
  * The shim: a POSIX shell that joins its groups, runs the program as its child and writes the exit record. The program's
@@ -16,9 +15,7 @@ function script(groups: number): string {
 
 const SCRIPTS = [0, 1, 2, 3].map(script);
 
-export interface ShimSpawn {
-  id: number;
-  slot: Slot;
+export interface ShimOrder {
   argv: string[];
   env: Record<string, string>;
   cwd: string;
@@ -28,24 +25,16 @@ export interface ShimSpawn {
   wrap?: string[];
 }
 
-/** Starts the shim in a session of its own. Throws where the system can't. */
-export function spawnShim({ id, slot, argv, env, cwd, user, wrap }: ShimSpawn): ChildProcess {
-  const output = slot.openForWorker();
-  const descriptors = [output];
-  try {
-    const record = slot.openExitRecord();
-    descriptors.push(record);
-    const groups = slot.group.openProcs();
-    descriptors.push(...groups);
-    const words = [...(wrap ?? []), "/bin/sh", "-c", SCRIPTS[groups.length] as string, "muster-worker", String(id), ...argv];
-    return spawn(words[0] as string, words.slice(1), {
-      stdio: ["ignore", output, record, ...groups],
-      detached: true,
-      env,
-      cwd,
-      ...(user && !wrap ? user : {}),
-    });
-  } finally {
-    closeAll(descriptors);
-  }
+/** What the spawner is told, so that the shim starts in a session of its own. */
+export function shimOrder(id: number, slot: Slot, { argv, env, cwd, user, wrap }: ShimOrder): StartOrder {
+  const files = slot.files();
+  return {
+    id,
+    slot: slot.name,
+    files,
+    words: [...(wrap ?? []), "/bin/sh", "-c", SCRIPTS[files.length - 2] as string, "muster-worker", String(id), ...argv],
+    env,
+    cwd,
+    ...(user && !wrap ? user : {}),
+  };
 }

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
-import { chownSync, closeSync, constants, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, unlinkSync } from "node:fs";
+import { chownSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, readSync, unlinkSync } from "node:fs";
+import { Socket } from "node:net";
 import { join } from "node:path";
 import { WorkerGroup, type CgroupBases } from "./cgroups.ts";
 
@@ -10,11 +11,17 @@ import { WorkerGroup, type CgroupBases } from "./cgroups.ts";
  */
 
 const BATCH = 32;
+/** Free slots kept for a user; each holds some descriptors. */
+const MAX_FREE = 256;
+const PIPE_BYTES = 65_536;
 
 export class Slot {
   readonly name: string;
   readonly group: WorkerGroup;
   private readonly folder: string;
+  private descriptors: { read: number; write: number } | undefined;
+  private socket: Socket | undefined;
+  private onData: ((data: Buffer) => void) | undefined;
 
   constructor(folder: string, name: string, bases: CgroupBases) {
     this.folder = folder;
@@ -22,24 +29,35 @@ export class Slot {
     this.group = new WorkerGroup(bases, name);
   }
 
-  /** For the worker: it keeps its own pipe alive through the agent's death, and so never meets SIGPIPE. */
-  openForWorker(): number {
-    return openSync(join(this.folder, `${this.name}.out`), constants.O_RDWR | constants.O_NOFOLLOW);
+  /** What a worker is given, by path: its output, its exit record, the lists of its groups. */
+  files(): string[] {
+    return [join(this.folder, `${this.name}.out`), join(this.folder, `${this.name}.exit`), ...this.group.procsFiles()];
   }
 
-  /** For the agent: ends when the last process that can write is gone. */
-  openForReading(): number {
-    return openSync(join(this.folder, `${this.name}.out`), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  /** Hands what comes out of the pipe to `onData`, beginning with what is in it. */
+  attach(onData: (data: Buffer) => void): void {
+    this.onData = onData;
+    this.open();
   }
 
-  openExitRecord(): number {
-    const descriptor = openSync(join(this.folder, `${this.name}.exit`), constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    ftruncateSync(descriptor, 0);
-    return descriptor;
+  /** Reads what is left in the pipe, when nobody can write to it any more, and lets go. */
+  drain(): void {
+    const { read } = this.open();
+    try {
+      for (;;) {
+        const data = Buffer.allocUnsafe(PIPE_BYTES);
+        const length = readSync(read, data);
+        if (length === 0) break;
+        this.onData?.(data.subarray(0, length));
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    }
+    this.onData = undefined;
   }
 
   /** What the shim wrote of the start `id`; undefined where it hasn't (yet). */
-  readExit(id: number): { code: number | null; signal: string | null } | undefined {
+  readExit(id: number): Exit | undefined {
     let text: string;
     try {
       text = readFileSync(join(this.folder, `${this.name}.exit`), "latin1");
@@ -50,6 +68,9 @@ export class Slot {
   }
 
   remove(): void {
+    this.socket?.destroy();
+    if (this.descriptors) closeSync(this.descriptors.write);
+    this.descriptors = undefined;
     for (const kind of ["out", "exit"]) {
       try {
         unlinkSync(join(this.folder, `${this.name}.${kind}`));
@@ -59,6 +80,23 @@ export class Slot {
     }
     this.group.remove();
   }
+
+  private open(): NonNullable<Slot["descriptors"]> {
+    if (this.descriptors) return this.descriptors;
+    const pipe = join(this.folder, `${this.name}.out`);
+    const read = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    // held open for writing too, or the pipe would end with each worker
+    const write = openSync(pipe, constants.O_RDWR | constants.O_NOFOLLOW);
+    this.descriptors = { read, write };
+    this.socket = new Socket({ fd: read, readable: true, writable: false });
+    this.socket.on("data", (data: Buffer) => this.onData?.(data));
+    return this.descriptors;
+  }
+}
+
+export interface Exit {
+  code: number | null;
+  signal: string | null;
 }
 
 const SIGNALS = new Map<number, string>([
@@ -74,11 +112,12 @@ export function signalName(number: number): string {
  * The shell gives 128 + n for death by signal n and for an ordinary exit with that code alike. Only for the former it
  * says so ("Killed") before the record; of SIGINT and SIGPIPE shells say nothing.
  */
-export function parseExitRecord(text: string, id: number): { code: number | null; signal: string | null } | undefined {
+export function parseExitRecord(text: string, id: number): Exit | undefined {
   const record = /(?:^|\n)(\d+) (\d{1,3})\n$/.exec(text);
   if (!record || Number(record[1]) !== id) return undefined;
   const code = Number(record[2]);
-  const said = text.slice(0, record.index).trim() !== "";
+  const before = text.slice(0, record.index);
+  const said = !/(?:^|\n)\d+ \d{1,3}$/.test(before) && before.trim() !== "";
   if (code > 128 && (said || code === 130 || code === 141)) return { code: null, signal: signalName(code - 128) };
   return { code, signal: null };
 }
@@ -89,11 +128,13 @@ export class SlotPool {
   private readonly slots = new Map<string, Slot>();
   private readonly free = new Map<number, Slot[]>();
   private readonly making = new Map<number, Promise<void>>();
+  private readonly dropped: (slot: string) => void;
   private next = 0;
 
-  constructor(stateDir: string, bases: CgroupBases) {
+  constructor(stateDir: string, bases: CgroupBases, dropped: (slot: string) => void) {
     this.folder = join(stateDir, "slots");
     this.bases = bases;
+    this.dropped = dropped;
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
   }
 
@@ -125,8 +166,9 @@ export class SlotPool {
 
   /** Gives a slot back. `clean`: the kernel confirmed that nothing of its worker is left. */
   release(slot: Slot, uid: number, clean: boolean): void {
-    if (!clean) {
+    if (!clean || (this.free.get(uid)?.length ?? 0) >= MAX_FREE) {
       this.slots.delete(slot.name);
+      this.dropped(slot.name);
       slot.remove();
       return;
     }
@@ -177,8 +219,4 @@ export function run(command: string, args: string[], options: { cwd?: string; ui
       else reject(new Error(`${command} ended with ${signal ?? `code ${code}`}: ${trouble.trim() || "no message"}`));
     });
   });
-}
-
-export function closeAll(descriptors: readonly number[]): void {
-  for (const descriptor of descriptors) closeSync(descriptor);
 }

@@ -126,7 +126,7 @@ export class Stopper {
     for (const worker of workers) {
       const { record } = worker.entry;
       try {
-        this.area.raiseControl({ control: `${this.area.attemptDir(record)}/${record.worker.replace("/", ".")}/control` }, value, record);
+        this.area.raiseControl({ control: `${this.area.workerDir(record)}/control` }, value, record);
       } catch {
         // the worker removed its own folder: it can't be asked this way
       }

@@ -25,10 +25,16 @@ export function fillPaths(variables: Record<string, string>): (text: string) => 
   return (text) => (text.includes("${MUSTER_") ? text.replaceAll(/\$\{(MUSTER_[A-Z_]+)\}/g, (whole, name: string) => variables[name] ?? whole) : text);
 }
 
+/** Whether a worker was given something that uses the folder shared by an attempt's workers; others don't get one. */
+export function usesShared(start: WorkerStart): boolean {
+  const mentions = (text: string): boolean => text.includes("MUSTER_SHARED_DIR");
+  return start.files.some((file) => mentions(file.content)) || start.argv.some(mentions) || Object.values(start.env).some(mentions);
+}
+
 /** A worker's whole environment; nothing of the agent's own is in it. */
 export function workerEnv(start: WorkerStart, paths: WorkerPaths, secrets: Record<string, string>): Record<string, string> {
   const variables = pathVariables(paths);
-  const env: Record<string, string> = { PATH: DEFAULT_PATH, LANG: "C.UTF-8", HOME: paths.dir, TMPDIR: paths.tmp };
+  const env: Record<string, string> = { PATH: DEFAULT_PATH, LANG: "C.UTF-8", HOME: paths.dir, TMPDIR: paths.dir };
   for (const [name, value] of Object.entries(start.env)) env[name] = expand(value, variables);
   Object.assign(env, secrets, variables, {
     MUSTER_JOB_ID: start.job,
@@ -39,6 +45,7 @@ export function workerEnv(start: WorkerStart, paths: WorkerPaths, secrets: Recor
     MUSTER_NODE: start.node,
     MUSTER_WORKER: workerMark(start),
   });
+  if (!usesShared(start)) delete env["MUSTER_SHARED_DIR"];
   const { vendor, indices } = start.devices;
   // devices of other makers, and all of them where the worker has none, are hidden
   for (const [maker, variable] of Object.entries(DEVICE_VARIABLES)) env[variable] = maker === vendor ? indices.join(",") : "";

@@ -1,5 +1,3 @@
-import type { ChildProcess } from "node:child_process";
-import { Socket } from "node:net";
 import type { RankExit } from "@muster/engine";
 import { commitByStep, commitPath, markerStep } from "./commits.ts";
 import { workerOf } from "./keys.ts";
@@ -10,8 +8,9 @@ import { findByMark, isDead, rankProcesses, readStat, signalPid, workerMark, typ
 import { parseProgressLine, type Progress } from "./progress-presets.ts";
 import { reportedRanks } from "./rank-exits.ts";
 import { readWorkerFile } from "./safe-read.ts";
-import { spawnShim, type ShimSpawn } from "./shim.ts";
-import type { Slot } from "./slots.ts";
+import { shimOrder, type ShimOrder } from "./shim.ts";
+import type { Exit, Slot } from "./slots.ts";
+import type { Spawner } from "./spawner.ts";
 
 /*
  * One worker's life in the agent: its process, its output, what is read from it, and its confirmed end. The same for one
@@ -19,7 +18,7 @@ import type { Slot } from "./slots.ts";
  */
 
 const PROGRESS_INTERVAL_MS = 500;
-const DRAIN_LIMIT_MS = 2000;
+const ORPHAN_POLL_MS = 200;
 const PENDING_COMMIT_MS = 30_000;
 const DROP_REPORT_MS = 10_000;
 const ERROR_TAIL = 4096;
@@ -27,6 +26,7 @@ const PROGRESS_FILE_CHUNK = 65_536;
 
 export interface WorkerContext {
   ledger: Ledger;
+  spawner: Spawner;
   logs: string;
   limits: LogLimits;
   ended: (worker: Worker, clean: boolean) => void;
@@ -40,8 +40,6 @@ export class Worker {
   private readonly log: LogWriter;
   private readonly output: OutputReader;
   private readonly progressPath: string;
-  private socket: Socket | undefined;
-  private drained: Promise<void> = Promise.resolve();
   private finishing = false;
   private lastProgress = 0;
   private pendingProgress: Progress | undefined;
@@ -64,24 +62,21 @@ export class Worker {
     this.output = new OutputReader(spec, { progress: (progress) => this.onProgress(progress), commit: (step, named, end) => this.onCommit(step, named, end, "log"), matched: (id, line, end) => this.observeMatch(id, line, end) }, this.log.end, entry.matched);
   }
 
-  /** Starts the process. Throws where the system can't. */
-  start(shim: Omit<ShimSpawn, "id" | "slot">): void {
-    this.readOutput();
-    let child: ChildProcess;
-    try {
-      child = spawnShim({ ...shim, id: this.entry.record.id, slot: this.slot });
-    } catch (error) {
-      this.abandon();
-      throw error;
-    }
-    child.on("error", (error) => this.notStarted(error.message));
-    if (child.pid === undefined) return;
-    const startTime = readStat(child.pid)?.startTime;
-    this.context.ledger.observe({ kind: "started", pid: child.pid, ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
-    child.on("exit", (code, signal) => {
-      // codes up to 128 mean what they say; above, only the record tells a signal from a code
-      const plain = code !== null && code <= 128;
-      void this.finish(plain ? { code, signal: null } : (this.slot.readExit(this.entry.record.id) ?? { code, signal }));
+  /** Has the process started; what becomes of it is observed. */
+  start(order: ShimOrder): void {
+    const { record } = this.entry;
+    this.slot.attach((data) => this.onOutput(data));
+    this.context.spawner.start(shimOrder(record.id, this.slot, order), {
+      started: (pid, startTime) => {
+        this.context.ledger.observe({ kind: "started", pid, ...workerOf(record) }, { startTime });
+      },
+      failed: (reason) => this.notStarted(reason),
+      exited: (code, signal) => {
+        // codes up to 128 mean what they say; above, only the record tells a signal from a code
+        const plain = code !== null && code <= 128;
+        void this.finish(plain ? { code, signal: null } : (this.slot.readExit(record.id) ?? { code, signal }));
+      },
+      orphaned: () => this.watch(),
     });
   }
 
@@ -90,17 +85,24 @@ export class Worker {
     if (this.entry.state === "starting") {
       const pid = pids.find((one) => !isDead(readStat(one)));
       const startTime = pid === undefined ? undefined : readStat(pid)?.startTime;
-      this.context.ledger.observe({ kind: "started", ...(pid !== undefined && { pid }), ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
+      if (pid !== undefined) this.context.ledger.observe({ kind: "started", pid, ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
     }
-    this.readOutput();
+    this.slot.attach((data) => this.onOutput(data));
+    this.watch();
+  }
+
+  /** Waits for the end of a process that is nobody's child here: its exit record, or nothing left of it. */
+  private watch(): void {
     const poll = setInterval(() => {
-      const exit = this.slot.readExit(this.entry.record.id);
-      if (!exit && this.pids().length > 0) return;
+      let exit = this.slot.readExit(this.entry.record.id);
+      if (!exit) {
+        if (this.pids().length > 0 || findByMark().has(workerMark(this.entry.record))) return;
+        // it may have been written between the two looks
+        exit = this.slot.readExit(this.entry.record.id);
+      }
       clearInterval(poll);
-      // written between the two looks
-      const late = exit ?? this.slot.readExit(this.entry.record.id);
-      void this.finish(late);
-    }, 200);
+      void this.finish(exit);
+    }, ORPHAN_POLL_MS);
   }
 
   /** Living processes of the worker. */
@@ -159,25 +161,10 @@ export class Worker {
   private notStarted(reason: string): void {
     if (this.finishing) return;
     this.finishing = true;
-    this.context.ledger.observe({ kind: "refused", code: "start_failed", reason, ...workerOf(this.entry.record) });
-    this.abandon();
-    this.context.ended(this, true);
-  }
-
-  private abandon(): void {
-    this.socket?.destroy();
+    this.slot.drain();
     this.log.close();
-  }
-
-  private readOutput(): void {
-    const socket = new Socket({ fd: this.slot.openForReading(), readable: true, writable: false });
-    this.socket = socket;
-    socket.on("data", (data: Buffer) => this.onOutput(data));
-    this.drained = new Promise((resolve) => {
-      socket.on("close", () => resolve());
-      socket.on("error", () => socket.destroy());
-      socket.on("end", () => socket.destroy());
-    });
+    this.context.ledger.observe({ kind: "refused", code: "start_failed", reason, ...workerOf(this.entry.record) });
+    this.context.ended(this, this.slot.group.confirms);
   }
 
   private onOutput(data: Buffer): void {
@@ -186,21 +173,14 @@ export class Worker {
     this.output.push(data);
   }
 
-  private async finish(exit: { code: number | null; signal: string | null } | undefined): Promise<void> {
+  private async finish(exit: Exit | undefined): Promise<void> {
     if (this.finishing) return;
     this.finishing = true;
     const { record } = this.entry;
     const oom = this.slot.group.oomKilled();
     // whatever the worker left behind is part of it, and dies with it
     if (this.slot.group.confirms ? this.slot.group.populated() : this.pids().length > 0) await this.killAll();
-    await Promise.race([
-      this.drained,
-      new Promise<void>((resolve) => {
-        setTimeout(resolve, DRAIN_LIMIT_MS).unref();
-      }),
-    ]);
-    const clean = this.socket?.destroyed === true && this.slot.group.confirms;
-    this.socket?.destroy();
+    this.slot.drain();
     this.output.end();
     const now = Date.now();
     this.readProgressFile();
@@ -226,10 +206,10 @@ export class Worker {
         ...key,
       });
     }
-    this.context.ended(this, clean);
+    this.context.ended(this, this.slot.group.confirms);
   }
 
-  private rankExits(exit: { code: number | null; signal: string | null }): RankExit[] {
+  private rankExits(exit: Exit): RankExit[] {
     const { firstRank, ranks } = this.entry.record;
     if (ranks === 1) return [{ rank: firstRank, exitCode: exit.code, signal: exit.signal }];
     if (exit.code === 0) return Array.from({ length: ranks }, (_, i) => ({ rank: firstRank + i, exitCode: 0, signal: null }));
