@@ -1,0 +1,5 @@
+export * from "./commit-reasons.ts";
+export * from "./commit-starts.ts";
+export * from "./commit-stops.ts";
+export * from "./read.ts";
+export * from "./rows.ts";

@@ -1,0 +1,91 @@
+import type { ResolvedJobSpec } from "@muster/model";
+import type { Client } from "../pool.ts";
+import type { HoldingRow, NodeRow, PoolRow, QueueRow, SchedulingJobRow } from "./rows.ts";
+
+const POOL = "SELECT name, accelerator, spec FROM pools";
+const NODE = "SELECT name, pool, shard, fabric, devices, cpus, memory, address, health, health_reason, schedulable, reachable FROM nodes";
+const QUEUE = "SELECT name, parent, paused, spec FROM queues";
+const HOLDING = "SELECT job, incarnation::text, attempt, role, node_rank, node, devices, share, cpus, memory FROM workers";
+
+const JOB = `SELECT j.id, j.project, j.queue, j.priority, j.preemptible, j.array_id, j.array_index, j.array_limit, j.state,
+    j.incarnation::text, j.attempt, j.variant, j.unmet_dependencies, j.not_before, j.not_before_reason, j.wait_reason, j.wait_since,
+    j.excluded_nodes, j.submitted_at, j.started_at, j.finished_at, j.ran_seconds, j.version,
+    j.unmet_dependencies > 0 AND EXISTS (SELECT FROM job_dependencies d WHERE d.job = j.id AND d.state = 'never') AS dependency_never,
+    coalesce(h.now, 0)::int AS held_now, coalesce(h.before, 0)::int AS held_before,
+    a.started_at AS attempt_started_at, a.rendezvous_address, a.rendezvous_port, h.last_nodes,
+    CASE WHEN j.attempt > 0 THEN (SELECT c.accepted_at FROM checkpoints c WHERE c.job = j.id ORDER BY c.id DESC LIMIT 1) END AS checkpointed_at
+  FROM jobs j
+    LEFT JOIN attempts a ON j.attempt > 0 AND (a.job, a.incarnation, a.number) = (j.id, j.incarnation, j.attempt) AND a.state <> 'ended'
+    LEFT JOIN LATERAL (
+      SELECT count(*) FILTER (WHERE NOT w.released AND w.incarnation = j.incarnation AND w.attempt = j.attempt) AS now,
+        count(*) FILTER (WHERE NOT w.released AND (w.incarnation, w.attempt) <> (j.incarnation, j.attempt)) AS before,
+        CASE WHEN j.state = 'queued' THEN array_agg(w.node ORDER BY w.role, w.node_rank)
+          FILTER (WHERE w.incarnation = j.incarnation AND w.attempt = j.attempt) END AS last_nodes
+      FROM workers w WHERE w.job = j.id AND (NOT w.released OR (w.incarnation = j.incarnation AND w.attempt = j.attempt))
+    ) h ON j.attempt > 0`;
+
+export async function readPools(client: Client): Promise<PoolRow[]> {
+  return (await client.query<PoolRow>({ name: "scheduler-pools", text: POOL })).rows;
+}
+
+export async function readAllNodes(client: Client): Promise<NodeRow[]> {
+  return (await client.query<NodeRow>({ name: "scheduler-all-nodes", text: NODE })).rows;
+}
+
+export async function readNodes(client: Client, names: readonly string[]): Promise<NodeRow[]> {
+  if (names.length === 0) return [];
+  return (await client.query<NodeRow>({ name: "scheduler-nodes", text: `${NODE} WHERE name = ANY($1::text[])`, values: [names] })).rows;
+}
+
+export async function readQueues(client: Client): Promise<QueueRow[]> {
+  return (await client.query<QueueRow>({ name: "scheduler-queues", text: QUEUE })).rows;
+}
+
+export async function readJobs(client: Client, ids: readonly string[]): Promise<SchedulingJobRow[]> {
+  if (ids.length === 0) return [];
+  return (await client.query<SchedulingJobRow>({ name: "scheduler-jobs", text: `${JOB} WHERE j.id = ANY($1::text[])`, values: [ids] })).rows;
+}
+
+/** Specs never change, so each is read once. */
+export async function readJobSpecs(client: Client, ids: readonly string[]): Promise<Map<string, ResolvedJobSpec>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await client.query<{ job: string; resolved: ResolvedJobSpec }>({ name: "scheduler-specs", text: "SELECT job, resolved FROM job_specs WHERE job = ANY($1::text[])", values: [ids] });
+  return new Map(rows.map((row) => [row.job, row.resolved]));
+}
+
+/** Every worker of these jobs whose devices are not free yet, in rank order. */
+export async function readHoldings(client: Client, jobs: readonly string[]): Promise<HoldingRow[]> {
+  if (jobs.length === 0) return [];
+  return (await client.query<HoldingRow>({ name: "scheduler-holdings", text: `${HOLDING} WHERE job = ANY($1::text[]) AND NOT released ORDER BY job, attempt, role, node_rank`, values: [jobs] })).rows;
+}
+
+/** For whom jobs that are being stopped give their places. */
+export async function readPreemptors(client: Client, jobs: readonly string[]): Promise<Map<string, string>> {
+  if (jobs.length === 0) return new Map();
+  const { rows } = await client.query<{ job: string; by: string | null }>({
+    name: "scheduler-preemptors",
+    text: `SELECT j.id AS job, e.data->'cause'->>'for' AS by FROM jobs j CROSS JOIN LATERAL (
+        SELECT e.kind, e.attempt, e.data FROM events e WHERE e.job = j.id AND e.kind = 'job.preempted' ORDER BY e.xid DESC, e.seq DESC LIMIT 1) e
+      WHERE j.id = ANY($1::text[]) AND j.state = 'stopping' AND e.attempt = j.attempt`,
+    values: [jobs],
+  });
+  return new Map(rows.flatMap((row) => (row.by === null ? [] : [[row.job, row.by] as const])));
+}
+
+/** Jobs that are not finished, and finished ones whose workers still hold something, a batch at a time. Needs a transaction. */
+export async function* readLiveJobs(client: Client, batch: number): AsyncGenerator<SchedulingJobRow[]> {
+  await client.query(`DECLARE live_jobs NO SCROLL CURSOR FOR ${JOB} WHERE j.finished_at IS NULL
+    UNION ALL ${JOB} WHERE j.finished_at IS NOT NULL AND j.id IN (SELECT w.job FROM workers w WHERE NOT w.released)`);
+  for (;;) {
+    const { rows } = await client.query<SchedulingJobRow>(`FETCH ${batch} FROM live_jobs`);
+    if (rows.length === 0) break;
+    yield rows;
+  }
+  await client.query("CLOSE live_jobs");
+}
+
+/** The database's clock, which alone decides: milliseconds since the epoch. */
+export async function readClock(client: Client): Promise<number> {
+  const { rows } = await client.query<{ now: number }>({ name: "scheduler-clock", text: "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now" });
+  return rows[0]?.now ?? Date.now();
+}

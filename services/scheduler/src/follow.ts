@@ -1,0 +1,122 @@
+import { feedEnd, readAllNodes, readFeed, readHoldings, readJobs, readJobSpecs, readLiveJobs, readNodes, readPools, readPreemptors, readQueues, transaction, type Client, type EventRow, type FeedPosition, type NodeRow, type Pool, type QueueRow, type SchedulingJobRow } from "@muster/store";
+import type { Mirror } from "./mirror.ts";
+
+const LOAD_BATCH = 2000;
+const FEED_BATCH = 5000;
+
+/** Keys of what changed; their rows are read again. */
+export class Changes {
+  readonly jobs = new Set<string>();
+  readonly nodes = new Set<string>();
+  pools = false;
+  queues = false;
+
+  add(event: Pick<EventRow, "kind" | "job" | "node" | "queue" | "pool">): void {
+    if (event.job !== null) this.jobs.add(event.job);
+    // what happens to a job changes nothing of the things that its events name beside it
+    if (event.kind.startsWith("job.")) return;
+    if (event.queue !== null) this.queues = true;
+    if (event.pool !== null) this.pools = true;
+    if (event.node !== null) this.nodes.add(event.node);
+  }
+
+  get empty(): boolean {
+    return this.jobs.size === 0 && this.nodes.size === 0 && !this.pools && !this.queues;
+  }
+}
+
+/**
+ * Reads everything. The position is taken first, so what changes during the load is read once more by the feed, which
+ * changes nothing if it was seen already.
+ */
+export async function load(pool: Pool, mirror: Mirror): Promise<FeedPosition> {
+  const position = await feedEnd(pool);
+  await transaction(pool, async (client) => {
+    await client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+    mirror.putPools(await readPools(client));
+    mirror.putQueues(await readQueues(client));
+    mirror.putNodes(await readAllNodes(client));
+    for await (const rows of readLiveJobs(client, LOAD_BATCH)) await putJobs(client, mirror, rows);
+    mirror.settle();
+  });
+  return position;
+}
+
+export interface Followed {
+  position: FeedPosition;
+  events: number;
+  /** Commit time of the newest event read. */
+  newest: Date | undefined;
+  more: boolean;
+}
+
+/** Collects what the feed names after a position. */
+export async function follow(pool: Pool, mirror: Mirror, position: FeedPosition, changes: Changes): Promise<Followed> {
+  const events = await readFeed(pool, position, FEED_BATCH);
+  for (const event of events) {
+    // what this scheduler itself committed is known since then
+    if (event.kind === "job.scheduled" && event.actor === "scheduler" && event.job !== null && event.attempt !== null && mirror.knowsAttempt(event.job, event.attempt)) continue;
+    changes.add(event);
+  }
+  const last = events.at(-1);
+  return { position: last ? { xid: last.xid, seq: last.seq } : position, events: events.length, newest: last?.at, more: events.length === FEED_BATCH };
+}
+
+/** Reads the rows of what changed, one query a kind and all as of one moment, and puts them into the mirror. */
+export async function applyChanges(pool: Pool, mirror: Mirror, changes: Changes): Promise<void> {
+  if (changes.empty) return;
+  await transaction(pool, async (client) => {
+    await client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+    await readChanges(client, mirror, changes);
+  });
+}
+
+async function readChanges(client: Client, mirror: Mirror, changes: Changes): Promise<void> {
+  if (changes.pools) mirror.putPools(await readPools(client));
+  const queues = changes.queues ? await readQueues(client) : undefined;
+  // those that are gone leave after their jobs
+  if (queues) mirror.putQueues(withKnownQueues(mirror, queues));
+  let gone: string[] = [];
+  if (changes.nodes.size > 0) {
+    const rows = await readNodes(client, [...changes.nodes]);
+    await putNodes(client, mirror, rows);
+    const found = new Set(rows.map((row) => row.name));
+    gone = [...changes.nodes].filter((name) => !found.has(name));
+  }
+  if (changes.jobs.size > 0) {
+    const rows = await readJobs(client, [...changes.jobs]);
+    await putJobs(client, mirror, rows);
+    const found = new Set(rows.map((row) => row.id));
+    for (const id of changes.jobs) if (!found.has(id)) mirror.removeJob(id);
+  }
+  for (const name of gone) mirror.removeNode(name);
+  if (queues) mirror.putQueues(queues);
+  mirror.settle();
+}
+
+async function putNodes(client: Client, mirror: Mirror, rows: readonly NodeRow[]): Promise<void> {
+  if (rows.some((row) => !mirror.pools.has(row.pool))) mirror.putPools(await readPools(client));
+  mirror.putNodes(rows);
+}
+
+async function putJobs(client: Client, mirror: Mirror, rows: readonly SchedulingJobRow[]): Promise<void> {
+  const unknown = rows.filter((row) => !mirror.jobs.has(row.id) && (row.finished_at === null || row.held_now + row.held_before > 0)).map((row) => row.id);
+  const specs = await readJobSpecs(client, unknown);
+  const holdings = await readHoldings(client, rows.filter((row) => mirror.needsHoldings(row)).map((row) => row.id));
+  const preemptors = await readPreemptors(client, rows.filter((row) => row.state === "stopping" && !mirror.jobs.has(row.id)).map((row) => row.id));
+  // a row may name what the feed tells of only later
+  if (rows.some((row) => !mirror.queues.has(row.queue))) mirror.putQueues(withKnownQueues(mirror, await readQueues(client)));
+  const newNodes = new Set(holdings.map((row) => row.node).filter((name) => !mirror.nodes.has(name)));
+  if (newNodes.size > 0) await putNodes(client, mirror, await readNodes(client, [...newNodes]));
+  const byJob = Map.groupBy(holdings, (row) => row.job);
+  for (const row of rows) {
+    // a finished job that holds nothing is news only where it was known
+    if (!mirror.jobs.has(row.id) && !specs.has(row.id)) continue;
+    mirror.putJob({ row, spec: specs.get(row.id), holdings: byJob.get(row.id), stoppingFor: preemptors.get(row.id) });
+  }
+}
+
+function withKnownQueues(mirror: Mirror, rows: readonly QueueRow[]): QueueRow[] {
+  const found = new Set(rows.map((row) => row.name));
+  return [...rows, ...[...mirror.queues.values()].filter((known) => !found.has(known.name))];
+}

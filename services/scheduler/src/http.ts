@@ -1,0 +1,152 @@
+import { DEFAULT_PRIORITIES, type ResolvedJobSpec } from "@muster/model";
+import { readCluster, SIGNATURE_HEADER, specInput, verifyInternal, type Pool, type SchedulingJobRow } from "@muster/store";
+import Fastify from "fastify";
+import type { Logger } from "pino";
+import { z } from "zod";
+import { jobInput, START_AFTER } from "./engine-inputs.ts";
+import { explainBody, notWaiting, planBody } from "./explain-view.ts";
+import type { SchedulerMetrics } from "./metrics.ts";
+import type { Term } from "./term.ts";
+
+export interface HttpOptions {
+  pool: Pool;
+  metrics: SchedulerMetrics;
+  logger: Logger;
+  /** The leadership, once its state is loaded; undefined on a standby. */
+  term: () => Term | undefined;
+}
+
+const explainRequest = z.object({ job: z.string() });
+/** The spec was resolved and checked by the API, which alone may ask. */
+const planRequest = z.object({ spec: z.custom<ResolvedJobSpec>((value) => typeof value === "object" && value !== null), queue: z.string(), project: z.string(), priority: z.number().optional() });
+
+/** Probes and metrics for everyone on the host; questions about the engine's state for services that know the cluster's secret. */
+export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
+  const app = Fastify({ logger: false, bodyLimit: 4 << 20, forceCloseConnections: true });
+  let address = "";
+  let secret: Buffer | undefined;
+
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => done(null, body));
+
+  app.get("/healthz", async () => ({ ok: true }));
+  app.get("/readyz", async (_request, reply) => {
+    try {
+      await pool.query("SELECT 1");
+      return { ok: true, leading: term() !== undefined };
+    } catch {
+      return reply.code(503).send({ ok: false, why: "the database does not answer" });
+    }
+  });
+  app.get("/metrics", async (_request, reply) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()));
+
+  app.register(async (internal) => {
+    internal.addHook("preHandler", async (request, reply) => {
+      const header = request.headers[SIGNATURE_HEADER];
+      secret ??= (await readCluster(pool)).secret;
+      const body = typeof request.body === "string" ? request.body : "";
+      if (verifyInternal(secret, request.url, body, typeof header === "string" ? header : undefined, Date.now())) return;
+      // the cluster may be another one since
+      secret = undefined;
+      await reply.code(401).send({ code: "unauthorized", detail: `${SIGNATURE_HEADER} does not sign this request` });
+    });
+
+    internal.post("/internal/explain", async (request, reply) => {
+      const asked = explainRequest.safeParse(parse(request.body));
+      if (!asked.success) return reply.code(400).send({ code: "invalid", detail: z.prettifyError(asked.error) });
+      const leading = term();
+      if (!leading) return reply.code(503).send({ code: "not_leading" });
+      const { mirror } = leading;
+      const known = mirror.jobs.get(asked.data.job);
+      if (!known || known.told === null) return reply.code(404).send({ code: "not_found" });
+      const { id, state } = known.row;
+      if (known.running !== null || (state !== "queued" && state !== "held" && state !== "suspended")) return notWaiting(id, state, `it is ${state}`, leading.now());
+      const input = jobInput(known.row, known.spec, { arrayFull: !mirror.arrays.isOpen(id), notBefore: known.notBefore });
+      const turn = mirror.arrays.isOpen(id) ? undefined : mirror.arrays.standing(id);
+      const message = turn && `at most ${turn.limit} elements of its array run at once; ${turn.active} do`;
+      return { job: id, state, ...explainBody(mirror.engine.explain(id), input, id, message) };
+    });
+
+    internal.post("/internal/plan", async (request, reply) => {
+      const asked = planRequest.safeParse(parse(request.body));
+      if (!asked.success) return reply.code(400).send({ code: "invalid", detail: z.prettifyError(asked.error) });
+      const leading = term();
+      if (!leading) return reply.code(503).send({ code: "not_leading" });
+      const { spec, queue, project, priority } = asked.data;
+      const { mirror } = leading;
+      if (!mirror.queues.has(queue)) return reply.code(409).send({ code: "unknown_queue", detail: `queue ${queue} is not known here yet` });
+      const row = plannedRow({ queue, project, priority: priority ?? DEFAULT_PRIORITIES[spec.priority] ?? 0, preemptible: spec.preemptible, startAfter: spec.start_after, now: leading.now() });
+      try {
+        const input = jobInput(row, specInput(spec));
+        const plan = mirror.engine.plan(input, leading.now());
+        return planBody(plan, input, (node) => mirror.nodes.get(node)?.pool);
+      } catch (error) {
+        return reply.code(422).send({ code: "invalid", detail: error instanceof Error ? error.message : String(error) });
+      }
+    });
+
+    internal.post("/internal/state", async (_request, reply) => {
+      const leading = term();
+      return leading ? leading.state() : reply.code(503).send({ code: "not_leading" });
+    });
+  });
+
+  app.setErrorHandler(async (error, request, reply) => {
+    logger.error({ err: error, url: request.url }, "a request failed");
+    await reply.code(500).send({ code: "internal" });
+  });
+
+  return {
+    get address() {
+      return address;
+    },
+    async listen(host: string, port: number): Promise<void> {
+      address = await app.listen({ host, port });
+    },
+    close: () => app.close(),
+  };
+}
+
+function parse(body: unknown): unknown {
+  try {
+    return JSON.parse(String(body));
+  } catch {
+    return undefined;
+  }
+}
+
+function plannedRow(of: { queue: string; project: string; priority: number; preemptible: boolean; startAfter: string | undefined; now: number }): SchedulingJobRow {
+  return {
+    id: "planned",
+    project: of.project,
+    queue: of.queue,
+    priority: of.priority,
+    preemptible: of.preemptible,
+    array_id: null,
+    array_index: null,
+    array_limit: null,
+    state: "queued",
+    incarnation: "0",
+    attempt: 0,
+    variant: null,
+    unmet_dependencies: 0,
+    dependency_never: false,
+    not_before: of.startAfter === undefined ? null : new Date(of.startAfter),
+    not_before_reason: of.startAfter === undefined ? null : START_AFTER,
+    wait_reason: null,
+    wait_since: null,
+    excluded_nodes: [],
+    submitted_at: new Date(of.now),
+    started_at: null,
+    finished_at: null,
+    ran_seconds: 0,
+    version: 1,
+    held_now: 0,
+    held_before: 0,
+    attempt_started_at: null,
+    rendezvous_address: null,
+    rendezvous_port: null,
+    last_nodes: null,
+    checkpointed_at: null,
+  };
+}

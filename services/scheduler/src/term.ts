@@ -1,0 +1,166 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { readClock, readCluster, Waker, type ClusterRow, type FeedPosition, type Lease, type Pool } from "@muster/store";
+import type { Logger } from "pino";
+import { DecisionWriter } from "./decisions.ts";
+import { applyChanges, Changes, follow, load } from "./follow.ts";
+import type { SchedulerMetrics } from "./metrics.ts";
+import { Mirror } from "./mirror.ts";
+import { ReasonWriter } from "./reasons.ts";
+
+/** The feed is read this often even if nobody woke us; milliseconds. */
+const POLL = 1000;
+/** Least time between two loads of everything because the database refused a start. */
+const RELOAD_AFTER = 30_000;
+
+export interface TermOptions {
+  pool: Pool;
+  lease: Lease;
+  holder: string;
+  logger: Logger;
+  metrics: SchedulerMetrics;
+  waker: Waker;
+  signal: AbortSignal;
+}
+
+export interface TermState {
+  loadedAt: string;
+  cycle_ms: number;
+  lag_ms: number;
+  cycles: number;
+  jobs: number;
+  waiting: number;
+  nodes: number;
+  starts_paused: boolean;
+}
+
+/** One leadership: everything is read once, then followed. It ends with an error, or when the signal says so. */
+export class Term {
+  readonly mirror: Mirror;
+  readonly #options: TermOptions;
+  readonly #writer: DecisionWriter;
+  readonly #reasons: ReasonWriter;
+  #changes = new Changes();
+  #position: FeedPosition = { xid: "0", seq: "0" };
+  #cluster: ClusterRow | undefined;
+  /** The database's clock less ours. */
+  #clockOffset = 0;
+  #clockRead = 0;
+  #latest = 0;
+  #wakeAt: number | null = null;
+  #woken = false;
+  #wake: (() => void) | undefined;
+  #loadedAt = 0;
+  #cycleMs = 0;
+  #lagMs = 0;
+  #cycles = 0;
+
+  constructor(options: TermOptions) {
+    this.#options = options;
+    const now = (): number => this.now();
+    this.mirror = new Mirror(now);
+    const shared = { pool: options.pool, lease: options.lease, holder: options.holder, mirror: this.mirror, logger: options.logger, now };
+    this.#writer = new DecisionWriter(shared);
+    this.#reasons = new ReasonWriter(shared);
+  }
+
+  get loaded(): boolean {
+    return this.#loadedAt > 0;
+  }
+
+  state(): TermState {
+    const { jobs, nodes } = this.mirror;
+    let waiting = 0;
+    for (const job of jobs.values()) if (job.running === null) waiting++;
+    return { loadedAt: new Date(this.#loadedAt).toISOString(), cycle_ms: this.#cycleMs, lag_ms: this.#lagMs, cycles: this.#cycles, jobs: jobs.size, waiting, nodes: nodes.size, starts_paused: this.#cluster?.starts_paused ?? false };
+  }
+
+  /** The database's clock in milliseconds since the epoch; never goes back. */
+  now(): number {
+    this.#latest = Math.max(this.#latest, Date.now() + this.#clockOffset);
+    return this.#latest;
+  }
+
+  wake(): void {
+    this.#woken = true;
+    this.#wake?.();
+  }
+
+  async run(): Promise<void> {
+    const { signal, pool, logger } = this.#options;
+    await this.#readCluster();
+    const began = performance.now();
+    this.#position = await load(pool, this.mirror);
+    this.#loadedAt = this.now();
+    logger.info({ jobs: this.mirror.jobs.size, nodes: this.mirror.nodes.size, ms: Math.round(performance.now() - began) }, "leading: state loaded");
+    while (!signal.aborted) {
+      this.#woken = false;
+      const again = await this.#step();
+      if (!again && !signal.aborted) await this.#sleep();
+    }
+  }
+
+  /** @returns whether there is more to do at once */
+  async #step(): Promise<boolean> {
+    const { pool, metrics, waker } = this.#options;
+    if (Date.now() - this.#clockRead > POLL) await this.#readCluster();
+    const followed = await follow(pool, this.mirror, this.#position, this.#changes);
+    this.#position = followed.position;
+    this.#lagMs = followed.newest ? Math.max(0, this.now() - followed.newest.getTime()) : 0;
+    metrics.lag.set(this.#lagMs / 1000);
+    const changes = this.#changes;
+    this.#changes = new Changes();
+    await applyChanges(pool, this.mirror, changes);
+    if (followed.more) return true;
+    if (this.#cluster?.starts_paused) return false;
+    const began = performance.now();
+    const result = this.mirror.engine.cycle(this.now());
+    this.#cycleMs = performance.now() - began;
+    this.#cycles++;
+    this.#wakeAt = result.wakeAt;
+    metrics.cycle.observe(this.#cycleMs / 1000);
+    const committed = await this.#writer.commit(result, this.#changes);
+    metrics.decisions.inc({ kind: "start" }, committed.starts);
+    metrics.decisions.inc({ kind: "stop" }, committed.stops);
+    metrics.decisions.inc({ kind: "dropped" }, committed.dropped);
+    metrics.workers.inc(committed.workers);
+    if (committed.starts + committed.stops > 0) waker.wake();
+    if (committed.refused > 0 && this.now() - this.#loadedAt > RELOAD_AFTER) throw new Error("what is in memory differs from what is stored; reading everything again");
+    await this.#reasons.write();
+    return !this.#changes.empty;
+  }
+
+  async #readCluster(): Promise<void> {
+    const before = Date.now();
+    const now = await readClock(this.#options.pool);
+    this.#clockOffset = now - (before + Date.now()) / 2;
+    this.#clockRead = Date.now();
+    this.#cluster = await readCluster(this.#options.pool);
+    this.#applyPolicy(this.#cluster.settings["placement"]);
+  }
+
+  #policy = "";
+
+  /** Operators may change it while jobs run; a policy that the engine refuses leaves the one before it. */
+  #applyPolicy(policy: unknown): void {
+    const text = JSON.stringify(policy ?? {});
+    if (text === this.#policy) return;
+    this.#policy = text;
+    try {
+      this.mirror.engine.setPolicy(policy ?? {});
+    } catch (error) {
+      this.#options.logger.error({ err: error }, "the placement settings are refused; the ones before stay");
+    }
+  }
+
+  async #sleep(): Promise<void> {
+    if (this.#woken) return;
+    const due = Math.min(POLL, this.#reasons.dueIn(), this.#wakeAt === null ? POLL : Math.max(1, this.#wakeAt - this.now()));
+    const ended = new AbortController();
+    const end = (): void => ended.abort();
+    this.#wake = end;
+    this.#options.signal.addEventListener("abort", end, { once: true });
+    await delay(due, undefined, { signal: ended.signal }).catch(() => {});
+    this.#options.signal.removeEventListener("abort", end);
+    this.#wake = undefined;
+  }
+}
