@@ -20,6 +20,7 @@ import type { Spawner } from "./spawner.ts";
 const PROGRESS_INTERVAL_MS = 500;
 const ORPHAN_POLL_MS = 200;
 const PENDING_COMMIT_MS = 30_000;
+const OUTPUT_REPORT_MS = 500;
 const DROP_REPORT_MS = 10_000;
 const ERROR_TAIL = 4096;
 const PROGRESS_FILE_CHUNK = 65_536;
@@ -48,6 +49,8 @@ export class Worker {
   private pendingCommits: { step: number; named: string | undefined; end: number; until: number; via: "marker" | "log" }[] = [];
   private dropped = 0;
   private dropReported = 0;
+  private sizeReported = 0;
+  private sizeReportedAt = 0;
   /** Commits seen since the agent took the worker up. */
   commits = 0;
 
@@ -155,6 +158,7 @@ export class Worker {
     }
     if (this.pendingProgress && now - this.lastProgress >= PROGRESS_INTERVAL_MS) this.reportProgress(this.pendingProgress, now);
     this.reportDropped(now, false);
+    this.reportSize(now, false);
   }
 
   /** Lets go without an end: the process was never made. */
@@ -188,6 +192,7 @@ export class Worker {
     for (const one of this.pendingCommits) this.tryCommit(one);
     if (this.pendingProgress) this.reportProgress(this.pendingProgress, now);
     this.reportDropped(now, true);
+    this.reportSize(now, true);
     this.log.close();
     const key = workerOf(record);
     if (!exit) this.context.ledger.observe({ kind: "lost", reason: "its processes are gone and left no exit record", ...key });
@@ -275,6 +280,14 @@ export class Worker {
     this.commits++;
     this.context.ledger.observe({ kind: "checkpoint", step: commit.step, path, generation, via: commit.via, ...workerOf(this.entry.record) }, commit.end > 0 ? { parsed: commit.end } : {});
     return true;
+  }
+
+  /** How much output there is, for whoever fetches it. */
+  private reportSize(now: number, last: boolean): void {
+    if (this.log.end === this.sizeReported || (!last && now - this.sizeReportedAt < OUTPUT_REPORT_MS)) return;
+    this.sizeReported = this.log.end;
+    this.sizeReportedAt = now;
+    this.context.ledger.observe({ kind: "output", size: this.log.end, ...workerOf(this.entry.record) });
   }
 
   private reportDropped(now: number, last: boolean): void {
