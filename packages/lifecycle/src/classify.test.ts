@@ -58,6 +58,8 @@ Root Cause (first observed failure):
     [ending({ exitCode: 1, tail: "NVRM: Xid (PCI:0000:17:00): 79, GPU has fallen off the bus." }), "device_error", "infrastructure", "exclude_node"],
     [ending({ exitCode: 1, tail: "OSError: [Errno 28] No space left on device" }), "disk_full", "infrastructure", "retry"],
     [ending({ signal: "SIGSEGV" }), "crash", "unknown", "retry"],
+    [ending({ exitCode: 139 }), "crash", "unknown", "retry"],
+    [ending({ exitCode: 137 }), "killed", "infrastructure", "retry"],
     [ending({ reason: "start_failed: no such interpreter" }), "start_failed", "infrastructure", "exclude_node"],
     [ending({ reason: "invalid: argv is empty" }), "start_refused", "user", "fail"],
   ] as const)("knows %#: %s", (one, rule, failureClass, action) => {

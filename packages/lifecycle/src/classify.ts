@@ -60,8 +60,8 @@ export const RULES: readonly Rule[] = [
   { id: "out_of_memory", weight: 80, match: (e) => (e.oom ? "the memory limit of the worker was reached" : undefined), class: "user", action: "retry", message: "a worker ran out of memory" },
   { id: "device_out_of_memory", weight: 78, match: line(/CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|NPU out of memory|HIP out of memory/), class: "user", action: "retry", message: "a device ran out of memory" },
   { id: "disk_full", weight: 75, match: line(/No space left on device/), class: "infrastructure", action: "retry", message: "a disk is full" },
-  { id: "killed", weight: 70, match: (e) => (e.signal === "SIGKILL" || e.signal === "SIGTERM" ? `ended by ${e.signal} from outside` : undefined), class: "infrastructure", action: "retry", message: "a process was killed from outside" },
-  { id: "crash", weight: 60, match: (e) => (e.signal && /SIG(SEGV|ABRT|BUS|ILL|FPE)/.test(e.signal) ? `ended by ${e.signal}` : undefined), class: "unknown", action: "retry", message: "a process crashed" },
+  { id: "killed", weight: 70, match: (e) => (/^SIG(KILL|TERM)$/.test(signalOf(e)) ? `ended by ${signalOf(e)} from outside` : undefined), class: "infrastructure", action: "retry", message: "a process was killed from outside" },
+  { id: "crash", weight: 60, match: (e) => (/^SIG(SEGV|ABRT|BUS|ILL|FPE)$/.test(signalOf(e)) ? `ended by ${signalOf(e)}` : undefined), class: "unknown", action: "retry", message: "a process crashed" },
   { id: "start_failed", weight: 55, match: (e) => (e.reason && e.exitCode === null && e.signal === null ? e.reason : undefined), class: "infrastructure", action: "exclude_node", message: "a worker could not be started" },
   { id: "cascade", weight: 10, match: (e) => (e.exitCode !== 0 ? line(CASCADE)(e) : undefined), class: "unknown", action: "retry", message: "a process lost its peers, and what ended them isn't known" },
   { id: "exit_code", weight: 40, match: (e) => (e.exitCode !== null && e.exitCode !== 0 ? `exit code ${e.exitCode}` : undefined), class: "user", action: "retry", message: "a process ended with an error" },
@@ -125,6 +125,11 @@ function matchOwn(rule: RecoveryRule, index: number, ending: Ending): string | u
     facts.push(found.line.slice(0, 500));
   }
   return facts.join("; ");
+}
+
+/** The signal that ended it; a shell says so of its child by an exit code of 128 and the number. */
+function signalOf(ending: Ending): string {
+  return ending.signal ?? SIGNAL_NAMES[(ending.exitCode ?? 0) - 128] ?? "";
 }
 
 const SIGNAL_NAMES: Record<number, string> = { 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM" };
