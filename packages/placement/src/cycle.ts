@@ -5,8 +5,14 @@ import type { Partition } from './partition.ts';
 import type { Usage } from './quota.ts';
 import type { Request } from './request.ts';
 import type { State } from './state.ts';
-import type { CycleResult, Eviction, Move, Resize, Start } from './types.ts';
+import type { Charge } from './placer.ts';
+import { planPreemption } from './preempt.ts';
+import { preempt, type Decided } from './disrupt.ts';
+import type { CycleResult } from './types.ts';
 import { Heap, type Blocked, type Lane } from './waiting.ts';
+
+/** Searches for victims in one cycle; the rest of the jobs have their turn in the next ones. */
+const SEARCHES = 64;
 
 /**
  * One pass over what could have changed. Only lanes with new jobs, or for which room or quota became free since
@@ -16,11 +22,9 @@ export function runCycle(state: State, now: number): CycleResult {
   state.advance(now);
   state.settle();
   state.cycles++;
-  const starts: Start[] = [];
-  const evictions: Eviction[] = [];
-  const shrinks: Resize[] = [];
-  const grows: Resize[] = [];
-  const moves: Move[] = [];
+  const decided: Decided = { starts: [], evictions: [], shrinks: [], grows: [], moves: [] };
+  startReserved(state, decided);
+  let searches = SEARCHES;
   let evaluated = 0;
   let skipped = 0;
 
@@ -61,31 +65,57 @@ export function runCycle(state: State, now: number): CycleResult {
       block(state, lane, 'order', false);
     } else {
       evaluated++;
-      const start = tryStart(state, job);
-      if (start !== null) {
-        starts.push(start);
+      if (tryStart(state, job, decided)) {
         lane.blocked = null;
         started = true;
       } else {
-        block(state, lane, state.placer.failure, state.placer.quotaRefused);
-        if (!state.placer.quotaRefused) full.set(job.request, state.placer.freedFor(job.request));
+        const { failure, quotaRefused } = state.placer;
+        if (searches > 0 && failure !== 'no_pool') {
+          const plan = planPreemption(state, job);
+          searches--;
+          if (plan !== null) {
+            preempt(state, job, plan, decided);
+            lane.blocked = null;
+            started = true;
+          }
+        }
+        if (!started) {
+          block(state, lane, failure, quotaRefused);
+          if (!quotaRefused) full.set(job.request, state.placer.freedFor(job.request));
+        }
       }
     }
     if (!started && job.queue.input.order === 'strict') blockBehind(cursor, state.placer.partitionsFor(job.request));
     if (cursor.next(started)) order.push(cursor);
   }
-  return {
-    now, starts, evictions, shrinks, grows, moves, evaluated, skipped, waiting: state.waiting, wakeAt: state.nextTimer,
-  };
+  return { now, ...decided, evaluated, skipped, waiting: state.waiting + state.reserved.size, wakeAt: state.nextTimer };
 }
 
-function tryStart(state: State, job: JobRecord): Start | null {
-  const placement = state.placer.place(job.request, {
-    allowed: (charges) => state.quota.allows(job.queue, state.quota.usageOf(charges)),
-  });
-  if (placement === null) return null;
+/** Jobs for which others had to leave start as soon as these have. */
+function startReserved(state: State, decided: Decided): void {
+  const { nodes } = state.placer;
+  for (const job of state.reserved) {
+    if (job.awaits.size > 0 || job.leaving !== null) continue;
+    const usable = job.placement!.roles.every(({ members }) => members.every(({ node }) => nodes.schedulable[node] === 1));
+    if (usable) begin(state, job, decided);
+    else state.requeue(job);
+  }
+}
+
+function begin(state: State, job: JobRecord, decided: Decided): void {
+  state.run(job, state.now);
+  decided.starts.push(state.startOf(job, locality(state.placer, job.request, job.placement!)));
+}
+
+/** Takes room that is free, if possible without waiting for those who are leaving. */
+function tryStart(state: State, job: JobRecord, decided: Decided): boolean {
+  const allowed = (charges: readonly Charge[]): boolean => state.quota.allows(job.queue, state.quota.usageOf(charges));
+  let placement = state.leaving.size === 0 ? null : state.placer.place(job.request, { allowed, avoid: state.leaving.nodes() });
+  placement ??= state.placer.place(job.request, { allowed });
+  if (placement === null) return false;
   state.occupy(job, placement, state.now);
-  return state.startOf(job, locality(state.placer, job.request, placement));
+  if (job.state === 'running') decided.starts.push(state.startOf(job, locality(state.placer, job.request, placement)));
+  return true;
 }
 
 function stand(state: State, cursor: QueueCursor, leads: Map<Request, Usage>): void {

@@ -66,15 +66,19 @@ class Engine implements PlacementEngine {
   }
 
   released(id: string, _at: number): void {
-    this.#state.requeue(this.#state.get(id));
+    this.#state.release(this.#state.get(id));
   }
 
   membersReleased(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
-    this.#state.dropMembers(this.#state.get(id), members);
+    const job = this.#state.get(id);
+    if (job.leaving !== null) this.#state.left(job);
+    else this.#state.dropMembers(job, members);
   }
 
   undo(id: string): void {
-    this.#state.requeue(this.#state.get(id));
+    const job = this.#state.get(id);
+    if (job.leaving !== null) this.#state.unevict(job);
+    else this.#state.requeue(job);
   }
 
   cycle(now: number): CycleResult {

@@ -6,7 +6,7 @@ import type { Entry } from './waiting.ts';
 
 /**
  * `waiting`: in a lane, or kept out of it by a gate. `reserved`: evictions for it are under way and its places are
- * held. `running`: holds its places. `stopping`: evicted, holds its places until the workers are confirmed dead.
+ * held. `running`: holds its places. `stopping`: evicted, its workers are not yet confirmed dead.
  */
 export type JobState = 'waiting' | 'reserved' | 'running' | 'stopping';
 
@@ -24,8 +24,12 @@ export interface JobRecord {
   usage: Usage;
   startedAt: number;
   lastCheckpointAt: number;
-  /** For whom it is being stopped. */
+  /** For whom it is being stopped, moved or shrunk. */
   stoppingFor: string | null;
+  /** Places that its workers have been told to leave and are not yet confirmed to have left. */
+  leaving: Placement | null;
+  /** Jobs whose leaving it must await before it may start. */
+  awaits: Set<JobRecord>;
   reason: WaitReason;
   reasonSince: number;
   evaluatedAt: number;
@@ -43,4 +47,13 @@ export function gateOf(job: JobRecord, now: number): { reason: WaitReason; until
   if (input.startAfter !== undefined && input.startAfter > now) return { reason: 'start_time', until: input.startAfter };
   if (input.backoffUntil !== undefined && input.backoffUntil > now) return { reason: 'restart_backoff', until: input.backoffUntil };
   return null;
+}
+
+/** Device-milliseconds of work that the job would lose if it were stopped now. */
+export function lostWork(job: JobRecord, now: number): number {
+  let devices = 0;
+  for (const { members, role } of job.placement!.roles) {
+    devices += members.length * Math.max(role.shape.devices + role.shape.share / 1000, role.shape.devices + role.shape.share === 0 ? role.shape.cpuMillis / 1000 : 0);
+  }
+  return devices * Math.max(0, now - job.lastCheckpointAt);
 }

@@ -39,6 +39,19 @@ export class QueueNode {
   }
 }
 
+/** Where two queues meet in the tree: its height, and the branches below it that lead to each. */
+export function meets(x: QueueNode, y: QueueNode): { height: number; a: QueueNode; b: QueueNode } {
+  const path: QueueNode[] = [];
+  for (let up: QueueNode | null = x; up !== null; up = up.parent) path.push(up);
+  for (let b = y; ; b = b.parent!) {
+    const at = path.indexOf(b.parent!);
+    // One queue may lie on the way to the other: then it is its own branch.
+    if (path.includes(b)) return { height: b.height, a: path[Math.max(0, path.indexOf(b) - 1)]!, b };
+    if (at > 0) return { height: b.parent!.height, a: path[at - 1]!, b };
+    if (at === 0) return { height: x.height, a: x, b };
+  }
+}
+
 /** What a placement uses, as amounts by dimension. */
 export type Usage = readonly { dimension: number; amount: number }[];
 
@@ -59,6 +72,7 @@ export class QuotaTree {
   #byPartition: { dimension: number; resource: QuotaResource }[][] = [];
   #capacity: number[] = [];
   #anyNominal: boolean[] = [];
+  #counted: number[] = [];
   #stale = true;
 
   put(input: QueueInput): QueueNode {
@@ -142,6 +156,10 @@ export class QuotaTree {
         this.root.nominal[d] = keeps ? this.root.nominal[d]! + Math.max(0, this.#capacity[d]! - this.root.entitled[d]!) : Infinity;
       }
     }
+    const all = this.dimensions.map((_, d) => d);
+    const guaranteed = all.filter((d) => this.#anyNominal[d]);
+    const devices = all.filter((d) => this.dimensions[d]!.resource === 'accelerators' && this.#capacity[d]! > 0);
+    this.#counted = guaranteed.length > 0 ? guaranteed : devices.length > 0 ? devices : all;
     this.#stale = false;
     this.freed++;
     this.version++;
@@ -229,10 +247,21 @@ export class QuotaTree {
     }
   }
 
+  /** What shares are measured in: the dimensions that somebody is guaranteed some of, else the devices, else all. */
+  get counted(): readonly number[] {
+    return this.#counted;
+  }
+
+  /** Those of a use, or all of it where it touches none. */
+  countedOf(usage: Usage): readonly number[] {
+    const counted = usage.map(({ dimension }) => dimension).filter((d) => this.#counted.includes(d));
+    return counted.length > 0 ? counted : usage.map(({ dimension }) => dimension);
+  }
+
   /** How far above its nominal a queue is, or would be, as the largest part of the cluster over its weight. */
-  share(queue: QueueNode, more: Usage = []): number {
+  share(queue: QueueNode, more: Usage = [], within: readonly number[] = this.#counted): number {
     let most = 0;
-    for (let d = 0; d < this.dimensions.length; d++) {
+    for (const d of within) {
       const capacity = Math.max(this.#capacity[d]!, 1);
       let held = queue.held[d] ?? 0;
       for (const usage of more) if (usage.dimension === d) held += usage.amount;

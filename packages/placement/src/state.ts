@@ -1,4 +1,5 @@
 import { gateOf, type JobRecord } from './jobs.ts';
+import { Leaving } from './leaving.ts';
 import { Levels } from './levels.ts';
 import { Placer, type Charge, type Placement } from './placer.ts';
 import { DEFAULT_POLICY, mergePolicy } from './policy.ts';
@@ -27,6 +28,11 @@ export class State {
   readonly nodeInputs = new Map<string, NodeInput>();
   /** Jobs that hold something. */
   readonly holding = new Set<JobRecord>();
+  /** Jobs whose places are kept until others have left them. */
+  readonly reserved = new Set<JobRecord>();
+  readonly leaving: Leaving;
+  /** Jobs that run, by queue. */
+  readonly running = new Map<QueueNode, Set<JobRecord>>();
   now = 0;
   cycles = 0;
   waiting = 0;
@@ -40,6 +46,7 @@ export class State {
   constructor(options: ClusterOptions = {}) {
     this.levels = new Levels(options.levels);
     this.placer = new Placer(this.levels);
+    this.leaving = new Leaving(this.placer.nodes);
     this.policy = mergePolicy(DEFAULT_POLICY, options.policy ?? {});
     this.quota.unassigned = this.policy.unassignedCapacity;
   }
@@ -105,6 +112,7 @@ export class State {
     this.quota.remove(id);
     this.lanes.delete(queue!);
     this.jobsOfQueue.delete(queue!);
+    this.running.delete(queue!);
   }
 
   /** Brings layouts and quotas up to date; before any decision. */
@@ -130,7 +138,7 @@ export class State {
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
       input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
     };
   }
 
@@ -153,6 +161,7 @@ export class State {
     if (fresh.queue !== job.queue) {
       this.jobsOfQueue.get(job.queue)!.delete(job);
       this.jobsOfQueue.get(fresh.queue)!.add(job);
+      this.running.get(job.queue)?.delete(job);
       if (job.usage.length > 0) {
         this.quota.refund(job.queue, job.usage);
         this.quota.charge(fresh.queue, job.usage);
@@ -160,6 +169,7 @@ export class State {
     }
     job.input = input;
     job.queue = fresh.queue;
+    if (job.state === 'running') this.#runs(job);
     job.request = fresh.request;
     this.#enqueue(job);
   }
@@ -168,6 +178,7 @@ export class State {
     const job = this.get(id);
     this.#dequeue(job);
     this.vacate(job);
+    if (job.leaving !== null) this.left(job);
     if (job.state === 'waiting') this.waiting--;
     this.jobsOfQueue.get(job.queue)!.delete(job);
     this.#release(job.request);
@@ -180,15 +191,31 @@ export class State {
     return job;
   }
 
-  /** A waiting job holds these places, which are taken already. */
-  occupy(job: JobRecord, placement: Placement, at: number): void {
+  /**
+   * A waiting job holds these places, which are taken already. It runs at once, or is `reserved` while others are
+   * still leaving them, or while the victims given are.
+   */
+  occupy(job: JobRecord, placement: Placement, at: number, victims: Iterable<JobRecord> = []): void {
     this.#dequeue(job);
-    this.waiting--;
+    if (job.state === 'waiting') this.waiting--;
     job.placement = placement;
     job.usage = this.quota.usageOf(chargesOf(placement));
     this.quota.charge(job.queue, job.usage);
     this.holding.add(job);
-    job.state = 'running';
+    job.awaits = this.leaving.awaitedBy(placement);
+    for (const victim of victims) job.awaits.add(victim);
+    if (job.awaits.size > 0) {
+      job.state = 'reserved';
+      this.reserved.add(job);
+      this.setReason(job, 'waiting_for_preemption');
+    } else {
+      this.run(job, at);
+    }
+  }
+
+  run(job: JobRecord, at: number): void {
+    this.reserved.delete(job);
+    this.#runs(job);
     job.startedAt = at;
     job.lastCheckpointAt = at;
   }
@@ -200,6 +227,78 @@ export class State {
     if (job.placement !== null) this.placer.give(job.placement);
     job.placement = null;
     this.holding.delete(job);
+    this.reserved.delete(job);
+    this.running.get(job.queue)?.delete(job);
+    job.awaits.clear();
+  }
+
+  /** The lowest priority that runs in a queue, or infinity. */
+  leastUrgent(queue: QueueNode): number {
+    let least = Infinity;
+    for (const job of this.running.get(queue) ?? []) least = Math.min(least, job.input.priority);
+    return least;
+  }
+
+  #runs(job: JobRecord): void {
+    job.state = 'running';
+    const running = this.running.get(job.queue) ?? new Set();
+    running.add(job);
+    this.running.set(job.queue, running);
+  }
+
+  /** A running job must go: its places count as free from now on, for those who await its leaving. */
+  evict(job: JobRecord, forJob: string): void {
+    const placement = job.placement!;
+    this.vacate(job);
+    job.state = 'stopping';
+    job.stoppingFor = forJob;
+    job.leaving = placement;
+    this.leaving.add(job);
+  }
+
+  /** An eviction or move that was not committed: the job runs where it ran. */
+  unevict(job: JobRecord): void {
+    const placement = job.leaving!;
+    for (const other of this.reserved) if (other !== job && other.awaits.has(job)) this.requeue(other);
+    this.vacate(job);
+    this.leaving.remove(job);
+    job.leaving = null;
+    job.stoppingFor = null;
+    this.placer.take(placement);
+    this.#runs(job);
+    job.placement = placement;
+    job.usage = this.quota.usageOf(chargesOf(placement));
+    this.quota.charge(job.queue, job.usage);
+    this.holding.add(job);
+  }
+
+  /** The workers of a stopping, moving or shrinking job have left. */
+  left(job: JobRecord): void {
+    this.leaving.remove(job);
+    job.leaving = null;
+    job.stoppingFor = null;
+    for (const other of this.reserved) other.awaits.delete(job);
+  }
+
+  /** Workers of a job are confirmed dead: it waits again, or starts in the place kept for it. */
+  release(job: JobRecord): void {
+    if (job.leaving === null) {
+      this.requeue(job);
+      return;
+    }
+    const { state } = job;
+    this.left(job);
+    if (state === 'stopping') this.requeue(job);
+  }
+
+  /** These members must go; the others keep their places and close ranks. Its places count as free from now on. */
+  shrink(job: JobRecord, going: readonly { role: string; rank: number }[], forJob: string): void {
+    const before = job.placement!.roles.map((placed) => ({ ...placed, members: [...placed.members] }));
+    this.dropMembers(job, going);
+    const roles = before.map((placed, i) => ({ ...placed, members: placed.members.filter((member) => !job.placement!.roles[i]!.members.includes(member)) }));
+    job.leaving = { variant: job.placement!.variant, roles: roles.filter((placed) => placed.members.length > 0) };
+    job.stoppingFor = forJob;
+    this.leaving.add(job);
   }
 
   /** Some members of a gang are gone; the others keep their places and close ranks. */
@@ -229,7 +328,6 @@ export class State {
     this.vacate(job);
     if (job.state !== 'waiting') this.waiting++;
     job.state = 'waiting';
-    job.stoppingFor = null;
     this.#enqueue(job);
   }
 
@@ -263,10 +361,7 @@ export class State {
     this.placer.take(placement);
     this.occupy(job, placement, running.startedAt);
     job.lastCheckpointAt = running.lastCheckpointAt ?? running.startedAt;
-    if (running.stoppingFor !== undefined) {
-      job.state = 'stopping';
-      job.stoppingFor = running.stoppingFor;
-    }
+    if (running.stoppingFor !== undefined) this.evict(job, running.stoppingFor);
   }
 
   /** Jobs whose time has come join their lanes. */

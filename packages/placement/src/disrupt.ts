@@ -1,0 +1,49 @@
+import { lostWork, type JobRecord } from './jobs.ts';
+import { locality } from './locality.ts';
+import type { PreemptionPlan } from './preempt.ts';
+import type { State } from './state.ts';
+import type { DisruptionCause, Eviction, Move, Resize, Start } from './types.ts';
+import type { Unit } from './victims.ts';
+
+/** What a cycle has decided so far. */
+export interface Decided {
+  starts: Start[];
+  evictions: Eviction[];
+  shrinks: Resize[];
+  grows: Resize[];
+  moves: Move[];
+}
+
+/** Evicts and shrinks as planned and keeps the freed places for the job. */
+export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, decided: Decided): void {
+  const byVictim = new Map<JobRecord, Unit[]>();
+  for (const unit of plan.units) byVictim.set(unit.job, [...(byVictim.get(unit.job) ?? []), unit]);
+  for (const [victim, units] of byVictim) {
+    const cause = causeOf(job, units[0]!);
+    if (units.some((unit) => !unit.surplus)) {
+      decided.evictions.push({ job: victim.input.id, cause, graceMs: victim.input.checkpoint?.grace ?? 0, lostWork: lostWork(victim, state.now) });
+      state.evict(victim, job.input.id);
+      continue;
+    }
+    const going = units.flatMap((unit) => {
+      const { role, members } = victim.placement!.roles[unit.role]!;
+      return unit.holdings.map((holding) => ({ role: role.name, rank: members.indexOf(holding) }));
+    });
+    const all = state.membersOf(victim.placement!);
+    const members = all.filter((member) => going.some((gone) => gone.role === member.role && gone.rank === member.rank));
+    decided.shrinks.push({ job: victim.input.id, members, cause });
+    state.shrink(victim, going, job.input.id);
+  }
+  state.placer.take(plan.placement);
+  state.occupy(job, plan.placement, state.now, byVictim.keys());
+  if (job.state === 'running') decided.starts.push(state.startOf(job, locality(state.placer, job.request, plan.placement)));
+}
+
+function causeOf(job: JobRecord, { kind, job: victim }: Unit): DisruptionCause {
+  const why = kind === 'priority'
+    ? `priority ${job.input.priority} goes before ${victim.input.priority} in queue "${job.queue.id}"`
+    : kind === 'reclaim'
+      ? `queue "${job.queue.id}" takes back its own from queue "${victim.queue.id}", which uses more than it is guaranteed`
+      : `queue "${victim.queue.id}" holds a larger share than queue "${job.queue.id}"`;
+  return { kind, forJob: job.input.id, message: `makes room for ${job.input.id}: ${why}` };
+}

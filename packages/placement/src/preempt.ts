@@ -1,0 +1,296 @@
+import { fitsOnNode } from './counts.ts';
+import type { JobRecord } from './jobs.ts';
+import type { Partition } from './partition.ts';
+import type { Placement } from './placer.ts';
+import type { Usage } from './quota.ts';
+import type { Request, ResolvedVariant } from './request.ts';
+import type { State } from './state.ts';
+import { mayTake, sources, type Source, type Unit } from './victims.ts';
+
+/** A start and what must go for it. */
+export interface PreemptionPlan {
+  placement: Placement;
+  units: Unit[];
+}
+
+/** Victim sets up to this size are also tried with each one left out and the job placed anew. */
+const REFINE_LIMIT = 48;
+
+/**
+ * Finds the work to evict so that a job can start whole, or null. Nothing is changed by the search. Units are taken
+ * in order until the job fits, once only on the nodes that are cheapest to clear and once anywhere; then each unit
+ * that turns out not to be needed is put back.
+ */
+export function planPreemption(state: State, job: JobRecord): PreemptionPlan | null {
+  for (const variant of job.request.variants) {
+    const least = atLeast(job.request, variant);
+    for (const partition of state.placer.matching(variant, variant.roles[0]!)) {
+      const usage = state.quota.usageOf(variant.roles.map((role) => ({ partition, shape: role.shape, members: role.min })));
+      if (!state.quota.couldEverAllow(job.queue, usage)) continue;
+      const from = sources(state, job, usage, partition);
+      if (from.length === 0) continue;
+      const search = new Search(state, job, least, partition, usage);
+      const focus = focusNodes(state, least, partition, from);
+      const focused = focus === null ? null : search.run(narrow(from, focus));
+      const units = from.reduce((sum, source) => sum + source.units.length, 0);
+      if (focused !== null && units > 512) return focused;
+      const open = search.run(from);
+      const best = cheaper(focused, open);
+      if (best !== null) return best;
+    }
+  }
+  return null;
+}
+
+/** The request of one variant, at the least size: nothing is evicted so that a job may be larger. */
+function atLeast(request: Request, variant: ResolvedVariant): Request {
+  return { ...request, variants: [{ ...variant, roles: variant.roles.map((role) => ({ ...role, max: role.min })) }] };
+}
+
+function narrow(from: readonly Source[], focus: ReadonlySet<number>): Source[] {
+  return from.map((source) => ({ ...source, units: source.units.filter((unit) => unit.holdings.some((h) => focus.has(h.node))) }))
+    .filter((source) => source.units.length > 0);
+}
+
+function cost(plan: PreemptionPlan): number[] {
+  const gangs = plan.units.filter((unit) => !unit.surplus);
+  return [
+    gangs.reduce((most, unit) => Math.max(most, unit.job.input.priority), -Infinity),
+    gangs.length,
+    plan.units.reduce((sum, unit) => sum + unit.lostWork, 0),
+    plan.units.reduce((sum, unit) => sum + unit.holdings.length, 0),
+  ];
+}
+
+function cheaper(a: PreemptionPlan | null, b: PreemptionPlan | null): PreemptionPlan | null {
+  if (a === null || b === null) return a ?? b;
+  const costA = cost(a);
+  const costB = cost(b);
+  for (let i = 0; i < costA.length; i++) if (costA[i] !== costB[i]) return costA[i]! < costB[i]! ? a : b;
+  return a;
+}
+
+/** One search for victims. Everything it tries on the node table and the quota tree it takes back. */
+class Search {
+  readonly #state: State;
+  readonly #job: JobRecord;
+  readonly #request: Request;
+  readonly #partition: Partition;
+  readonly #usage: Usage;
+
+  constructor(state: State, job: JobRecord, request: Request, partition: Partition, usage: Usage) {
+    this.#state = state;
+    this.#job = job;
+    this.#request = request;
+    this.#partition = partition;
+    this.#usage = usage;
+  }
+
+  run(from: readonly Source[]): PreemptionPlan | null {
+    const { freed } = this.#state.quota;
+    const plan = this.#search(from);
+    // What was tried and taken back has freed nothing.
+    this.#state.quota.freed = freed;
+    return plan;
+  }
+
+  #search(from: readonly Source[]): PreemptionPlan | null {
+    const taken: Unit[] = [];
+    let placement: Placement | null = null;
+    let nextTry = 1;
+    for (const unit of this.#inOrder(from)) {
+      this.#apply(unit);
+      taken.push(unit);
+      // Failed attempts come ever rarer; what was taken too many is put back afterwards.
+      if (taken.length < nextTry || !this.#couldFit()) continue;
+      placement = this.#place();
+      if (placement !== null) break;
+      nextTry = taken.length + Math.max(1, taken.length >> 3);
+    }
+    if (placement === null && taken.length > 0 && this.#couldFit()) placement = this.#place();
+    if (placement === null) {
+      for (const unit of taken) this.#revert(unit);
+      return null;
+    }
+    let kept = this.#putBack(taken, placement);
+    if (kept.length > 1 && kept.length <= REFINE_LIMIT) {
+      for (const unit of [...kept].reverse()) {
+        if (breaksGang(kept, unit)) continue;
+        this.#state.placer.untake(placement);
+        this.#revert(unit);
+        const other = this.#place();
+        if (other === null) {
+          this.#apply(unit);
+          this.#state.placer.take(placement);
+        } else {
+          placement = other;
+          kept = kept.filter((u) => u !== unit);
+        }
+      }
+    }
+    this.#state.placer.untake(placement);
+    for (const unit of kept) this.#revert(unit);
+    return { placement, units: kept };
+  }
+
+  /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
+  *#inOrder(from: readonly Source[]): Generator<Unit> {
+    const { quota } = this.#state;
+    const heads = from.map((source) => ({ source, next: 0 }));
+    for (;;) {
+      let best: (typeof heads)[number] | null = null;
+      let bestShare = 0;
+      for (const head of heads) {
+        while (head.next < head.source.units.length && !mayTake(this.#state, head.source, head.source.units[head.next]!, this.#usage)) head.next++;
+        const unit = head.source.units[head.next];
+        if (unit === undefined) continue;
+        const share = head.source.own ? 0 : quota.share(head.source.giver);
+        if (best === null || this.#precedes(head.source, unit, share, best.source, best.source.units[best.next]!, bestShare)) {
+          best = head;
+          bestShare = share;
+        }
+      }
+      if (best === null) return;
+      yield best.source.units[best.next++]!;
+    }
+  }
+
+  #precedes(source: Source, unit: Unit, share: number, than: Source, thanUnit: Unit, thanShare: number): boolean {
+    if (unit.surplus !== thanUnit.surplus) return unit.surplus;
+    if (source.own !== than.own) return than.own;
+    if (source.height !== than.height) return source.height < than.height;
+    if (Math.abs(share - thanShare) > 1e-12) return share > thanShare;
+    if (unit.job.input.priority !== thanUnit.job.input.priority) return unit.job.input.priority < thanUnit.job.input.priority;
+    if (unit.lostWork !== thanUnit.lostWork) return unit.lostWork < thanUnit.lostWork;
+    return unit.job.startedAt > thanUnit.job.startedAt;
+  }
+
+  #couldFit(): boolean {
+    const role = this.#request.variants[0]!.roles[0]!;
+    return this.#state.quota.allows(this.#job.queue, this.#usage) && this.#state.placer.counts(this.#partition, role.shape).total >= role.min;
+  }
+
+  #place(): Placement | null {
+    const { placer, quota } = this.#state;
+    return placer.place(this.#request, {
+      allowed: (charges) => quota.allows(this.#job.queue, quota.usageOf(charges)),
+      usable: (partition) => partition === this.#partition,
+    });
+  }
+
+  /** Leaves only the units without which this very placement, or the quota for it, would not be there. */
+  #putBack(taken: readonly Unit[], placement: Placement): Unit[] {
+    const { quota, placer } = this.#state;
+    const own = quota.usageOf(placement.roles.map(({ partition, role, members }) => ({ partition, shape: role.shape, members: members.length })));
+    let kept = [...taken];
+    for (const unit of [...taken].reverse()) {
+      if (breaksGang(kept, unit)) continue;
+      let fits = true;
+      const back = [];
+      for (const holding of unit.holdings) {
+        fits = placer.nodes.fits(holding);
+        if (!fits) break;
+        placer.nodes.take(holding);
+        back.push(holding);
+      }
+      if (fits) {
+        quota.charge(unit.job.queue, unit.usage);
+        fits = quota.allows(this.#job.queue, own);
+        if (!fits) quota.refund(unit.job.queue, unit.usage);
+      }
+      if (fits) kept = kept.filter((u) => u !== unit);
+      else for (const holding of back) placer.nodes.give(holding);
+    }
+    return kept;
+  }
+
+  #apply(unit: Unit): void {
+    for (const holding of unit.holdings) this.#state.placer.nodes.give(holding);
+    this.#state.quota.refund(unit.job.queue, unit.usage);
+  }
+
+  #revert(unit: Unit): void {
+    for (const holding of unit.holdings) this.#state.placer.nodes.take(holding);
+    this.#state.quota.charge(unit.job.queue, unit.usage);
+  }
+}
+
+/** Members above the minimum cannot stay when the rest of their gang goes, nor lower ranks' turn come last. */
+function breaksGang(kept: readonly Unit[], unit: Unit): boolean {
+  if (!unit.surplus) return false;
+  const mates = kept.filter((other) => other.job === unit.job && other !== unit);
+  return mates.some((other) => !other.surplus || (other.role === unit.role && kept.indexOf(other) > kept.indexOf(unit)));
+}
+
+/** The nodes that are cheapest to clear for a gang of one role, in the block where they are cheapest together. */
+function focusNodes(state: State, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
+  const { nodes } = state.placer;
+  const { roles } = request.variants[0]!;
+  if (roles.length > 1) return null;
+  const role = roles[0]!;
+  const within = request.withinRequired ? request.within : state.levels.root;
+  const each = within === 0 || role.min === 1 ? role.min : 1;
+  const byNode = new Map<number, Unit[]>();
+  for (const source of from) {
+    for (const unit of source.units) {
+      for (const slot of new Set(unit.holdings.map((h) => h.node))) {
+        const here = byNode.get(slot) ?? [];
+        here.push(unit);
+        byNode.set(slot, here);
+      }
+    }
+  }
+  const counts = state.placer.counts(partition, role.shape);
+  const costs: { position: number; priority: number; work: number; gangs: number }[] = [];
+  for (let position = 0; position < partition.nodeAt.length; position++) {
+    const slot = partition.nodeAt[position]!;
+    if (nodes.schedulable[slot] === 0) continue;
+    const price = { position, priority: -Infinity, work: 0, gangs: 0 };
+    if (counts.sums[0]![position]! < each) {
+      const here = byNode.get(slot);
+      if (here === undefined) continue;
+      const gone = [];
+      let fits = 0;
+      for (const unit of here) {
+        for (const h of unit.holdings) {
+          if (h.node !== slot) continue;
+          nodes.give(h);
+          gone.push(h);
+        }
+        if (!unit.surplus) {
+          price.priority = Math.max(price.priority, unit.job.input.priority);
+          price.gangs++;
+        }
+        price.work += unit.lostWork;
+        fits = fitsOnNode(nodes, slot, role.shape);
+        if (fits >= each) break;
+      }
+      for (const h of gone) nodes.take(h);
+      if (fits < each) continue;
+    }
+    costs.push(price);
+  }
+  const needed = Math.ceil(role.min / each);
+  const order = (a: (typeof costs)[number], b: (typeof costs)[number]): number =>
+    a.priority - b.priority || a.gangs - b.gangs || a.work - b.work || a.position - b.position;
+  const level = Math.max(within, 0);
+  const blocks = new Map<number, typeof costs>();
+  for (const price of costs) {
+    let block = price.position;
+    for (let l = 0; l < level; l++) block = partition.levels[l]!.parent[block]!;
+    const list = blocks.get(block) ?? [];
+    list.push(price);
+    blocks.set(block, list);
+  }
+  let best: { list: typeof costs; total: (typeof costs)[number] } | null = null;
+  for (const list of blocks.values()) {
+    if (list.length < needed) continue;
+    const chosen = list.sort(order).slice(0, needed);
+    const total = chosen.reduce((sum, price) => ({
+      position: Math.min(sum.position, price.position), priority: Math.max(sum.priority, price.priority),
+      work: sum.work + price.work, gangs: sum.gangs + price.gangs,
+    }));
+    if (best === null || order(total, best.total) < 0) best = { list: chosen, total };
+  }
+  return best === null ? null : new Set(best.list.map((price) => partition.nodeAt[price.position]!));
+}

@@ -1,0 +1,106 @@
+import type { FabricLevel, Policy, ReclaimPolicy, WaitReason, WithinQueuePolicy } from '../types.ts';
+
+/** Amounts in whole units: devices, cores. */
+export interface Amounts {
+  gpu?: number;
+  cpu?: number;
+}
+
+export interface ScenarioNode extends Amounts {
+  pool?: string;
+  accelerator?: string;
+  /** Blocks by fabric level. */
+  at?: Record<string, string>;
+}
+
+/** Of everything, or by pool. */
+export type Quota = Amounts | Record<string, Amounts>;
+
+export interface ScenarioQueue {
+  parent?: string;
+  nominal?: Quota;
+  borrowLimit?: Quota;
+  lendLimit?: Quota;
+  limit?: Quota;
+  guarantee?: Quota;
+  weight?: number;
+  order?: 'strict' | 'best_effort';
+  reclaim?: ReclaimPolicy;
+  withinQueue?: WithinQueuePolicy;
+}
+
+export interface ScenarioJob extends Amounts {
+  job: string;
+  /** That many jobs, named job-1, job-2... */
+  count?: number;
+  queue?: string;
+  pods?: number;
+  min?: number;
+  priority?: number;
+  preemptible?: boolean;
+  /** Required or preferred level, `?` before it for preferred. */
+  within?: string;
+  /** Slices: pods that share one block of a level. */
+  slices?: { pods: number; within: string }[];
+  /** Pools to try, in order. */
+  pools?: string[];
+  /** For running jobs: the node of each pod. */
+  on?: string[];
+  /** Seconds. */
+  started?: number;
+  submitted?: number;
+  checkpointed?: number;
+  /** For a gang that lost nodes: the node that each surviving rank keeps, empty where it was lost. */
+  keeps?: string[];
+}
+
+export interface Expectation {
+  /** Jobs that have started by the end of the step, with the nodes of their pods in any order where given. */
+  start?: string[] | Record<string, string[]>;
+  pods?: Record<string, number>;
+  pool?: Record<string, string>;
+  /** Pods of a job by node or block, by the level that names them. */
+  place?: { job: string; level?: string; pods: Record<string, number> };
+  /** Exactly these jobs were evicted in the step, each once. */
+  evict?: string[];
+  pending?: string[];
+  /** Untouched: neither evicted, shrunk nor moved. */
+  keep?: string[];
+  keepPods?: Record<string, number>;
+  /** Jobs that run, and jobs evicted in this step, by queue. */
+  runningByQueue?: Record<string, number>;
+  evictedByQueue?: Record<string, number>;
+  /** Jobs moved, each to these nodes; or how many of a set. */
+  move?: Record<string, string[]>;
+  moveOneOf?: string[];
+  explain?: { job: string; reason: WaitReason; says?: string[] }[];
+  /** Consecutive ranks of a job share a block of the level. */
+  together?: { job: string; pods: number; within: string }[];
+  anyOf?: Expectation[];
+}
+
+export interface Step {
+  submit?: ScenarioJob[];
+  /** Submitted one after the other, with a cycle in between. */
+  inOrder?: boolean;
+  /** Evicted jobs whose workers take this many cycles to end. */
+  slow?: Record<string, number>;
+  expect: Expectation;
+}
+
+/** One case: a cluster, what runs, and steps with what must come of them. */
+export interface Scenario {
+  id: string;
+  title: string;
+  /** Whose published test suite states the fact. */
+  source: string;
+  levels?: FabricLevel[];
+  policy?: Partial<Policy>;
+  /** Absent: one node that is large enough for everything, in each pool that is named. */
+  nodes?: Record<string, ScenarioNode>;
+  queues: Record<string, ScenarioQueue>;
+  running?: ScenarioJob[];
+  steps: Step[];
+  /** What is expected depends on the order of names: not to be renamed. */
+  byName?: boolean;
+}

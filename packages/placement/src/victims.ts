@@ -1,0 +1,136 @@
+import { lostWork, type JobRecord } from './jobs.ts';
+import type { Holding } from './nodes.ts';
+import type { Partition } from './partition.ts';
+import { meets, type QueueNode, type Usage } from './quota.ts';
+import type { State } from './state.ts';
+import type { DisruptionCause } from './types.ts';
+
+/** The least that can be taken from a running job: some members above its minimum, or all the rest of it at once. */
+export interface Unit {
+  job: JobRecord;
+  /** Members above the minimum, from the highest rank down; false: the whole gang. */
+  surplus: boolean;
+  role: number;
+  holdings: readonly Holding[];
+  usage: Usage;
+  lostWork: number;
+  kind: DisruptionCause['kind'];
+}
+
+/** Units of one queue that a job may take, in the order in which they go. */
+export interface Source {
+  queue: QueueNode;
+  own: boolean;
+  /** Height at which the two queues meet; nearer ones are asked first. */
+  height: number;
+  /** The branches below that meeting point: the taker's and the source's. */
+  taker: QueueNode;
+  giver: QueueNode;
+  units: Unit[];
+}
+
+/**
+ * What a job could take from others, before any of it is taken. Within its own queue: less urgent work. In other
+ * queues: from a branch that uses more than its own, by a taker that stays within its own, or whose weighted share
+ * would still be below the giver's; only the guaranteed part reaches more urgent work.
+ */
+export function sources(state: State, taker: JobRecord, usage: Usage, partition: Partition): Source[] {
+  const { quota, policy } = state;
+  const dims = quota.countedOf(usage);
+  const found: Source[] = [];
+  const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: Unit['kind'], accept: (job: JobRecord) => boolean): void => {
+    const units: Unit[] = [];
+    for (const job of state.running.get(queue) ?? []) {
+      if (mayGo(state, job, partition) && accept(job)) units.push(...unitsOf(state, job, kind));
+    }
+    if (units.length === 0) return;
+    units.sort(goesFirst);
+    found.push({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, units });
+  };
+
+  const { input, queue } = taker;
+  const { withinQueue = 'lower_priority', reclaim = 'any_priority' } = queue.input;
+  if (withinQueue !== 'never') {
+    const lowest = state.leastUrgent(queue);
+    if (lowest <= input.priority) {
+      add(queue, true, { height: 0, a: queue, b: queue }, 'priority', (job) =>
+        job.input.priority < input.priority ||
+        (withinQueue === 'lower_or_newer_equal' && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt));
+    }
+  }
+  if (reclaim === 'never' || policy.reclaim === 'never') return found;
+  const after = new Map<QueueNode, number>();
+  for (const other of state.running.keys()) {
+    if (other === queue || state.running.get(other)!.size === 0) continue;
+    const meeting = meets(queue, other);
+    let mine = after.get(meeting.a);
+    if (mine === undefined) {
+      mine = quota.share(meeting.a, usage, dims);
+      after.set(meeting.a, mine);
+    }
+    if (!(quota.share(meeting.b, [], dims) > mine + 1e-12)) continue;
+    if (mine > 0 && policy.reclaim !== 'fair_share') continue;
+    const below = reclaim === 'lower_priority' ? input.priority - 1 : mine > 0 ? input.priority : Infinity;
+    if (state.leastUrgent(other) > below) continue;
+    add(other, false, meeting, mine > 0 ? 'fair_share' : 'reclaim', (job) =>
+      reclaim === 'lower_priority' ? job.input.priority < input.priority : job.input.priority <= below);
+  }
+  return found;
+}
+
+function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
+  return job.input.preemptible && job.leaving === null && state.now - job.startedAt >= state.policy.protectedRuntimeMs &&
+    job.placement!.roles.some((placed) => placed.partition === partition);
+}
+
+function unitsOf(state: State, job: JobRecord, kind: Unit['kind']): Unit[] {
+  const units: Unit[] = [];
+  const work = lostWork(job, state.now);
+  const base: Holding[] = [];
+  const charges = [];
+  for (const [role, placed] of job.placement!.roles.entries()) {
+    const { min, step, shape } = placed.role;
+    let end = placed.members.length;
+    for (; end - step >= min; end -= step) {
+      units.push({
+        job, surplus: true, role, holdings: placed.members.slice(end - step, end), lostWork: 0, kind,
+        usage: state.quota.usageOf([{ partition: placed.partition, shape, members: step }]),
+      });
+    }
+    for (let i = 0; i < end; i++) base.push(placed.members[i]!);
+    charges.push({ partition: placed.partition, shape, members: end });
+  }
+  units.push({ job, surplus: false, role: -1, holdings: base, lostWork: work, kind, usage: state.quota.usageOf(charges) });
+  return units;
+}
+
+/** Surplus before gangs, less urgent before more urgent, least lost work, newest, smallest. */
+export function goesFirst(a: Unit, b: Unit): number {
+  return Number(b.surplus) - Number(a.surplus) ||
+    a.job.input.priority - b.job.input.priority ||
+    a.lostWork - b.lostWork ||
+    b.job.startedAt - a.job.startedAt ||
+    b.job.input.submittedAt - a.job.input.submittedAt ||
+    size(a) - size(b) ||
+    b.job.sequence - a.job.sequence;
+}
+
+function size(unit: Unit): number {
+  return unit.usage.reduce((sum, { amount }) => sum + amount, 0);
+}
+
+/** Whether taking the unit leaves every queue above it its guarantee, and is still just. */
+export function mayTake(state: State, source: Source, unit: Unit, usage: Usage): boolean {
+  if (source.own) return true;
+  const { quota } = state;
+  const dims = quota.countedOf(usage);
+  if (!(quota.share(source.giver, [], dims) > quota.share(source.taker, usage, dims) + 1e-12)) return false;
+  for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
+    for (const { dimension, amount } of unit.usage) {
+      const guarantee = up.stated[dimension]?.guarantee;
+      if (guarantee !== undefined && (up.held[dimension] ?? 0) - amount < guarantee) return false;
+    }
+    if (up === source.giver) break;
+  }
+  return true;
+}
