@@ -169,3 +169,8 @@ export async function updateJobPriority(client: Client, id: string, version: num
   });
   return rowCount === 1;
 }
+
+export async function getJobPlaces(client: Client, ids: readonly string[]): Promise<Pick<JobPlaceRow, "id" | "project">[]> {
+  const { rows } = await client.query<Pick<JobPlaceRow, "id" | "project">>({ name: "api-job-places", text: "SELECT id, project FROM jobs WHERE id = ANY($1::text[])", values: [ids] });
+  return rows;
+}

@@ -1,0 +1,3 @@
+export { createApi, type Api, type ApiOptions } from "./api.ts";
+export { DEFAULT_LIMITS, type Limits } from "./limits.ts";
+export { ERROR_CODES, type ErrorCode } from "./problems/codes.ts";

@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { testApi, type TestApi } from "./testing.ts";
+
+let t: TestApi;
+beforeAll(async () => {
+  t = await testApi();
+});
+afterAll(() => t.close());
+
+const spec = { name: "train", run: ["true"] };
+
+test("a job is submitted, listed, read, held, released and cancelled", async () => {
+  const made = await t.call("POST", "/v1/jobs", { body: { ...spec, labels: { team: "a" } } });
+  expect(made.status, made.text).toBe(201);
+  const { id } = made.json as { id: string };
+  expect(made.headers["location"]).toBe(`/v1/jobs/${id}`);
+  const read = await t.call("GET", `/v1/jobs/${id}`);
+  expect(read.status, read.text).toBe(200);
+  expect(read.json).toEqual(made.json);
+  const list = await t.call("GET", "/v1/jobs?label=team=a&state=queued");
+  expect((list.json as { items: { id: string }[] }).items.map((job) => job.id)).toEqual([id]);
+  expect((await t.call("POST", `/v1/jobs/${id}/hold`, { body: { reason: "wait" } })).json).toMatchObject({ state: "held" });
+  expect((await t.call("POST", `/v1/jobs/${id}/resume`)).json).toMatchObject({ status: 409, code: "wrong_state", state: "held" });
+  expect((await t.call("POST", `/v1/jobs/${id}/release`)).json).toMatchObject({ state: "queued" });
+  expect((await t.call("POST", `/v1/jobs/${id}/cancel`)).json).toMatchObject({ state: "cancelled" });
+  const events = await t.call("GET", `/v1/jobs/${id}/events`);
+  expect((events.json as { items: { kind: string }[] }).items.map((event) => event.kind)).toEqual(["job.submitted", "job.hold", "job.release", "job.cancel"]);
+});
+
+test("every other read of a job answers", async () => {
+  const { id } = (await t.call("POST", "/v1/jobs", { body: spec })).json as { id: string };
+  for (const part of ["/spec", "/spec?view=submitted", "/explain", "/attempts", "/workers", "/checkpoints", "/logs", "/logs?tail=5"]) {
+    const answer = await t.call("GET", `/v1/jobs/${id}${part}`);
+    expect(answer.status, `${part}: ${answer.text}`).toBe(200);
+  }
+  for (const path of ["/v1/jobs/summary?group_by=state,queue", "/v1/overview", "/v1/me", "/v1/nodes", "/v1/nodes/n0", "/v1/pools", "/v1/pools/h800", "/v1/queues", "/v1/queues/default", "/v1/projects", "/v1/projects/own", "/v1/tokens", "/v1/events", "/v1/incidents", "/v1/openapi.json", "/metrics", "/healthz", "/readyz", "/docs/"]) {
+    const answer = await t.call("GET", path);
+    expect(answer.status, `${path}: ${answer.text.slice(0, 500)}`).toBe(200);
+  }
+});

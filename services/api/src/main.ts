@@ -1,0 +1,28 @@
+import { join } from "node:path";
+import { DirectoryLogStore } from "@muster/logs";
+import { migrate } from "@muster/store";
+import closeWithGrace from "close-with-grace";
+import { pino } from "pino";
+import { createApi } from "./api.ts";
+import { readConfig } from "./config.ts";
+
+/** The API alone, over the database that DATABASE_URL names. */
+const config = readConfig(process.env, process.argv.slice(2));
+if (!config.ok) {
+  process.stderr.write(`${config.problems.join("\n")}\n`);
+  process.exit(2);
+}
+const logger = pino({ level: config.logLevel, redact: ["req.headers.authorization", "headers.authorization", "token", "*.token", "*.password"], base: { service: "api" } });
+await migrate(config.databaseUrl);
+const api = await createApi({
+  databaseUrl: config.databaseUrl,
+  logs: new DirectoryLogStore(config.logFolder),
+  logger,
+  dashboard: join(import.meta.dirname, "../../dashboard/dist"),
+  ...(config.tls && { tls: config.tls }),
+});
+closeWithGrace({ delay: 10_000, logger }, async ({ err }) => {
+  if (err) logger.error({ err }, "the API ends because of an error");
+  await api.close();
+});
+logger.info({ address: await api.listen({ host: config.host, port: config.port }) }, "the API listens");

@@ -1,0 +1,33 @@
+/** Every code that the API answers with. `docs/errors.md` says the same to people; a test keeps the two alike. */
+export const ERROR_CODES = {
+  invalid: { status: 422, title: "The body is not valid" },
+  invalid_request: { status: 400, title: "The request is not valid" },
+  malformed_body: { status: 400, title: "The body can't be read" },
+  unsupported_media_type: { status: 415, title: "The body's type is not supported" },
+  body_too_large: { status: 413, title: "The body is too large" },
+  unauthenticated: { status: 401, title: "A valid token is needed" },
+  forbidden: { status: 403, title: "The token does not allow this" },
+  not_found: { status: 404, title: "There is no such thing" },
+  method_not_allowed: { status: 405, title: "The method is not supported here" },
+  wrong_state: { status: 409, title: "The state does not allow this" },
+  in_use: { status: 409, title: "Something depends on it" },
+  stale_attempt: { status: 409, title: "The attempt is no longer current" },
+  older_generation: { status: 409, title: "A newer generation has committed" },
+  version_mismatch: { status: 412, title: "It has changed in the meantime" },
+  version_required: { status: 428, title: "Say which version is meant" },
+  idempotency_key_reused: { status: 422, title: "The key was used with another body" },
+  unknown_project: { status: 422, title: "There is no such project" },
+  unknown_queue: { status: 422, title: "There is no such queue" },
+  queue_not_allowed: { status: 422, title: "The project may not use the queue" },
+  unknown_priority: { status: 422, title: "There is no such priority" },
+  unknown_dependency: { status: 422, title: "A job that is waited for does not exist" },
+  dependency_cycle: { status: 422, title: "Jobs wait for each other" },
+  source_unavailable: { status: 422, title: "The source can't be used" },
+  never_fits: { status: 422, title: "No registered nodes could run it" },
+  too_many_requests: { status: 429, title: "Too many requests" },
+  too_many_streams: { status: 429, title: "Too many open streams" },
+  internal: { status: 500, title: "Something went wrong here" },
+  unavailable: { status: 503, title: "Not available now" },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
