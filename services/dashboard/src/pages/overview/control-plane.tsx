@@ -1,0 +1,54 @@
+import type { OverviewView } from "@muster/model";
+import { milliseconds } from "../../lib/format.ts";
+import type { Tone } from "../../lib/words.ts";
+import { ShapeMark } from "../../ui/shape.tsx";
+import { Since } from "../../ui/time.tsx";
+
+/** Whether Muster itself is well. */
+export function ControlPlane({ overview }: { overview: OverviewView }): React.ReactNode {
+  const { scheduler, shards, incarnation, starts_paused: paused } = overview.control_plane;
+  const away = shards.filter((shard) => !shard.reachable);
+  return (
+    <section className="panel" aria-labelledby="control" style={{ flex: "none" }}>
+      <header>
+        <h2 id="control">Control plane</h2>
+        <span className="more faint mono" title="This incarnation of the store">
+          {incarnation.slice(0, 12)}
+        </span>
+      </header>
+      <dl className="health">
+        <Item tone={scheduler.leader === null ? "bad" : "run"} name="Scheduler">
+          {scheduler.leader === null ? "no leader" : <span className="clip" title={scheduler.leader}>leads</span>}
+          {scheduler.cycle_ms === null ? null : <span className="muted"> · cycle {milliseconds(scheduler.cycle_ms)}</span>}
+          {scheduler.lag_ms === null ? null : <span className={scheduler.lag_ms > 5000 ? "toned" : "muted"} data-tone="warn"> · lag {milliseconds(scheduler.lag_ms)}</span>}
+        </Item>
+        <Item tone={away.length > 0 ? "bad" : "run"} name="Engines">
+          {shards.length - away.length}/{shards.length} answer
+          {away[0] ? (
+            <span className="toned" data-tone="bad">
+              {" "}
+              · {away[0].name} silent <Since at={away[0].last_seen} short />
+            </span>
+          ) : null}
+        </Item>
+        <Item tone={paused === null ? "run" : "bad"} name="Starts">
+          {paused ?? "going on"}
+        </Item>
+      </dl>
+    </section>
+  );
+}
+
+function Item({ tone, name, children }: { tone: Tone; name: string; children: React.ReactNode }): React.ReactNode {
+  return (
+    <div data-tone={tone}>
+      <dt>
+        <span className="toned">
+          <ShapeMark shape={tone === "run" ? "check" : "cross"} size={12} />
+        </span>
+        {name}
+      </dt>
+      <dd className="clip">{children}</dd>
+    </div>
+  );
+}

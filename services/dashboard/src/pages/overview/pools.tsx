@@ -1,0 +1,112 @@
+import { Link } from "@tanstack/react-router";
+import type { PoolView } from "@muster/model";
+import { count, decimal } from "../../lib/format.ts";
+import { gangSizes } from "../../lib/overview.ts";
+import { Funnel } from "../../ui/funnel.tsx";
+import { Notice } from "../../ui/notice.tsx";
+
+/** Of each pool: how much there is, how much of it can be used, how much is, and what could start this minute. */
+export function Pools({ pools }: { pools: readonly PoolView[] }): React.ReactNode {
+  return (
+    <section className="panel" aria-labelledby="pools" style={{ flex: "none" }}>
+      <header>
+        <h2 id="pools">Pools</h2>
+        <span className="legend" aria-hidden="true">
+          <i className="held" /> held <i className="schedulable" /> free <i className="healthy" /> not schedulable <i className="out" /> out of order
+        </span>
+        <Link to="/queues" className="more">
+          Queues and pools
+        </Link>
+      </header>
+      {pools.length === 0 ? (
+        <Notice title="There is no pool yet">
+          <p>
+            Describe one and its nodes in a file, then <code className="mono">muster apply -f pool.yaml</code>.
+          </p>
+        </Notice>
+      ) : (
+        <div className="scroll scroll-x" style={{ maxHeight: 292 }}>
+          <table className="plain-table pools">
+            <thead>
+              <tr>
+                <th>Pool</th>
+                <th className="wide">Devices</th>
+                <th className="end">Total</th>
+                <th className="end">Healthy</th>
+                <th className="end">Schedulable</th>
+                <th className="end">Held</th>
+                <th className="end">Free</th>
+                <th>Largest gang now</th>
+              </tr>
+            </thead>
+            <tbody>
+              {pools.map((pool) => (
+                <Row key={pool.name} pool={pool} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Row({ pool }: { pool: PoolView }): React.ReactNode {
+  const { devices } = pool;
+  const free = Math.max(0, devices.schedulable - devices.held);
+  return (
+    <tr>
+      <td>
+        <Link to="/nodes" search={{ pool: pool.name }} className="two">
+          <strong>{pool.name}</strong>
+          <span className="faint">
+            {pool.accelerator} · {count(pool.nodes.total)} nodes
+          </span>
+        </Link>
+      </td>
+      <td className="wide">
+        <Funnel devices={devices} name={pool.name} />
+      </td>
+      <td className="end">{count(devices.total)}</td>
+      <td className="end">
+        <Less value={devices.healthy} than={devices.total} />
+      </td>
+      <td className="end">
+        <Less value={devices.schedulable} than={devices.total} />
+      </td>
+      <td className="end">{decimal(devices.held)}</td>
+      <td className="end">
+        <strong>{decimal(free)}</strong>
+      </td>
+      <td>
+        <Gangs pool={pool} />
+      </td>
+    </tr>
+  );
+}
+
+const Less = ({ value, than }: { value: number; than: number }): React.ReactNode =>
+  value < than ? (
+    <span data-tone="warn" className="toned">
+      {count(value)}
+    </span>
+  ) : (
+    <span className="muted">{count(value)}</span>
+  );
+
+export function Gangs({ pool }: { pool: PoolView }): React.ReactNode {
+  const [loosest, ...tighter] = gangSizes(pool);
+  if (!loosest || loosest.nodes === 0) return <span className="faint">no whole node is free</span>;
+  return (
+    <span className="gangs">
+      <span className="nowrap">
+        <strong>{count(loosest.nodes)}</strong> nodes <span className="faint">= {count(loosest.devices)} devices</span>
+      </span>
+      {tighter.slice(0, 4).map((gang) => (
+        <span key={gang.segment} className="tag" title={`In segments of ${gang.segment} nodes: ${gang.nodes} nodes, ${gang.devices} devices`}>
+          ×{gang.segment} <b>{count(gang.nodes)}</b>
+        </span>
+      ))}
+    </span>
+  );
+}
