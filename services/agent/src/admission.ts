@@ -1,4 +1,4 @@
-import { compareFence, type RefusalCode, type WorkerStart } from "@muster/engine";
+import { compareFence, type RefusalCode, type WorkerKey, type WorkerStart } from "@muster/engine";
 import type { AgentConfig } from "./config.ts";
 import { workerName, workerOf } from "./keys.ts";
 import type { Ledger, News } from "./ledger.ts";
@@ -9,7 +9,9 @@ import { checkOutputSpec } from "./output.ts";
 export type Verdict = { kind: "start" } | { kind: "known" } | { kind: "refuse"; news: News[] };
 
 export function judgeStart(ledger: Ledger, config: AgentConfig, start: WorkerStart, refusing: ReadonlySet<string>): Verdict {
-  if (ledger.workers.has(workerName(start))) return { kind: "known" };
+  const known = ledger.workers.get(workerName(start));
+  if (known?.record.id === 0) return refuse(start, "stale", "it was stopped before it was started");
+  if (known) return { kind: "known" };
   const fence = ledger.fence(start.job);
   const newest = fence ?? { incarnation: ledger.incarnation, attempt: 0 };
   const newer = (): News => ({ kind: "newer_known", job: start.job, incarnation: newest.incarnation, attempt: newest.attempt });
@@ -44,7 +46,7 @@ export function volumePath(config: AgentConfig, from: string): { root: string; b
   return root === undefined ? undefined : { root, below: rest.join("/") };
 }
 
-export function refusal(start: WorkerStart, code: RefusalCode, reason: string): Extract<News, { kind: "refused" }> {
+export function refusal(start: WorkerKey, code: RefusalCode, reason: string): Extract<News, { kind: "refused" }> {
   return { kind: "refused", code, reason, ...workerOf(start) };
 }
 

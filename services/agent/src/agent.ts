@@ -98,6 +98,10 @@ export class Agent {
     this.launch();
   }
 
+  refuseInvalid(key: WorkerKey, reason: string): void {
+    this.ledger.observe(refusal(key, "invalid", reason));
+  }
+
   async stop(stops: WorkerStop[]): Promise<void> {
     this.stopper.stop(stops);
     await this.ledger.durable();
@@ -117,7 +121,7 @@ export class Agent {
     for (const key of attempts) {
       const workers = this.ledger.attemptWorkers(key).map((entry) => entry.record);
       if (this.ledger.forget([key]).length === 0) continue;
-      folders.push(...this.area.dropAttempt(key, workers, workers[0]?.checkpointDir, workers[0]?.resumeLink));
+      folders.push(...this.area.dropAttempt(key, workers, workers.find((one) => one.id > 0)?.checkpointDir, workers.find((one) => one.id > 0)?.resumeLink));
       this.pruner.forgot(key);
     }
     this.pruner.remove(folders);
@@ -166,12 +170,8 @@ export class Agent {
   }
 
   private async killAll(): Promise<void> {
+    this.launches = [];
     await Promise.all([...this.running.values()].map((worker) => this.stopper.killNow(worker)));
-    while (this.running.size > 0) {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 20);
-      });
-    }
   }
 
   /** Nodes that a test told to refuse, to stand for machines that are gone: names, one a line, in the file `refuse`. */

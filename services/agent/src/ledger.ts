@@ -1,6 +1,6 @@
 import { compareFence, type AttemptKey, type Observation, type WorkerKey, type WorkerStatus } from "@muster/engine";
 import { randomBytes } from "node:crypto";
-import { attemptName, attemptOf, workerName } from "./keys.ts";
+import { attemptName, attemptOf, workerName, workerOf } from "./keys.ts";
 import { Journal } from "./journal.ts";
 
 /*
@@ -58,6 +58,24 @@ interface Entry {
 
 /** An observation without what the ledger adds. */
 export type News = Observation extends infer O ? (O extends Observation ? Omit<O, "seq" | "at"> : never) : never;
+
+/** What stands in the ledger for a worker that was stopped before its start came. */
+const NEVER: Omit<WorkerRecord, keyof WorkerKey> = {
+  id: 0,
+  node: "",
+  project: "",
+  slot: "",
+  uid: 0,
+  gid: 0,
+  checkpointDir: "",
+  resumeLink: "",
+  checkpoint: { reports: false, sealed: false },
+  progress: { preset: "muster" },
+  watch: [],
+  firstRank: 0,
+  ranks: 0,
+  mounts: false,
+};
 
 const MAX_CLOSED_FENCES = 200_000;
 const COMPACT_BYTES = 32 << 20;
@@ -126,6 +144,14 @@ export class Ledger {
 
   stop(entry: WorkerEntry, stop: NonNullable<WorkerEntry["stop"]>): void {
     this.write({ k: "stop", w: workerName(entry.record), s: stop });
+  }
+
+  /** A worker that was stopped before this agent heard of its start: it can't start any more. */
+  neverStarted(key: WorkerKey): void {
+    const fence = this.fences.get(key.job);
+    const open = !fence || compareFence(key, fence) > 0 || (compareFence(key, fence) === 0 && !fence.closed);
+    if (open) this.write({ k: "never", w: workerOf(key) });
+    this.observe({ kind: "lost", reason: "never started", ...workerOf(key) });
   }
 
   control(attempt: string, value: number): void {
@@ -235,6 +261,9 @@ export class Ledger {
         Object.assign(this.workers.get(workerName(line.r)) as WorkerEntry, rest, { matched: new Set(matched) });
         return;
       }
+      case "never":
+        this.applyStart({ ...NEVER, ...line.w });
+        return;
       case "stop": {
         const entry = this.workers.get(line.w);
         if (entry) entry.stop = line.s;
@@ -335,7 +364,7 @@ export class Ledger {
       if (extra.startTime !== undefined) worker.startTime = extra.startTime;
     } else if (o.kind === "exited") Object.assign(worker, { state: "exited", exitCode: o.exitCode, signal: o.signal, oom: o.oom });
     else if (o.kind === "lost") worker.state = "lost";
-    else if (o.kind === "refused") worker.state = "refused";
+    else if (o.kind === "refused" && alive(worker)) worker.state = "refused";
     else if (o.kind === "matched") worker.matched.add(o.id);
     else if (o.kind === "checkpoint") worker.lastCommit = { step: o.step, path: o.path, generation: o.generation };
   }
@@ -371,6 +400,7 @@ type Line =
   | { k: "seq"; seq: number; id: number; incarnation: string }
   | { k: "start"; r: WorkerRecord }
   | { k: "worker"; r: WorkerRecord; e: Omit<WorkerEntry, "record" | "matched"> & { matched: string[] } }
+  | { k: "never"; w: WorkerKey }
   | { k: "stop"; w: string; s: NonNullable<WorkerEntry["stop"]> }
   | { k: "control"; a: string; v: number }
   | { k: "sealing"; w: string }

@@ -1,7 +1,8 @@
 import Fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { z } from "zod";
 import type { Agent } from "./agent.ts";
-import { attemptKey, logQuery, sealCheckpoint, workerStart, workerStop } from "./wire.ts";
+import type { WorkerStart } from "@muster/engine";
+import { attemptKey, logQuery, sealCheckpoint, workerKey, workerStart, workerStop } from "./wire.ts";
 
 /* The agent's HTTP interface, on a Unix socket that only its own user can reach. */
 
@@ -10,7 +11,7 @@ const STREAM_BATCH = 512;
 const BEAT_MS = 5000;
 
 const bodies = {
-  start: z.strictObject({ workers: z.array(workerStart).max(10_000) }),
+  start: z.strictObject({ workers: z.array(z.unknown()).max(10_000) }),
   stop: z.strictObject({ workers: z.array(workerStop).max(100_000) }),
   attempts: z.strictObject({ attempts: z.array(attemptKey).max(100_000) }),
   seal: z.strictObject({ commits: z.array(sealCheckpoint).max(10_000) }),
@@ -36,7 +37,17 @@ export function buildServer(agent: Agent, hooks: ServerHooks): FastifyInstance {
   server.get("/v1/health", () => hooks.info());
   server.get("/v1/snapshot", () => agent.snapshot());
   server.post("/v1/start", async (request, reply) => {
-    await agent.start(bodies.start.parse(request.body).workers);
+    const starts: WorkerStart[] = [];
+    for (const one of bodies.start.parse(request.body).workers) {
+      const parsed = workerStart.safeParse(one);
+      if (parsed.success) starts.push(parsed.data);
+      else {
+        // one that can't be read must not hold up the others; but without its key there is nobody to tell
+        const issue = parsed.error.issues[0];
+        agent.refuseInvalid(workerKey.parse(one), `${issue?.path.join(".")}: ${issue?.message}`);
+      }
+    }
+    await agent.start(starts);
     return reply.code(202).send({});
   });
   server.post("/v1/stop", async (request, reply) => {

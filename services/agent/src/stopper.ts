@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { AttemptKey, WorkerStop } from "@muster/engine";
 import type { Area } from "./area.ts";
 import { attemptName, workerName } from "./keys.ts";
@@ -33,14 +34,13 @@ export class Stopper {
     this.runningOf = runningOf;
   }
 
-  /** Begins to stop; the first command's time counts, and a kill outranks a graceful stop. */
+  /** Begins to stop. Later commands may shorten the grace or turn it into a kill; a worker never started can't start any more. */
   stop(stops: WorkerStop[]): void {
     const asked = new Set<string>();
     for (const stop of stops) {
       const entry = this.ledger.workers.get(workerName(stop));
-      if (!entry || !alive(entry)) continue;
-      if (entry.stop && (entry.stop.mode === "kill" || stop.mode === "graceful")) continue;
-      this.ledger.stop(entry, { mode: stop.mode, since: Date.now(), grace: stop.grace });
+      if (!entry) this.ledger.neverStarted(stop);
+      if (!entry || !alive(entry) || !this.keep(entry, stop)) continue;
       const attempt = attemptName(stop);
       if (stop.mode === "graceful" && !asked.has(attempt)) {
         asked.add(attempt);
@@ -49,6 +49,21 @@ export class Stopper {
       const worker = this.running(workerName(stop));
       if (worker) this.resume(worker);
     }
+  }
+
+  /** Records a stop if it says more than those before; false where it doesn't. */
+  private keep(entry: WorkerEntry, { mode, grace }: WorkerStop): boolean {
+    const now = Date.now();
+    const before = entry.stop;
+    if (!before) this.ledger.stop(entry, { mode, since: now, grace });
+    else if (before.mode === "kill") return false;
+    else if (mode === "kill") this.ledger.stop(entry, { mode, since: before.since, grace: 0 });
+    else {
+      const shorter = (now - before.since) / 1000 + grace;
+      if (shorter >= before.grace) return false;
+      this.ledger.stop(entry, { mode, since: before.since, grace: shorter });
+    }
+    return true;
   }
 
   /** Takes up a stop that the ledger knows of, from this agent or an earlier one. */
@@ -65,7 +80,8 @@ export class Stopper {
     // a job that has never shown to make checkpoints isn't kept waiting for one
     const checkpoints = checkpoint.signal !== undefined || checkpoint.marker !== undefined || checkpoint.committed !== undefined || checkpoint.sealed || worker.entry.lastCommit !== undefined;
     const wait = checkpoints ? (stop.grace * 1000) / 2 : 0;
-    this.stopping.set(name, { worker, commitsBefore: worker.commits, termAt: stop.since + wait, killAt: stop.since + stop.grace * 1000, termed: false, killing: false });
+    const before = this.stopping.get(name);
+    this.stopping.set(name, { worker, commitsBefore: worker.commits, termAt: stop.since + wait, killAt: stop.since + stop.grace * 1000, termed: before?.termed ?? false, killing: before?.killing ?? false });
     this.tick(Date.now());
   }
 
@@ -91,8 +107,8 @@ export class Stopper {
         this.sawCommit(worker.entry.record);
       }
       if (!stopping.termed && now >= stopping.termAt) {
-        stopping.termed = true;
-        worker.signal("SIGTERM", true);
+        // a process that isn't there yet is told at the next look
+        stopping.termed = worker.signal("SIGTERM", true) > 0;
       }
       if (!stopping.killing && now >= stopping.killAt) {
         stopping.killing = true;
@@ -101,19 +117,21 @@ export class Stopper {
     }
   }
 
+  /** Kills until the end is recorded: a process may just be on its way up. */
   async killNow(worker: Worker): Promise<void> {
-    await worker.killAll();
+    for (let wait = 5; alive(worker.entry); wait = Math.min(wait * 2, 250)) {
+      await worker.killAll();
+      await delay(wait);
+    }
   }
 
   /** Ends a worker of an older attempt than one about to start, and resolves when it is recorded. */
   async endOlder(entry: WorkerEntry): Promise<void> {
     while (alive(entry)) {
+      if (!entry.stop) this.ledger.stop(entry, { mode: "kill", since: Date.now(), grace: 0 });
       const worker = this.running(workerName(entry.record));
-      if (worker) await worker.killAll();
-      else if (!entry.stop) this.ledger.stop(entry, { mode: "kill", since: Date.now(), grace: 0 });
-      await new Promise((resolve) => {
-        setTimeout(resolve, 10);
-      });
+      if (worker) await this.killNow(worker);
+      else await delay(10);
     }
   }
 

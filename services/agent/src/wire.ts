@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { DEVICE_VENDORS, PROGRESS_PRESETS, SIGNALS } from "@muster/model";
-import type { AttemptKey, SealCheckpoint, WorkerStart, WorkerStop } from "@muster/engine";
+import type { AttemptKey, SealCheckpoint, WorkerKey, WorkerStart, WorkerStop } from "@muster/engine";
 
-/* What travels over the socket, checked at the door. Types are the engine contract's. */
+/* What travels over the socket, checked at the door. Types are the engine contract's; what is beyond them is left out. */
 
 const text = z.string().max(131_072).refine((value) => !value.includes("\0"), "must not contain a NUL character");
 const attempt = {
@@ -24,10 +24,10 @@ const project = z.string().max(63).regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "ex
 const envName = z.string().max(256).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected a variable's name");
 const named = z.string().max(256).regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected folder/name").refine((value) => !value.split("/").some((part) => part === "." || part === ".."), "must not contain '..'");
 
-export const attemptKey: z.ZodType<AttemptKey> = z.strictObject(attempt);
-export const workerKey = z.strictObject(worker);
+export const attemptKey: z.ZodType<AttemptKey> = z.object(attempt);
+export const workerKey: z.ZodType<WorkerKey> = z.object(worker);
 
-export const workerStart: z.ZodType<WorkerStart> = z.strictObject({
+export const workerStart: z.ZodType<WorkerStart> = z.object({
   ...worker,
   node: z.string().max(253),
   project,
@@ -57,9 +57,9 @@ export const workerStart: z.ZodType<WorkerStart> = z.strictObject({
   ranks: z.int().min(0),
 });
 
-export const workerStop: z.ZodType<WorkerStop> = z.strictObject({ ...worker, mode: z.enum(["graceful", "kill"]), grace: z.number().min(0).max(3_153_600_000) });
+export const workerStop: z.ZodType<WorkerStop> = z.object({ ...worker, mode: z.enum(["graceful", "kill"]), grace: z.number().min(0).max(3_153_600_000) });
 
-export const sealCheckpoint: z.ZodType<SealCheckpoint> = z.strictObject({
+export const sealCheckpoint: z.ZodType<SealCheckpoint> = z.object({
   ...attempt,
   node: z.string().max(253),
   project,

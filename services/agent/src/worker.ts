@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { RankExit } from "@muster/engine";
 import { commitByStep, commitPath, markerStep } from "./commits.ts";
 import { workerOf } from "./keys.ts";
@@ -126,12 +127,13 @@ export class Worker {
     return rankProcesses(this.pids(), this.shimPid());
   }
 
-  /** Signals the ranks; where none is found and `orAll`, everything but the shim, which must write the exit record. */
-  signal(signal: NodeJS.Signals, orAll: boolean): void {
+  /** Signals the ranks; where none is found and `orAll`, everything but the shim, which must write the exit record. Returns how many got it. */
+  signal(signal: NodeJS.Signals, orAll: boolean): number {
     const pids = this.pids();
     const shim = this.shimPid();
     const ranks = rankProcesses(pids, shim).map(({ pid }) => pid);
-    for (const pid of ranks.length > 0 ? ranks : orAll ? pids.filter((pid) => pid !== shim) : []) signalPid(pid, signal);
+    const whom = ranks.length > 0 ? ranks : orAll ? pids.filter((pid) => pid !== shim) : [];
+    return whom.filter((pid) => signalPid(pid, signal)).length;
   }
 
   /** Kills every process of the worker and resolves when none is left. */
@@ -141,9 +143,7 @@ export class Worker {
       if (!this.slot.group.confirms) for (const pid of this.pids()) signalPid(pid, "SIGKILL");
       else if (!this.slot.group.populated()) return;
       if (!this.slot.group.confirms && this.pids().length === 0) return;
-      await new Promise((resolve) => {
-        setTimeout(resolve, wait);
-      });
+      await delay(wait);
     }
   }
 
