@@ -1,13 +1,16 @@
 import type { JobRecord } from './jobs.ts';
 import { locality } from './locality.ts';
+import { Earmarks } from './earmarks.ts';
 import { ahead, QueueCursor, standing } from './order.ts';
 import type { Partition } from './partition.ts';
 import type { Usage } from './quota.ts';
 import type { Request } from './request.ts';
 import type { State } from './state.ts';
-import type { Charge } from './placer.ts';
+import { planMoves } from './moves.ts';
+import type { Charge, PlaceFailure } from './placer.ts';
+import { completeRecovering } from './recover.ts';
 import { planPreemption } from './preempt.ts';
-import { preempt, type Decided } from './disrupt.ts';
+import { moveTogether, preempt, type Decided } from './disrupt.ts';
 import type { CycleResult } from './types.ts';
 import { Heap, type Blocked, type Lane } from './waiting.ts';
 
@@ -24,6 +27,8 @@ export function runCycle(state: State, now: number): CycleResult {
   state.cycles++;
   const decided: Decided = { starts: [], evictions: [], shrinks: [], grows: [], moves: [] };
   startReserved(state, decided);
+  completeRecovering(state, decided);
+  const kept = new Earmarks(state);
   let searches = SEARCHES;
   let evaluated = 0;
   let skipped = 0;
@@ -33,8 +38,9 @@ export function runCycle(state: State, now: number): CycleResult {
   for (const [queue, lanes] of state.lanes) {
     const open: Lane[] = [];
     for (const lane of lanes.values()) {
-      // In a strict queue a blocked job still holds back those behind it.
-      if (queue.input.order !== 'strict' && isBlocked(state, lane)) skipped++;
+      // Some blocked jobs still hold back others: those behind them, or those who would borrow their quota.
+      const holdsBack = queue.input.order === 'strict' || (queue.input.reclaim ?? 'any_priority') !== 'any_priority';
+      if (!holdsBack && isBlocked(state, lane)) skipped++;
       else open.push(lane);
     }
     const cursor = open.length === 0 ? null : QueueCursor.of(queue, open);
@@ -59,35 +65,35 @@ export function runCycle(state: State, now: number): CycleResult {
     let started = false;
     if (isBlocked(state, lane)) {
       skipped++;
+      kept.keep(job, leads.get(job.request)!);
     } else if (full.get(job.request) === state.placer.freedFor(job.request)) {
       block(state, lane, 'capacity', false);
     } else if (behindStrictHead(state, cursor)) {
       block(state, lane, 'order', false);
     } else {
       evaluated++;
+      kept.release(job.queue);
       if (tryStart(state, job, decided)) {
         lane.blocked = null;
         started = true;
       } else {
         const { failure, quotaRefused } = state.placer;
         if (searches > 0 && failure !== 'no_pool') {
-          const plan = planPreemption(state, job);
           searches--;
-          if (plan !== null) {
-            preempt(state, job, plan, decided);
-            lane.blocked = null;
-            started = true;
-          }
+          started = disturbOthers(state, job, failure, decided);
+          if (started) lane.blocked = null;
         }
         if (!started) {
           block(state, lane, failure, quotaRefused);
           if (!quotaRefused) full.set(job.request, state.placer.freedFor(job.request));
+          if (failure !== 'no_pool') kept.keep(job, leads.get(job.request)!);
         }
       }
     }
     if (!started && job.queue.input.order === 'strict') blockBehind(cursor, state.placer.partitionsFor(job.request));
     if (cursor.next(started)) order.push(cursor);
   }
+  kept.releaseAll();
   return { now, ...decided, evaluated, skipped, waiting: state.waiting + state.reserved.size, wakeAt: state.nextTimer };
 }
 
@@ -116,6 +122,18 @@ function tryStart(state: State, job: JobRecord, decided: Decided): boolean {
   state.occupy(job, placement, state.now);
   if (job.state === 'running') decided.starts.push(state.startOf(job, locality(state.placer, job.request, placement)));
   return true;
+}
+
+/** Moves running jobs together, or evicts some, so that the job gets its place. */
+function disturbOthers(state: State, job: JobRecord, failure: PlaceFailure, decided: Decided): boolean {
+  const moves = failure === 'capacity' && state.policy.consolidation ? planMoves(state, job) : null;
+  if (moves !== null) {
+    moveTogether(state, job, moves, decided);
+    return true;
+  }
+  const plan = planPreemption(state, job);
+  if (plan !== null) preempt(state, job, plan, decided);
+  return plan !== null;
 }
 
 function stand(state: State, cursor: QueueCursor, leads: Map<Request, Usage>): void {

@@ -1,5 +1,6 @@
 import { lostWork, type JobRecord } from './jobs.ts';
 import { locality } from './locality.ts';
+import type { MovePlan } from './moves.ts';
 import type { PreemptionPlan } from './preempt.ts';
 import type { State } from './state.ts';
 import type { DisruptionCause, Eviction, Move, Resize, Start } from './types.ts';
@@ -37,6 +38,23 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
   state.placer.take(plan.placement);
   state.occupy(job, plan.placement, state.now, byVictim.keys());
   if (job.state === 'running') decided.starts.push(state.startOf(job, locality(state.placer, job.request, plan.placement)));
+}
+
+/** Moves jobs to the homes found for them and keeps the places they leave for the job. */
+export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decided: Decided): void {
+  for (const { job: moved, home } of plan.moves) {
+    const lost = lostWork(moved, state.now);
+    state.evict(moved, job.input.id);
+    state.placer.take(home);
+    state.occupy(moved, home, state.now, [moved]);
+    decided.moves.push({
+      job: moved.input.id, start: state.startOf(moved, locality(state.placer, moved.request, home)),
+      cause: { kind: 'consolidation', forJob: job.input.id, message: `moves together with others so that ${job.input.id} fits` },
+      graceMs: moved.input.checkpoint?.grace ?? 0, lostWork: lost,
+    });
+  }
+  state.placer.take(plan.placement);
+  state.occupy(job, plan.placement, state.now, plan.moves.map((move) => move.job));
 }
 
 function causeOf(job: JobRecord, { kind, job: victim }: Unit): DisruptionCause {

@@ -75,6 +75,10 @@ class Engine implements PlacementEngine {
     else this.#state.dropMembers(job, members);
   }
 
+  lost(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
+    this.#state.loseMembers(this.#state.get(id), members);
+  }
+
   undo(id: string): void {
     const job = this.#state.get(id);
     if (job.leaving !== null) this.#state.unevict(job);

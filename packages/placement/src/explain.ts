@@ -1,7 +1,9 @@
 import { fitsIfReturned, largestGangs, poolsFree } from './capacity.ts';
+import type { ShapeCounts } from './counts.ts';
 import { chooseBlock, placeGang, roomFor, type Layer } from './gang.ts';
 import { gateOf, type JobRecord } from './jobs.ts';
 import type { Partition } from './partition.ts';
+import { blockOf, boundOf, withGaps } from './recover.ts';
 import type { ResolvedRole, ResolvedVariant } from './request.ts';
 import type { State } from './state.ts';
 import type { BlockFit, Explanation, Filtered, Need, WaitReason } from './types.ts';
@@ -82,6 +84,7 @@ function judge(state: State, job: JobRecord): Verdict {
   if (job.state === 'reserved' || job.state === 'stopping') {
     return plain('waiting_for_preemption', 'evicted jobs are still stopping; their places are kept for it');
   }
+  if (job.state === 'recovering') return judgeRecovering(state, job);
   let best: Verdict | null = null;
   for (const variant of job.request.variants) {
     for (const role of variant.roles) {
@@ -95,6 +98,30 @@ function judge(state: State, job: JobRecord): Verdict {
     }
   }
   return best!;
+}
+
+/** Why no replacement was found for lost members, node by node. */
+function judgeRecovering(state: State, job: JobRecord): Verdict {
+  const { names } = state.placer.nodes;
+  for (const placed of job.placement!.roles) {
+    const ranks = job.lost.get(placed.role.name) ?? [];
+    if (ranks.length === 0) continue;
+    const { level, anchor } = boundOf(state, job, placed, withGaps(placed, ranks), ranks);
+    const inside = anchor === undefined || level === state.levels.root ? -1 : blockOf(state, placed.partition, anchor.node, level);
+    const elsewhere = placed.partition.nodeAt.filter((slot) => inside >= 0 && blockOf(state, placed.partition, slot, level) !== inside);
+    const outside = new Set(elsewhere);
+    const filtered = filteredNodes(state, placed.partition, placed.role, (slot) => !outside.has(slot));
+    if (outside.size > 0) {
+      filtered.push({
+        why: `outside the required ${state.levels.name(level)}`, nodes: outside.size,
+        sampleNodes: elsewhere.slice(0, SAMPLE).map((slot) => names.name(slot)),
+      });
+    }
+    const message = `no room for ${ranks.length} lost of ${placed.members.length + ranks.length} members: ` +
+      filtered.map(({ why, nodes }) => `${nodes} nodes: ${why}`).join('; ');
+    return { reason: outside.size > 0 ? 'topology_fragmented' : 'insufficient_capacity', message, wouldFitIf: [], blocks: [], filtered };
+  }
+  return plain('pending_evaluation', 'all members are replaced');
 }
 
 function gateMessage(job: JobRecord, reason: WaitReason, until: number | null): string {
@@ -144,7 +171,11 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
   const within = job.request.withinRequired ? job.request.within : state.levels.root;
   const required = role.layers.filter((layer) => layer.required);
   if (placeGang(ideal, placer.nodes, { members: min, layers: required, within }) === null) {
-    return plain('exceeds_topology', idealMessage(state, role, ideal.total, within, where));
+    if (ideal.total < min) {
+      return plain('exceeds_topology', `needs ${min} nodes with ${describe(role)}; ${where} has ${ideal.total} even when empty`);
+    }
+    const { blocks, message } = fragmented(state, role, partition, ideal, required, within, `${where}, even when empty,`);
+    return { ...plain('exceeds_topology', message), blocks };
   }
   const short = usage.find((u) => !quota.allows(job.queue, [u]));
   if (short !== undefined) {
@@ -170,14 +201,14 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
     };
   }
   const room = roomFor(counts, required);
-  if (chooseBlock(counts, placer.nodes, room, min, within) === null) return fragmented(state, role, partition, required, within, where);
+  if (chooseBlock(counts, placer.nodes, room, min, within) === null) return fragmented(state, role, partition, counts, required, within, where);
   return plain('behind_higher_priority', `it would fit in ${where} now, but jobs ahead of it go first`);
 }
 
 /** Room is there, but not in one place. */
-function fragmented(state: State, role: ResolvedRole, partition: Partition, required: readonly Layer[], within: number, where: string): Verdict {
-  const { placer } = state;
-  const counts = placer.counts(partition, role.shape);
+function fragmented(
+  state: State, role: ResolvedRole, partition: Partition, counts: ShapeCounts, required: readonly Layer[], within: number, where: string,
+): Verdict {
   const root = partition.levels.length - 1;
   const jobBound = within < root;
   const layer = required.at(-1);
@@ -206,11 +237,14 @@ function fragmented(state: State, role: ResolvedRole, partition: Partition, requ
   return { reason: 'topology_fragmented', message, wouldFitIf, blocks: fits.slice(0, BLOCKS_SHOWN), filtered: filteredNodes(state, partition, role) };
 }
 
-function filteredNodes(state: State, partition: Partition, role: ResolvedRole): Filtered[] {
+function filteredNodes(
+  state: State, partition: Partition, role: ResolvedRole, among: (slot: number) => boolean = () => true,
+): Filtered[] {
   const { nodes } = state.placer;
   const { shape } = role;
   const groups = new Map<string, { nodes: number; sample: string[] }>();
   for (const slot of partition.nodeAt) {
+    if (!among(slot)) continue;
     let why = '';
     if (nodes.schedulable[slot] === 0) why = `out of service: ${nodes.health[slot] || 'not schedulable'}`;
     else if (nodes.freeDevices[slot]! < shape.devices) why = `fewer than ${shape.devices} free devices`;
@@ -250,13 +284,6 @@ function aheadOf(state: State, job: JobRecord, partitions: readonly Partition[])
     }
   }
   return { jobs, devices, top: top.map((other) => other.input.id) };
-}
-
-function idealMessage(state: State, role: ResolvedRole, total: number, within: number, where: string): string {
-  if (total < role.min) return `needs ${role.min} nodes with ${describe(role)}; ${where} has ${total} even when empty`;
-  const parts = role.layers.filter((layer) => layer.required).map((layer) => `${layer.size} nodes in one ${state.levels.name(layer.level)}`);
-  if (within < state.levels.root) parts.push(`all ${role.min} in one ${state.levels.name(within)}`);
-  return `no part of ${where} is large enough, even when empty, for ${parts.join(' and ')}`;
 }
 
 function describe(role: ResolvedRole): string {

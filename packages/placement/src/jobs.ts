@@ -6,9 +6,9 @@ import type { Entry } from './waiting.ts';
 
 /**
  * `waiting`: in a lane, or kept out of it by a gate. `reserved`: evictions for it are under way and its places are
- * held. `running`: holds its places. `stopping`: evicted, its workers are not yet confirmed dead.
+ * held. `recovering`: holds the places of its healthy members until the lost ones are replaced. `running`: holds its places. `stopping`: evicted, its workers are not yet confirmed dead.
  */
-export type JobState = 'waiting' | 'reserved' | 'running' | 'stopping';
+export type JobState = 'waiting' | 'reserved' | 'recovering' | 'running' | 'stopping';
 
 /** One job as the engine sees it. */
 export interface JobRecord {
@@ -28,6 +28,8 @@ export interface JobRecord {
   stoppingFor: string | null;
   /** Places that its workers have been told to leave and are not yet confirmed to have left. */
   leaving: Placement | null;
+  /** Lost ranks by role, while it is recovering. */
+  lost: Map<string, number[]>;
   /** Jobs whose leaving it must await before it may start. */
   awaits: Set<JobRecord>;
   reason: WaitReason;

@@ -274,7 +274,7 @@ export class Placer {
       const slots = simple
         ? this.#placeOne(partition, counts, role)
         : this.#placeMany(request, role, counts, members, avoid, inside);
-      if (slots !== null) return this.#take(slots, role.shape);
+      if (slots !== null) return this.takeAt(slots, role.shape);
     }
     return null;
   }
@@ -339,7 +339,8 @@ export class Placer {
     return best;
   }
 
-  #take(slots: readonly number[], shape: Shape): Holding[] {
+  /** Takes one member of the shape on each of the slots; devices are chosen here. */
+  takeAt(slots: readonly number[], shape: Shape): Holding[] {
     const { nodes } = this;
     const members: Holding[] = [];
     for (const node of slots) {

@@ -1,7 +1,7 @@
 import type { Policy } from './types.ts';
 
 export const DEFAULT_POLICY: Policy = {
-  protectedRuntimeMs: 0,
+  protectedRuntimeMs: 5 * 60_000,
   reclaim: 'fair_share',
   unassignedCapacity: 'borrowable',
   usageHalfLifeMs: 0,

@@ -13,6 +13,9 @@ export interface PreemptionPlan {
   units: Unit[];
 }
 
+/** With more units than this to choose from, the first good plan is taken. */
+const MANY = 512;
+
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
 const REFINE_LIMIT = 48;
 
@@ -30,24 +33,27 @@ export function planPreemption(state: State, job: JobRecord): PreemptionPlan | n
       const from = sources(state, job, usage, partition);
       if (from.length === 0) continue;
       const search = new Search(state, job, least, partition, usage);
-      const focus = focusNodes(state, least, partition, from);
-      const focused = focus === null ? null : search.run(narrow(from, focus));
-      const units = from.reduce((sum, source) => sum + source.units.length, 0);
-      if (focused !== null && units > 512) return focused;
-      const open = search.run(from);
-      const best = cheaper(focused, open);
-      if (best !== null) return best;
+      // Those who hold more than their own are asked before the job's own queue gives up work.
+      const others = from.filter((source) => !source.own);
+      for (const group of others.length === 0 || others.length === from.length ? [from] : [others, from]) {
+        const focus = focusNodes(state, least, partition, group);
+        const focused = focus === null ? null : search.run(narrow(group, focus));
+        const units = group.reduce((sum, source) => sum + source.units.length, 0);
+        if (focused !== null && units > MANY) return focused;
+        const best = cheaper(focused, search.run(group));
+        if (best !== null) return best;
+      }
     }
   }
   return null;
 }
 
 /** The request of one variant, at the least size: nothing is evicted so that a job may be larger. */
-function atLeast(request: Request, variant: ResolvedVariant): Request {
+export function atLeast(request: Request, variant: ResolvedVariant): Request {
   return { ...request, variants: [{ ...variant, roles: variant.roles.map((role) => ({ ...role, max: role.min })) }] };
 }
 
-function narrow(from: readonly Source[], focus: ReadonlySet<number>): Source[] {
+export function narrow(from: readonly Source[], focus: ReadonlySet<number>): Source[] {
   return from.map((source) => ({ ...source, units: source.units.filter((unit) => unit.holdings.some((h) => focus.has(h.node))) }))
     .filter((source) => source.units.length > 0);
 }
@@ -71,7 +77,7 @@ function cheaper(a: PreemptionPlan | null, b: PreemptionPlan | null): Preemption
 }
 
 /** One search for victims. Everything it tries on the node table and the quota tree it takes back. */
-class Search {
+export class Search {
   readonly #state: State;
   readonly #job: JobRecord;
   readonly #request: Request;
@@ -223,7 +229,7 @@ function breaksGang(kept: readonly Unit[], unit: Unit): boolean {
 }
 
 /** The nodes that are cheapest to clear for a gang of one role, in the block where they are cheapest together. */
-function focusNodes(state: State, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
+export function focusNodes(state: State, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
   const { nodes } = state.placer;
   const { roles } = request.variants[0]!;
   if (roles.length > 1) return null;

@@ -33,7 +33,6 @@ export interface Request {
   withinRequired: boolean;
   excludedNodes: readonly string[];
   preferredNodes: readonly string[];
-  pinned: NonNullable<JobInput['pinned']>;
 }
 
 function check(ok: boolean, field: string, problem: string): void {
@@ -48,7 +47,7 @@ function wholeNumber(value: number, least: number): boolean {
 export function requestKey(job: JobInput): string {
   return JSON.stringify([
     job.roles, job.variants ?? 0, job.variantPolicy ?? 0, job.stickyVariant ?? -1, job.segments ?? 0, job.within ?? 0,
-    job.excludedNodes ?? 0, job.preferredNodes ?? 0, job.pinned ?? 0, job.jobClass ?? 0,
+    job.excludedNodes ?? 0, job.preferredNodes ?? 0, job.jobClass ?? 0,
   ]);
 }
 
@@ -77,7 +76,6 @@ export function resolveRequest(job: JobInput, levels: Levels, key: string): Requ
     withinRequired: job.within?.mode === 'required',
     excludedNodes: job.excludedNodes ?? [],
     preferredNodes: job.preferredNodes ?? [],
-    pinned: job.pinned ?? [],
   };
 }
 

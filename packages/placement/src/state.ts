@@ -31,6 +31,7 @@ export class State {
   /** Jobs whose places are kept until others have left them. */
   readonly reserved = new Set<JobRecord>();
   readonly leaving: Leaving;
+  readonly recovering = new Set<JobRecord>();
   /** Jobs that run, by queue. */
   readonly running = new Map<QueueNode, Set<JobRecord>>();
   now = 0;
@@ -138,7 +139,7 @@ export class State {
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
       input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
     };
   }
 
@@ -229,7 +230,19 @@ export class State {
     this.holding.delete(job);
     this.reserved.delete(job);
     this.running.get(job.queue)?.delete(job);
+    this.recovering.delete(job);
+    job.lost.clear();
     job.awaits.clear();
+  }
+
+  /** Members of a running gang are lost; the others hold their places until the gang is whole again. */
+  loseMembers(job: JobRecord, lost: readonly { role: string; rank: number }[]): void {
+    if (job.state !== 'running') throw new Error(`job ${job.input.id}: is not running`);
+    this.dropMembers(job, lost);
+    for (const { role, rank } of lost) job.lost.set(role, [...(job.lost.get(role) ?? []), rank].sort((a, b) => a - b));
+    this.running.get(job.queue)?.delete(job);
+    job.state = 'recovering';
+    this.recovering.add(job);
   }
 
   /** The lowest priority that runs in a queue, or infinity. */

@@ -170,8 +170,6 @@ export interface JobInput {
   excludedNodes?: readonly string[];
   /** For a restart in place: taken first where they fit. */
   preferredNodes?: readonly string[];
-  /** Healthy members of a recovering gang that must keep their node; the others are placed around them. */
-  pinned?: readonly { role: string; rank: number; node: string }[];
   parallelism?: ParallelismInput;
   /** Throughput is learned and looked up per class. */
   jobClass?: string;
@@ -368,7 +366,7 @@ export interface ClusterChange {
 
 /** Operator policy; every field has a safe default and may be changed live. */
 export interface Policy {
-  /** Running time during which a job may not be evicted. Default 0. */
+  /** Running time during which a job may not be evicted or moved. Default 5 minutes. */
   protectedRuntimeMs: number;
   /** `fair_share`: also surplus is taken back from those who hold more of it. Default `fair_share`. */
   reclaim: 'fair_share' | 'nominal' | 'never';
@@ -435,6 +433,11 @@ export interface PlacementEngine {
   released(id: string, at: number): void;
   /** These members of a shrinking job are confirmed dead. */
   membersReleased(id: string, members: readonly { role: string; rank: number }[], at: number): void;
+  /**
+   * These members of a running gang are lost for good, the others keep their places for it. Cycles look for
+   * replacements around them and start the gang anew, whole; `released` gives up waiting for that.
+   */
+  lost(id: string, members: readonly { role: string; rank: number }[], at: number): void;
   /** A decision of the last cycle could not be committed: back to before it. */
   undo(id: string): void;
 

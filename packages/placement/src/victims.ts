@@ -78,9 +78,16 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   return found;
 }
 
-function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
+export function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
   return job.input.preemptible && job.leaving === null && state.now - job.startedAt >= state.policy.protectedRuntimeMs &&
     job.placement!.roles.some((placed) => placed.partition === partition);
+}
+
+/** All of a job as one unit. */
+export function wholeUnit(state: State, job: JobRecord, kind: Unit['kind']): Unit {
+  const units = unitsOf(state, job, kind);
+  const base = units.at(-1)!;
+  return { ...base, holdings: units.flatMap((unit) => unit.holdings), usage: job.usage };
 }
 
 function unitsOf(state: State, job: JobRecord, kind: Unit['kind']): Unit[] {

@@ -50,8 +50,6 @@ export interface ScenarioJob extends Amounts {
   started?: number;
   submitted?: number;
   checkpointed?: number;
-  /** For a gang that lost nodes: the node that each surviving rank keeps, empty where it was lost. */
-  keeps?: string[];
 }
 
 export interface Expectation {
@@ -80,6 +78,8 @@ export interface Expectation {
 }
 
 export interface Step {
+  /** These nodes fail, and the members on them are lost. */
+  fail?: string[];
   submit?: ScenarioJob[];
   /** Submitted one after the other, with a cycle in between. */
   inOrder?: boolean;

@@ -100,6 +100,7 @@ class Player {
       if (step.inOrder === true) this.#cycle(step, seen);
       this.#now++;
     }
+    for (const node of step.fail ?? []) this.#failNode(node);
     let quiet = 0;
     for (let i = 0; i < 400 && quiet < 2; i++) quiet = this.#cycle(step, seen) || this.#leaving.size > 0 ? 0 : quiet + 1;
     this.#problems.push(...this.#check(step.expect, seen));
@@ -107,6 +108,16 @@ class Player {
     for (let i = 0; i < CONFIRMING_CYCLES; i++) this.#cycle(step, more);
     const unrest = [...more.evicted, ...more.shrunk, ...more.moved.keys()];
     if (unrest.length > 0) this.#problems.push(`does not settle: ${unrest.join(', ')} disturbed later`);
+  }
+
+  #failNode(node: string): void {
+    for (const [job, members] of this.#placed) {
+      const lost = members.filter((member) => member.node === node);
+      if (lost.length === 0) continue;
+      this.#engine.lost(job, lost, this.#now);
+      this.#placed.set(job, members.filter((member) => member.node !== node));
+    }
+    this.#engine.removeNode(node);
   }
 
   /** One cycle and its consequences; true when anything was decided. */
@@ -259,7 +270,7 @@ function queueInput(id: string, queue: ScenarioQueue): QueueInput {
     if (given === undefined) continue;
     const pools = poolsOf(given);
     const parts: [string | undefined, Amounts][] = pools.length > 0
-      ? pools.map((pool) => [pool, (given as Record<string, Amounts>)[pool]!]) : [[undefined, given as Amounts]];
+      ? pools.map((pool) => [pool, (given as Record<string, Amounts>)[pool]!]) : [[undefined, given]];
     for (const [pool, amounts] of parts) {
       for (const [name, amount] of Object.entries(amounts) as [keyof Amounts, number][]) {
         const key = `${pool ?? ''}/${name}`;
@@ -291,6 +302,5 @@ function jobInput(job: ScenarioJob, now: number): JobInput {
     ...(job.pools === undefined ? {} : { variants: [{ pools: job.pools }] }),
     ...(job.within === undefined ? {} : { within: { within: job.within.replace('?', ''), mode: job.within.startsWith('?') ? 'preferred' : 'required' } }),
     ...(job.slices === undefined ? {} : { segments: job.slices.map((slice) => ({ ranks: slice.pods * perPod, within: slice.within, mode: 'required' as const })) }),
-    ...(job.keeps === undefined ? {} : { pinned: job.keeps.flatMap((node, rank) => (node === '' ? [] : [{ role: 'worker', rank, node }])) }),
   };
 }

@@ -74,4 +74,48 @@ export const topology: Scenario[] = [
       },
     }],
   },
+  ...([
+    { id: 'S23a', on: ['x0', 'x2'], expect: { start: { j: ['x2', 'x3'] }, evict: [] } },
+    {
+      id: 'S23b', on: ['x0', 'x1'],
+      expect: { start: { j: ['x1'] }, evict: [], explain: [{ job: 'j', reason: 'topology_fragmented' as const, says: ['no room for 1 lost', '1 nodes: too few free cpus', '5 nodes: outside the required leaf'] }] },
+    },
+  ].map(({ id, on, expect }): Scenario => ({
+    id, title: 'only the lost member is replaced, inside the rack of the others', source: 'Kueue scheduler_tas_test, second pass', byName: true,
+    nodes: {
+      x0: at('b1', on[1] === 'x1' ? 'r1' : 'r2'), x1: at('b1', 'r1'), x2: at('b1', 'r2'), x3: at('b1', 'r2'), x4: at('b1', 'r2'),
+      x5: at('b2', 'r1'), x6: at('b2', 'r2', 2),
+    },
+    queues: { q: {} },
+    running: [{ job: 'j', pods: 2, cpu: 1, within: 'leaf', on }],
+    steps: [{ fail: ['x0'], expect }],
+  }))),
+];
+
+/** Running jobs are moved together when a waiting one starts by it. */
+export const consolidation: Scenario[] = [
+  {
+    id: 'S25a', title: 'one move makes room for one job, and no more are made', source: 'KAI consolidation_test',
+    nodes: { n0: { gpu: 4 }, n1: { gpu: 4 } }, queues: { q0: { nominal: { gpu: 2 } } },
+    running: [{ job: 'r0', queue: 'q0', gpu: 2, on: ['n0'] }, { job: 'r1', queue: 'q0', gpu: 2, on: ['n1'] }],
+    steps: [{
+      submit: [{ job: 'p0', queue: 'q0', gpu: 3 }, { job: 'p1', queue: 'q0', gpu: 2 }],
+      expect: { moveOneOf: ['r0', 'r1'], evict: [], start: ['p0', 'r0', 'r1'], pending: ['p1'] },
+    }],
+  },
+  {
+    id: 'S25b', title: 'nothing is moved where that gives no room', source: 'KAI consolidation_test',
+    nodes: { n0: { gpu: 4 }, n1: { gpu: 4 } }, queues: { q0: { nominal: { gpu: 2 } } },
+    running: [{ job: 'r0', queue: 'q0', gpu: 3, on: ['n0'] }, { job: 'r1', queue: 'q0', gpu: 3, on: ['n1'] }],
+    steps: [{ submit: [{ job: 'p0', queue: 'q0', gpu: 3 }], expect: { keep: ['r0', 'r1'], pending: ['p0'] } }],
+  },
+  {
+    id: 'S25c', title: 'more urgent work is not moved for less urgent', source: 'KAI consolidation_test',
+    nodes: { n0: { gpu: 4 }, n1: { gpu: 4 } }, queues: { q0: { nominal: { gpu: 2 } } },
+    running: [{ job: 'train', queue: 'q0', priority: 50, gpu: 2, on: ['n0'] }, { job: 'interactive', queue: 'q0', priority: 75, gpu: 2, on: ['n1'] }],
+    steps: [{
+      submit: [{ job: 'p0', queue: 'q0', priority: 50, gpu: 3 }],
+      expect: { move: { train: ['n1'] }, keep: ['interactive'], evict: [], start: { p0: ['n0'] } },
+    }],
+  },
 ];

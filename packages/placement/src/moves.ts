@@ -1,0 +1,75 @@
+import type { JobRecord } from './jobs.ts';
+import type { Placement } from './placer.ts';
+import { atLeast, focusNodes, narrow, Search } from './preempt.ts';
+import type { State } from './state.ts';
+import { goesFirst, mayGo, wholeUnit, type Source } from './victims.ts';
+
+/** A start, and running jobs with the new homes that make room for it. */
+export interface MovePlan {
+  placement: Placement;
+  moves: { job: JobRecord; home: Placement }[];
+}
+
+/** Work that moving may lose, per device of the job that starts by it: what it would gain in this time. */
+const WORTH_MS = 10 * 60_000;
+
+/**
+ * Finds running jobs to move closer together so that a job can start, or null. Each has its new home before it is
+ * stopped; none is more urgent than the job; and what they lose is less than what is gained.
+ */
+export function planMoves(state: State, job: JobRecord): MovePlan | null {
+  const { placer, quota } = state;
+  const { freed } = quota;
+  for (const variant of job.request.variants) {
+    const role = variant.roles[0]!;
+    if (variant.roles.length > 1 || role.shape.devices === 0) continue;
+    for (const partition of placer.matching(variant, role)) {
+      const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
+      const needed = role.min * role.shape.devices;
+      if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
+      const units = [...state.holding].filter((other) =>
+        other.state === 'running' && other.input.priority <= job.input.priority && mayGo(state, other, partition))
+        .map((other) => wholeUnit(state, other, 'consolidation'));
+      units.sort(goesFirst);
+      const source: Source = { queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, units };
+      const least = atLeast(job.request, variant);
+      const focus = focusNodes(state, least, partition, [source]);
+      if (focus === null) continue;
+      const plan = new Search(state, job, least, partition, usage).run(narrow([source], focus));
+      if (plan === null || plan.units.length === 0) continue;
+      const lost = plan.units.reduce((sum, unit) => sum + unit.lostWork, 0);
+      const moved = plan.units.reduce((sum, unit) => sum + unit.holdings.reduce((n, holding) => n + holding.devices.length, 0), 0);
+      if (lost > needed * WORTH_MS || moved > needed) continue;
+      const moves = findHomes(state, plan.placement, plan.units.map((unit) => unit.job));
+      quota.freed = freed;
+      if (moves !== null) return { placement: plan.placement, moves };
+    }
+  }
+  return null;
+}
+
+function freeDevices(state: State, slots: Int32Array): number {
+  const { nodes } = state.placer;
+  let free = 0;
+  for (const slot of slots) if (nodes.schedulable[slot] === 1) free += nodes.freeDevices[slot]!;
+  return free;
+}
+
+/** New homes of the same size for all, beside the placement; null when one finds none. */
+function findHomes(state: State, placement: Placement, jobs: readonly JobRecord[]): MovePlan['moves'] | null {
+  const { placer } = state;
+  for (const job of jobs) placer.untake(job.placement!);
+  placer.take(placement);
+  const moves: MovePlan['moves'] = [];
+  for (const job of jobs) {
+    const { variant, roles } = job.placement!;
+    const sized = { ...variant, roles: variant.roles.map((role, i) => ({ ...role, min: roles[i]!.members.length, max: roles[i]!.members.length })) };
+    const home = placer.place({ ...job.request, variants: [sized] });
+    if (home === null) break;
+    moves.push({ job, home: { ...home, variant, roles: home.roles.map((placed, i) => ({ ...placed, role: variant.roles[i]! })) } });
+  }
+  for (const { home } of moves) placer.untake(home);
+  placer.untake(placement);
+  for (const job of jobs) placer.take(job.placement!);
+  return moves.length === jobs.length ? moves : null;
+}
