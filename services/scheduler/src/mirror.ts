@@ -171,7 +171,7 @@ export class Mirror {
   opened(start: Start, at: { incarnation: string; attempt: number; version: number }, rendezvous: { address: string; port: number }): void {
     const job = this.jobs.get(start.job);
     if (!job) return;
-    job.row = { ...job.row, state: "scheduled", incarnation: at.incarnation, attempt: at.attempt, version: at.version, variant: start.variant, held_now: start.members.length, rendezvous_address: rendezvous.address, rendezvous_port: rendezvous.port, not_before: null, not_before_reason: null, wait_reason: null, wait_since: null, last_nodes: null };
+    job.row = { ...job.row, state: "scheduled", incarnation: at.incarnation, attempt: at.attempt, version: at.version, variant: start.variant, held_now: start.members.length, held_before: job.leftovers.length, rendezvous_address: rendezvous.address, rendezvous_port: rendezvous.port, not_before: null, not_before_reason: null, wait_reason: null, wait_since: null, last_nodes: null };
     job.running = holdingKey(job.row);
     // the next truth is told in any case: the variant may be fixed by now
     job.told = "";

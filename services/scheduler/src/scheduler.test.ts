@@ -79,6 +79,29 @@ test("what a finished job held is used again, by priority", async () => {
   await endAttempts(database.pool, low);
 });
 
+test("a more urgent job takes the places of a preemptible one, which stops with its grace and waits again", async () => {
+  const [low] = await run([{ nodes: 2, resources: { accelerators: 8 }, accelerator: "ascend-910b", priority: "low", checkpoint: { grace: 7 } }]);
+  await scheduled([low as string]);
+  await database.pool.query("UPDATE workers SET state = 'running', todo = false WHERE job = $1", [low]);
+  const [high] = await run([{ nodes: 2, resources: { accelerators: 8 }, accelerator: "ascend-910b", priority: "high" }]);
+  await until("stopping", async () => (await statesOf(database.pool, [low as string])).get(low as string)?.state === "stopping");
+  const { rows: jobs } = await database.pool.query("SELECT stop_target, stop_reason FROM jobs WHERE id = $1", [low]);
+  expect(jobs).toMatchObject([{ stop_target: "queued" }]);
+  expect(jobs[0].stop_reason).toMatch(/^preempted: /);
+  const { rows: workers } = await database.pool.query("SELECT desired, grace, todo FROM workers WHERE job = $1", [low]);
+  expect(workers).toEqual([{ desired: "stop", grace: 7, todo: true }, { desired: "stop", grace: 7, todo: true }]);
+  const { rows: events } = await database.pool.query("SELECT data FROM events WHERE job = $1 AND kind = 'job.preempted'", [low]);
+  expect(events).toMatchObject([{ data: { from: "scheduled", to: "stopping", cause: { by: "scheduler", rule: "priority", for: high } } }]);
+  await endAttempts(database.pool, [low as string], "queued");
+  waker.wake();
+  await scheduled([high as string]);
+  expect((await statesOf(database.pool, [low as string])).get(low as string)).toMatchObject({ state: "queued", attempt: 1 });
+  await endAttempts(database.pool, [high as string]);
+  waker.wake();
+  await scheduled([low as string], 2);
+  await endAttempts(database.pool, [low as string]);
+});
+
 test("a job waits for the one that it comes after", async () => {
   const first = await run([{}]);
   const [second] = await submit(database.pool, [newJob({ after_ids: first })]);

@@ -89,7 +89,7 @@ export async function endAttempts(pool: Pool, jobs: readonly string[], become: "
       values: [attempts.map((one) => one.job), attempts.map((one) => one.incarnation), attempts.map((one) => one.attempt)],
     });
     await changeJobs(client, rows.map((row) => ({ job: row.id, state: become, stopTarget: null, dueIn: null, finished: become !== "queued" })));
-    await changeAttempts(client, attempts.map((one) => ({ ...one, state: "ended" as const, outcome: become === "succeeded" ? ("succeeded" as const) : ("stopped" as const) })));
+    await changeAttempts(client, attempts.map(({ job, incarnation, attempt }) => ({ job, incarnation, attempt, state: "ended" as const, outcome: become === "succeeded" ? ("succeeded" as const) : ("stopped" as const) })));
     await appendEvents(client, rows.map((row) => ({ kind: `job.${become}`, actor: "test", project: "default", job: row.id, attempt: row.attempt })));
     if (become !== "queued") await settleDependencies(client, rows.map((row) => ({ job: row.id, what: become })));
   });
