@@ -38,6 +38,6 @@ export class Earmarks {
   }
 
   releaseAll(): void {
-    for (const queue of [...this.#kept.keys()]) this.release(queue);
+    for (const queue of this.#kept.keys()) this.release(queue);
   }
 }

@@ -114,7 +114,7 @@ function judgeRecovering(state: State, job: JobRecord): Verdict {
     if (outside.size > 0) {
       filtered.push({
         why: `outside the required ${state.levels.name(level)}`, nodes: outside.size,
-        sampleNodes: elsewhere.slice(0, SAMPLE).map((slot) => names.name(slot)),
+        sampleNodes: Array.from(elsewhere.slice(0, SAMPLE), (slot) => names.name(slot)),
       });
     }
     const message = `no room for ${ranks.length} lost of ${placed.members.length + ranks.length} members: ` +

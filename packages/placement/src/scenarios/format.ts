@@ -100,6 +100,8 @@ export interface Scenario {
   nodes?: Record<string, ScenarioNode>;
   queues: Record<string, ScenarioQueue>;
   running?: ScenarioJob[];
+  /** They run too, but nothing is expected of them. */
+  bystanders?: ScenarioJob[];
   steps: Step[];
   /** What is expected depends on the order of names: not to be renamed. */
   byName?: boolean;

@@ -69,7 +69,7 @@ class Player {
 
   #addRunning(): void {
     const used = new Map<string, number>();
-    for (const job of expand(this.#scenario.running ?? [])) {
+    for (const job of expand([...(this.#scenario.running ?? []), ...(this.#scenario.bystanders ?? [])])) {
       this.#jobs.set(job.job, job);
       this.#engine.submit(jobInput(job, 0));
       const members: MemberPlacement[] = [];
@@ -203,7 +203,9 @@ class Player {
       return Object.fromEntries(Object.entries(counts).sort());
     };
     const order = (counts: Record<string, number>): Record<string, number> => Object.fromEntries(Object.entries(counts).sort());
-    if (expect.runningByQueue !== undefined) equal('running', byQueue(this.#placed.keys()), order(expect.runningByQueue));
+    const bystanders = new Set(this.#scenario.bystanders?.map((job) => job.job));
+    const running = [...this.#placed.keys()].filter((job) => !bystanders.has(job));
+    if (expect.runningByQueue !== undefined) equal('running', byQueue(running), order(expect.runningByQueue));
     if (expect.evictedByQueue !== undefined) equal('evicted', byQueue(seen.evicted), order(expect.evictedByQueue));
     if (expect.move !== undefined) {
       equal('moved', sorted(seen.moved.keys()), sorted(Object.keys(expect.move)));
