@@ -101,19 +101,31 @@ test("a new token is alone on standard output", async () => {
   expect((await cli("token revoke tok_1")).out).toBe("tok_1 revoked\n");
 });
 
+test("events are the newest in the order in which they happened", async () => {
+  const event = (id: number) => sampleEvent({ id: `1-${id}`, at: `2026-03-01T10:00:0${id}.000Z` });
+  server.on("GET /v1/events", page(event(4), event(3), event(2), event(1)));
+  const ids = (text: string) => text.trimEnd().split("\n").map((line) => JSON.parse(line).id);
+  expect(ids((await cli("events -o jsonl --kind job. --node n1")).out)).toEqual(["1-1", "1-2", "1-3", "1-4"]);
+  expect(server.requests[0]?.query.toString()).toBe("node=n1&kind=job.&limit=101");
+  expect(ids((await cli("events -o jsonl --since 2026-03-01T10:00:03Z")).out)).toEqual(["1-3", "1-4"]);
+  const some = await cli("events -o jsonl --limit 2");
+  expect(ids(some.out)).toEqual(["1-3", "1-4"]);
+  expect(some.err).toContain("the newest 2 are shown");
+});
+
 test("watched events are lines of JSON, first those since, then as they come", async () => {
   const stop = new AbortController();
-  server.on("GET /v1/events", page(sampleEvent({ id: "2", at: "2026-03-01T10:00:02.000Z" }), sampleEvent({ id: "1" })));
+  server.on("GET /v1/events", page(sampleEvent({ id: "1-2", at: "2026-03-01T10:00:02.000Z" }), sampleEvent({ id: "1-1" }), sampleEvent({ id: "1-0", at: "2026-02-01T10:00:00.000Z" })));
   server.on("GET /v1/events/stream", (request, response) => {
-    expect(request.headers["last-event-id"]).toBe("2");
+    expect(request.headers["last-event-id"]).toBe("1-2");
     const send = startStream(response);
-    send({ id: "3", data: sampleEvent({ id: "3", node: "alpha-1" }) });
+    send({ id: "1-3", data: sampleEvent({ id: "1-3", node: "alpha-1" }) });
     setTimeout(() => stop.abort(), 50);
     return undefined;
   });
-  const { code, out } = await cli("events -w --since 1h -o json", { signal: stop.signal });
+  const { code, out } = await cli("events -w --since 2026-03-01 -o json", { signal: stop.signal });
   expect(code).toBe(130);
-  expect(out.trimEnd().split("\n").map((line) => JSON.parse(line).id)).toEqual(["1", "2", "3"]);
+  expect(out.trimEnd().split("\n").map((line) => JSON.parse(line).id)).toEqual(["1-1", "1-2", "1-3"]);
 });
 
 test("a watched list prints what is new or changed, as lines of JSON", async () => {

@@ -174,3 +174,17 @@ test("a followed log takes up where it broke and ends with the log", async () =>
   expect(text.join("")).toBe("one\ntwo\n");
   expect(server.requests.map((request) => request.query.toString())).toEqual(["worker=worker-0&tail=10&follow=true", "worker=worker-0&offset=104&follow=true"]);
 });
+
+test("a log is read part by part, and a character between two parts stays whole", async () => {
+  const log = Buffer.from("grüße\nende\n");
+  server.on("GET /v1/jobs/{id}/logs", ({ query }, response) => {
+    const offset = query.has("tail") ? 0 : Number(query.get("offset"));
+    const bytes = log.subarray(offset, offset + 3);
+    response.writeHead(200, { "muster-log-offset": String(offset), "muster-log-next": String(offset + bytes.length), "muster-log-size": String(log.length) }).end(bytes);
+    return undefined;
+  });
+  let text = "";
+  for await (const part of client.jobs.logs(JOB_ID, { worker: "worker-0", tail: 5 })) text += part;
+  expect(text).toBe("grüße\nende\n");
+  expect(server.requests.map((request) => request.query.get("tail"))).toEqual(["5", ...Array.from({ length: 4 }, () => null)]);
+});

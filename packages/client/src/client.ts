@@ -13,6 +13,9 @@ export type MeView = z.output<typeof meView>;
 export interface StreamOptions {
   project?: string | undefined;
   job?: string | undefined;
+  node?: string | undefined;
+  /** A kind, or a prefix that ends with a dot, such as `job.`. */
+  kind?: string | undefined;
   /** Everything after this event; without it, everything from now on. */
   lastEventId?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -64,8 +67,8 @@ export class MusterClient {
   }
 
   /** Events as they happen, across lost connections without a gap. Ends only by the signal or by leaving the loop. */
-  async *streamEvents({ project, job, ...options }: StreamOptions = {}): AsyncGenerator<EventView> {
-    for await (const message of streamMessages(this.#transport, () => ({ path: "/v1/events/stream", query: { project, job } }), options)) {
+  async *streamEvents({ project, job, node, kind, ...options }: StreamOptions = {}): AsyncGenerator<EventView> {
+    for await (const message of streamMessages(this.#transport, () => ({ path: "/v1/events/stream", query: { project, job, node, kind } }), options)) {
       if (message.event !== undefined && message.event !== "message" && message.event !== "event") continue;
       yield parseMessage(eventView, message.data);
     }

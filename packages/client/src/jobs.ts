@@ -32,6 +32,19 @@ export interface LogQuery {
   tail?: number | undefined;
 }
 
+export interface LogPart {
+  bytes: Uint8Array;
+  /** Byte of the log that this begins at. */
+  offset: number;
+  /** Byte after its last. */
+  next: number;
+  /** Bytes kept of the log by now. */
+  size: number;
+}
+
+/** Bytes asked for at once. */
+const LOG_PART = 4 << 20;
+
 const logChunk = z.object({ offset: z.int(), next: z.int(), text: z.string(), end: z.boolean() });
 export type LogChunk = z.output<typeof logChunk>;
 
@@ -123,9 +136,24 @@ export class Jobs {
   }
 
   /** A part of what a worker wrote. */
-  async logs(id: string, query: LogQuery = {}, options: CallOptions = {}): Promise<string> {
-    const answer = await this.#transport.send({ ...options, path: `${jobPath(id)}/logs`, query: { ...query }, accept: "text/plain" });
-    return answer.text;
+  async logPart(id: string, query: LogQuery = {}, options: CallOptions = {}): Promise<LogPart> {
+    const { bytes, headers } = await this.#transport.send({ ...options, path: `${jobPath(id)}/logs`, query: { ...query }, accept: "text/plain" });
+    const offset = Number(headers.get("muster-log-offset") ?? query.offset ?? 0);
+    return { bytes, offset, next: Number(headers.get("muster-log-next") ?? offset + bytes.length), size: Number(headers.get("muster-log-size") ?? offset + bytes.length) };
+  }
+
+  /** All that a worker has written so far, or its last lines, in pieces. */
+  async *logs(id: string, query: LogQuery = {}, options: CallOptions = {}): AsyncGenerator<string> {
+    const decoder = new TextDecoder();
+    let position = query;
+    for (;;) {
+      const part = await this.logPart(id, { limit: LOG_PART, ...position }, options);
+      const text = decoder.decode(part.bytes, { stream: true });
+      if (text !== "") yield text;
+      if (part.next >= part.size || part.bytes.length === 0) return;
+      const { tail: _, ...rest } = position;
+      position = { ...rest, offset: part.next };
+    }
   }
 
   /** What a worker writes, as it writes it; ends with the log. Lost connections are taken up again where they broke. */

@@ -41,7 +41,7 @@ export interface Call extends CallOptions {
 export interface Answer {
   status: number;
   headers: Headers;
-  text: string;
+  bytes: Uint8Array;
 }
 
 /** The server is there, but not now: it did nothing and asks to come again. */
@@ -79,7 +79,7 @@ export class Transport {
   parse<T extends z.ZodType>(schema: T, answer: Answer, call: Call): z.output<T> {
     let content: unknown;
     try {
-      content = JSON.parse(answer.text);
+      content = JSON.parse(new TextDecoder().decode(answer.bytes));
     } catch {
       throw new AnswerError(`${this.#address(call)} answered something that is no JSON; is it a Muster server?`);
     }
@@ -121,7 +121,7 @@ export class Transport {
     const timeout = AbortSignal.timeout(seconds * 1000);
     try {
       const response = await this.open(call, call.signal ? AbortSignal.any([call.signal, timeout]) : timeout);
-      return { status: response.status, headers: response.headers, text: await response.text() };
+      return { status: response.status, headers: response.headers, bytes: new Uint8Array(await response.arrayBuffer()) };
     } catch (error) {
       if (error instanceof ProblemError) throw error;
       if (call.signal?.aborted) throw call.signal.reason;

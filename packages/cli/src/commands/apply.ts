@@ -16,7 +16,8 @@ interface Item {
 interface Result {
   kind: Applied["kind"];
   name: string;
-  result: "created" | "changed" | "unchanged";
+  /** `applied` where the server does not show all that was declared, so that no one can tell whether it differed. */
+  result: "created" | "changed" | "unchanged" | "applied";
   dry_run: boolean;
 }
 
@@ -77,7 +78,7 @@ async function applyOne(session: Session, { document, parsed }: Item, dryRun: bo
   const { signal } = session;
   const before = await declared.find(name, { signal });
   const after = await declared.put(name, document.content, { dryRun, signal });
-  const result = before === undefined ? "created" : sameThing(before, after) ? "unchanged" : "changed";
+  const result = before === undefined ? "created" : !sameThing(before, after) ? "changed" : kind === "node" && parsed.device_memory > 0 ? "applied" : "unchanged";
   return { kind, name, result, dry_run: dryRun };
 }
 

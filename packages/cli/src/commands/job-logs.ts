@@ -54,7 +54,7 @@ async function showLogs(session: Session, job: JobView, options: LogOptions): Pr
   if (workers.length === 0) throw new NotFoundError(`${job.name} has no workers${options.attempt === undefined ? "" : ` in attempt ${options.attempt}`}`, `muster job attempts ${job.id} shows its attempts`);
   for (const worker of workers) {
     const lines = new LinePrefixer(workers.length > 1 ? `${worker} | ` : "", (text) => session.printer.write(text));
-    lines.push(await session.client.jobs.logs(job.id, { attempt: options.attempt, worker, tail: options.tail }, { signal: session.signal }));
+    for await (const text of session.client.jobs.logs(job.id, { attempt: options.attempt, worker, tail: options.tail }, { signal: session.signal })) lines.push(text);
     lines.end();
   }
 }

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import type { Io } from "../io.ts";
 import { findJob, findJobId } from "../job-ref.ts";
-import { printList } from "../list.ts";
+import { showEvents } from "../show-events.ts";
 import { toYaml } from "../print.ts";
 import { action, type Outcome } from "../session.ts";
 import { renderExplanation } from "../views/explain.ts";
 import { renderJob } from "../views/job-detail.ts";
-import { attemptShape, checkpointShape, eventShape, workerShape } from "../views/records.ts";
+import { attemptShape, checkpointShape, workerShape } from "../views/records.ts";
 import { pastTime, wholeNumber, withLimit, withOutput, withProject, withWatch } from "./options.ts";
 
 const JOB = "<job>";
@@ -50,36 +50,15 @@ export function addJobShow(job: Command, io: Io, outcome: Outcome): void {
   withWatch(withLimit(withProject(withOutput(events)))).action(
     action<{ limit: number; watch?: boolean; since?: string }>(io, outcome, async (session, [reference = ""], options) => {
       const id = await findJobId(session, reference);
-      const shape = eventShape(session);
-      let last: string | undefined;
-      let header = true;
-      const seen = async function* () {
-        for await (const event of session.client.jobs.events(id, { since: options.since }, { signal: session.signal })) {
-          last = event.id;
-          yield event;
-        }
-      };
-      if (!options.watch) {
-        await printList(session, shape, options, seen);
-        return;
-      }
-      for await (const event of seen()) {
-        if (session.printer.isHuman) session.printer.list([event], shape, header);
-        else session.printer.lines([event], shape);
-        header = false;
-      }
-      for await (const event of session.client.streamEvents({ job: id, lastEventId: last, signal: session.signal })) {
-        if (session.printer.isHuman) session.printer.list([event], shape, header);
-        else session.printer.lines([event], shape);
-        header = false;
-      }
+      await showEvents(session, options, { newestFirst: () => session.client.jobs.events(id, { sort: "-id" }, { signal: session.signal }), filter: { job: id } });
     }),
   );
 
   const attempts = job.command("attempts").description("its gang starts").argument(JOB, JOB_HELP);
   withProject(withOutput(attempts)).action(
     action(io, outcome, async (session, [reference = ""]) => {
-      session.printer.list(await session.client.jobs.attempts(await findJobId(session, reference), { signal: session.signal }), attemptShape());
+      const found = await session.client.jobs.attempts(await findJobId(session, reference), { signal: session.signal });
+      session.printer.list([...found].sort((a, b) => a.number - b.number), attemptShape());
     }),
   );
 

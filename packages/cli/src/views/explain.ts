@@ -10,10 +10,12 @@ export function renderExplanation(view: Explanation, name: string, now: number, 
   const since = view.since === null ? "" : ` for ${formatAge(view.since, now)}`;
   const reason = view.reason === null ? "" : `: ${colours.yellow(view.reason)}`;
   const eta = view.eta ? `; may start by ${view.eta.p50}, nine times in ten by ${view.eta.p90} (${clean(view.eta.basis)})` : "";
+  // what does not wait, or could not be judged now, has no numbers
+  const judged = view.need.length > 0;
   return renderFields([
     ["status", `${clean(name)}${view.state ? ` is ${view.state}` : ""}${since}${reason} (judged ${formatAge(view.evaluated_at, now)} ago)`],
-    ["ahead", view.ahead.count === 0 ? `nobody${eta}` : `${plural(view.ahead.count, "job")} with ${plural(view.ahead.devices, "device")}: ${abbreviate(view.ahead.top)}; place ${view.ahead.count + 1} in line${eta}`],
-    ["need", `${describeNeed(view)}; free: ${describeFree(view)}`],
+    ["ahead", !judged ? undefined : view.ahead.count === 0 ? `nobody${eta}` : `${plural(view.ahead.count, "job")} with ${plural(view.ahead.devices, "device")}: ${abbreviate(view.ahead.top)}; place ${view.ahead.count + 1} in line${eta}`],
+    ["need", !judged ? undefined : `${describeNeed(view)}; free: ${describeFree(view)}`],
     ["diagnosis", [clean(view.message), ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`)].join("; ")],
     ["next", [clean(view.next_step), ...(view.would_fit_if.length > 0 ? [`fits if ${view.would_fit_if.map(clean).join(", or if ")}`] : [])].join("; ")],
   ]);
@@ -24,7 +26,7 @@ function describeNeed(view: Explanation): string {
     const devices = need.accelerators_per_node > 0 ? `${need.accelerators_per_node} ${need.accelerator ?? "devices"} each` : need.share > 0 ? `${need.share / 1000} of one ${need.accelerator ?? "device"}` : `${formatNumber(need.cpus)} cpus and ${formatBytes(need.memory)} each`;
     return `${need.role === "worker" ? "" : `${need.role}: `}${plural(need.nodes, "node")}, ${devices}${need.pool ? ` in pool ${need.pool}` : ""}`;
   });
-  return parts.length === 0 ? "nothing more" : [...new Set(parts)].join(" or ");
+  return [...new Set(parts)].join(" or ");
 }
 
 function describeFree(view: Explanation): string {
