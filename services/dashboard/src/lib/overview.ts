@@ -21,7 +21,7 @@ export function verdictOf(overview: OverviewView): Verdict {
   const critical = overview.open_incidents.filter((incident) => incident.severity === "critical").length;
   const other = overview.open_incidents.filter((incident) => incident.severity === "warning").length;
   if (critical > 0) bad.push(plural(critical, "critical incident"));
-  if (other > 0) warn.push(plural(other, "incident"));
+  if (other > 0) warn.push(plural(other, "open warning"));
   if (overview.broken_nodes.length > 0) warn.push(`${plural(overview.broken_nodes.length, "node")} out of service`);
   const recovering = overview.jobs["recovering"] ?? 0;
   if (recovering > 0) warn.push(`${plural(recovering, "job")} recovering`);

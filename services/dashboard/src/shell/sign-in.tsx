@@ -56,7 +56,7 @@ export function SignIn(): React.ReactNode {
             {problem}
           </p>
         ) : null}
-        <button type="submit" className="button main" disabled={busy || token.trim() === ""}>
+        <button type="submit" className="button primary" disabled={busy || token.trim() === ""}>
           {busy ? "Trying…" : "Sign in"}
         </button>
         <p className="faint">It is kept in this tab until you close it, and is never part of a URL that reaches the server.</p>

@@ -59,7 +59,7 @@ export function Confirm({ title, effect, verb, destructive, reasonNeeded = false
               <button type="button" className="button" onClick={onClose}>
                 Keep as it is
               </button>
-              <button type="submit" className={destructive ? "button main danger" : "button main"} disabled={busy || missing}>
+              <button type="submit" className={destructive ? "button primary danger" : "button primary"} disabled={busy || missing}>
                 {busy ? "Asking…" : verb}
               </button>
             </div>

@@ -6,7 +6,8 @@ import { count, decimal } from "../lib/format.ts";
  */
 export function Funnel({ devices, name }: { devices: PoolView["devices"]; name: string }): React.ReactNode {
   const { total, healthy, schedulable, held } = devices;
-  const part = (value: number): string => `${total > 0 ? Math.min(100, (value / total) * 100) : 0}%`;
+  if (total === 0) return <span className="faint">no devices</span>;
+  const part = (value: number): string => `${Math.min(100, (value / total) * 100)}%`;
   return (
     <span
       className="funnel"

@@ -24,11 +24,18 @@ export function JobState({ job, large = false }: { job: Pick<JobView, "state" | 
   return (
     <span className="spread" style={{ gap: 6, minWidth: 0 }}>
       <State look={JOB_LOOK[job.state]} text={jobStateText(job)} large={large} title={job.stopping?.reason} />
-      {job.conditions.map((condition) => (
-        <span key={condition} className="tag" data-tone="warn">
-          {condition.replaceAll("_", " ")}
-        </span>
-      ))}
+      {job.conditions.map((condition) =>
+        large ? (
+          <span key={condition} className="tag" data-tone="warn">
+            {condition.replaceAll("_", " ")}
+          </span>
+        ) : (
+          <span key={condition} className="toned" data-tone="warn" style={{ display: "flex" }} title={condition.replaceAll("_", " ")}>
+            <ShapeMark shape="triangle" />
+            <span className="hidden-text">{condition.replaceAll("_", " ")}</span>
+          </span>
+        ),
+      )}
     </span>
   );
 }

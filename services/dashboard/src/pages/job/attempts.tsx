@@ -30,8 +30,8 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
       {
         id: "why",
         header: "Cause",
-        min: 130,
-        grow: 2,
+        min: 150,
+        grow: 5,
         cell: ({ attempt }) =>
           attempt.failure ? (
             <span title={[attempt.failure.message, ...attempt.failure.evidence].join("\n")}>
@@ -42,7 +42,6 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
           ),
       },
       { id: "nodes", header: "Nodes", min: 90, grow: 1, yields: 3, cell: ({ attempt }) => <span className="mono muted" title={attempt.nodes.join(", ")}>{attempt.nodes.join(", ")}</span> },
-      { id: "start", header: "Start took", min: 64, end: true, yields: 4, cell: ({ attempt }) => took(attempt.scheduled_at, attempt.started_at) },
       { id: "ran", header: "Ran", min: 64, end: true, yields: 2, cell: ({ attempt }) => took(attempt.started_at, attempt.ended_at) },
       { id: "steps", header: "Steps", min: 92, end: true, yields: 2, cell: ({ attempt }) => (attempt.last_step === null ? none : `${count(attempt.first_step ?? attempt.resumed_from_step ?? 0)}–${count(attempt.last_step)}`) },
       {

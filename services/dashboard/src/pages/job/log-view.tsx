@@ -39,6 +39,18 @@ export function LogView({ log, follow, onFollow, find, onFind }: Props): React.R
     if (stuck && element) element.scrollTop = element.scrollHeight;
   }, [stuck, lines.length]);
 
+  // A new search shows its last hit: the newest is mostly the one that is meant.
+  const sought = useRef("");
+  useEffect(() => {
+    if (lines.length === 0 || sought.current === find) return;
+    sought.current = find;
+    const last = hits.at(-1);
+    if (last === undefined) return;
+    setHit(hits.length - 1);
+    setStuck(false);
+    virtual.scrollToIndex(last, { align: "center" });
+  }, [find, hits, lines.length, virtual]);
+
   // Older lines came in front: what was read stays where it was.
   const front = useRef({ first: state.first, count: lines.length });
   useEffect(() => {
@@ -75,14 +87,11 @@ export function LogView({ log, follow, onFollow, find, onFind }: Props): React.R
             placeholder="Search in this log  (f)"
             spellCheck={false}
             value={typed}
-            onChange={(event) => {
-              setTyped(event.target.value);
-              setHit(0);
-            }}
+            onChange={(event) => setTyped(event.target.value)}
             onKeyDown={(event) => {
               if (event.key !== "Enter") return;
               event.preventDefault();
-              jump(event.shiftKey ? -1 : find === typed ? 1 : 0);
+              jump(event.shiftKey ? 1 : -1);
             }}
           />
           {find === "" ? null : (

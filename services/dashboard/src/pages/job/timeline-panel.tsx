@@ -108,11 +108,12 @@ function Row({ row, top, edge, x, checkpoints, onOpen }: RowProps): React.ReactN
   const look = attempt ? attemptLook(attempt) : undefined;
   const end = bars.at(-1);
   const note = noteOf(row);
-  // The note stands after the bar where there is room, before it otherwise.
+  // The note stands after the bars where there is room, else before them, else on the widest.
   const room = end ? edge - (end.left + end.width) : 0;
   const begin = bars[0]?.left ?? LEFT;
   const noteWidth = note.length * 6.2 + 22;
-  const noteAt = room > noteWidth ? { x: (end?.left ?? 0) + (end?.width ?? 0) + 20, anchor: "start" as const } : begin - LEFT > noteWidth ? { x: begin - 6, anchor: "end" as const } : undefined;
+  const widest = bars.reduce<Bar | undefined>((most, bar) => (bar.segment.phase !== "waiting" && bar.width > (most?.width ?? 0) ? bar : most), undefined);
+  const noteAt = room > noteWidth ? { x: (end?.left ?? 0) + (end?.width ?? 0) + 20, anchor: "start" as const } : begin - LEFT > noteWidth ? { x: begin - 6, anchor: "end" as const } : widest && widest.width > noteWidth ? { x: widest.left + 8, anchor: "start" as const, inside: true } : undefined;
   const summary = attempt ? `Attempt ${attempt.number}: ${look?.label ?? attempt.state}${note ? `, ${note}` : ""}. ${row.segments.map((segment) => `${segment.phase} ${duration((segment.to - segment.from) / 1000)}`).join(", ")}` : `Waiting for ${duration(((row.segments[0]?.to ?? 0) - (row.segments[0]?.from ?? 0)) / 1000)}`;
   const open = (): void => {
     if (attempt) onOpen(attempt.number);
@@ -142,7 +143,7 @@ function Row({ row, top, edge, x, checkpoints, onOpen }: RowProps): React.ReactN
         </g>
       ) : null}
       {noteAt && note ? (
-        <text className="note" x={noteAt.x} y={middle + 4} textAnchor={noteAt.anchor}>
+        <text className={"inside" in noteAt ? "note inside" : "note"} x={noteAt.x} y={middle + 4} textAnchor={noteAt.anchor}>
           {note}
         </text>
       ) : null}
@@ -151,7 +152,13 @@ function Row({ row, top, edge, x, checkpoints, onOpen }: RowProps): React.ReactN
   );
 }
 
-function layBars(segments: readonly Segment[], x: (moment: number) => number, edge: number): { segment: Segment; left: number; width: number }[] {
+interface Bar {
+  segment: Segment;
+  left: number;
+  width: number;
+}
+
+function layBars(segments: readonly Segment[], x: (moment: number) => number, edge: number): Bar[] {
   let from = 0;
   return segments.map((segment) => {
     const left = Math.max(from, x(segment.from));
@@ -164,8 +171,11 @@ function layBars(segments: readonly Segment[], x: (moment: number) => number, ed
 function noteOf(row: TimelineRow): string {
   const { attempt } = row;
   if (!attempt) return "";
+  const { failure } = attempt;
+  const cause = failure ? FAILURE_WORDS[failure.class].toLowerCase() : "";
+  const how = failure ? (failure.signal ?? (failure.exit_code === null ? failure.rule.replaceAll("_", " ") : `exit ${failure.exit_code}`)) : "";
   const parts = [
-    attempt.failure ? `${FAILURE_WORDS[attempt.failure.class].toLowerCase()}: ${attempt.failure.signal ?? (attempt.failure.exit_code === null ? attempt.failure.rule.replaceAll("_", " ") : `exit ${attempt.failure.exit_code}`)}` : "",
+    how === "" || how === cause ? cause : `${cause}: ${how}`,
     (row.stepsLost ?? 0) > 0 ? `${row.stepsLost} steps made again` : "",
   ];
   return parts.filter(Boolean).join(" · ");

@@ -42,7 +42,7 @@ export function Workers({ job, search, onSearch }: Props): React.ReactNode {
         ),
       },
       { id: "devices", header: "Devices", min: 80, grow: 1, yields: 2, cell: (worker) => (worker.devices.length === 0 ? <span className="faint">none</span> : <span className="mono">{ranges(worker.devices)}{worker.share < 1000 ? ` (${decimal(worker.share / 1000)})` : ""}</span>) },
-      { id: "exit", header: "Exit", min: 76, yields: 1, cell: (worker) => (worker.oom ? <span data-tone="bad" className="toned">out of memory</span> : worker.signal ?? (worker.exit_code === null ? <span className="faint">–</span> : <span data-tone={worker.exit_code === 0 ? "quiet" : "bad"} className="toned">code {worker.exit_code}</span>)) },
+      { id: "exit", header: "Exit", min: 76, yields: 1, cell: (worker) => (worker.oom ? <span data-tone="bad" className="toned">out of memory</span> : worker.signal ?? (worker.exit_code === null ? <span className="faint">–</span> : <span data-tone={workerLook(worker).tone} className="toned">code {worker.exit_code}</span>)) },
       { id: "reason", header: "Reason", min: 90, grow: 2, yields: 5, cell: (worker) => <span className="muted" title={worker.reason ?? undefined}>{worker.reason ?? ""}</span> },
       { id: "up", header: "Up", min: 70, end: true, yields: 4, cell: (worker) => (worker.ended_at && worker.started_at ? <span className="faint">ended</span> : <Since at={worker.started_at} />) },
       {

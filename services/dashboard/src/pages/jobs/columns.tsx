@@ -23,7 +23,7 @@ export function JobNote({ job }: { job: JobView }): React.ReactNode {
 const restarts = (job: JobView): number => job.restarts.user + job.restarts.infrastructure + job.restarts.unknown;
 
 export const JOB_COLUMNS: readonly Column<JobView>[] = [
-  { id: "state", header: "State", min: 134, cell: (job) => <JobState job={job} /> },
+  { id: "state", header: "State", min: 146, cell: (job) => <JobState job={job} /> },
   {
     id: "name",
     header: "Job",

@@ -33,7 +33,7 @@ export function NodeState({ node }: { node: Pick<NodeView, "health" | "reachable
 }
 
 const COLUMNS: readonly Column<NodeView>[] = [
-  { id: "state", header: "State", min: 118, cell: (node) => <NodeState node={node} /> },
+  { id: "state", header: "State", min: 146, cell: (node) => <NodeState node={node} /> },
   {
     id: "name",
     header: "Node",

@@ -13,8 +13,18 @@ export function Occupancy({ node, large = false }: { node: Pick<NodeView, "name"
     );
   }
   const text = `${shares(heldShares(node))} of ${node.held.length} held, ${freeDevices(node)} free`;
+  // Two rows at most in a list; cells shrink before they would not fit.
+  const across = large ? node.held.length : node.held.length > 8 ? Math.ceil(node.held.length / 2) : node.held.length;
+  const cell = Math.max(2, Math.min(12, Math.floor(124 / across) - 2));
   return (
-    <span className={large ? "devices large" : "devices"} data-open={node.schedulable} role="img" aria-label={`${node.name}: ${text}`} title={text}>
+    <span
+      className={large ? "devices large" : "devices"}
+      data-open={node.schedulable}
+      role="img"
+      aria-label={`${node.name}: ${text}`}
+      title={text}
+      style={large ? undefined : { width: across * (cell + 2), ["--cell" as string]: `${cell}px`, ["--tall" as string]: node.held.length > 8 ? "10px" : "14px" }}
+    >
       {node.held.map((held, index) => (
         <i key={index} style={{ ["--held" as string]: `${held / 10}%` }} />
       ))}

@@ -20,7 +20,7 @@ export function OverviewPage(): React.ReactNode {
       <Headline overview={data} />
       <div className="columns">
         <div className="column">
-          <Pools pools={data.pools} />
+          <Pools pools={data.pools} linked />
           <TopJobs jobs={data.top_jobs} />
         </div>
         <div className="column">

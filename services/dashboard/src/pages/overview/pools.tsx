@@ -6,7 +6,7 @@ import { Funnel } from "../../ui/funnel.tsx";
 import { Notice } from "../../ui/notice.tsx";
 
 /** Of each pool: how much there is, how much of it can be used, how much is, and what could start this minute. */
-export function Pools({ pools }: { pools: readonly PoolView[] }): React.ReactNode {
+export function Pools({ pools, linked = false }: { pools: readonly PoolView[]; linked?: boolean }): React.ReactNode {
   return (
     <section className="panel" aria-labelledby="pools" style={{ flex: "none" }}>
       <header>
@@ -14,9 +14,11 @@ export function Pools({ pools }: { pools: readonly PoolView[] }): React.ReactNod
         <span className="legend" aria-hidden="true">
           <i className="held" /> held <i className="schedulable" /> free <i className="healthy" /> not schedulable <i className="out" /> out of order
         </span>
-        <Link to="/queues" className="more">
-          Queues and pools
-        </Link>
+        {linked ? (
+          <Link to="/queues" className="more">
+            Queues and pools
+          </Link>
+        ) : null}
       </header>
       {pools.length === 0 ? (
         <Notice title="There is no pool yet">
@@ -100,7 +102,8 @@ export function Gangs({ pool }: { pool: PoolView }): React.ReactNode {
   return (
     <span className="gangs">
       <span className="nowrap">
-        <strong>{count(loosest.nodes)}</strong> nodes <span className="faint">= {count(loosest.devices)} devices</span>
+        <strong>{count(loosest.nodes)}</strong> {loosest.nodes === 1 ? "node" : "nodes"}
+        {loosest.devices > 0 ? <span className="faint"> = {count(loosest.devices)} devices</span> : null}
       </span>
       {tighter.slice(0, 4).map((gang) => (
         <span key={gang.segment} className="tag" title={`In segments of ${gang.segment} nodes: ${gang.nodes} nodes, ${gang.devices} devices`}>
