@@ -123,7 +123,6 @@ export interface Commit {
   generation: number;
   step: number;
   path: string;
-  worker: string;
 }
 
 /**
@@ -139,13 +138,13 @@ export async function acceptCheckpoint(client: Client, commit: Commit): Promise<
   const { rows } = await client.query<CheckpointListRow>({
     name: "api-accept-checkpoint",
     text: `INSERT INTO checkpoints (job, incarnation, attempt, generation, step, path, worker)
-      SELECT $1, $2, $3, $4, $5, $6, $7
+      SELECT $1, $2, $3, $4, $5, $6, (SELECT w.worker FROM workers w WHERE w.job = $1 AND w.incarnation = $2 AND w.attempt = $3 ORDER BY w.first_rank, w.role LIMIT 1)
       WHERE EXISTS (SELECT FROM jobs j JOIN attempts a ON a.job = j.id AND a.incarnation = j.incarnation AND a.number = j.attempt
           WHERE j.id = $1 AND j.incarnation = $2 AND j.attempt = $3 AND j.finished_at IS NULL AND a.state <> 'ended')
         AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.job = $1 AND c.incarnation = $2 AND c.attempt = $3 AND c.generation > $4)
       ON CONFLICT (job, incarnation, attempt, generation, step) DO NOTHING
       RETURNING ${CHECKPOINT}`,
-    values: [commit.job, commit.incarnation, commit.attempt, commit.generation, commit.step, commit.path, commit.worker],
+    values: [commit.job, commit.incarnation, commit.attempt, commit.generation, commit.step, commit.path],
   });
   return rows[0];
 }

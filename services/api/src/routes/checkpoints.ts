@@ -21,7 +21,7 @@ export function checkpointRoutes(app: App, { pool, waker }: Context): void {
       const place = await getCommitPlace(pool, identity);
       if (!place) throw notFound("job", id);
       const path = checkPath(request.body.path, identity, place.checkpoint_dir);
-      const commit = { job: id, incarnation: identity.incarnation, attempt: identity.attempt, generation, step, path, worker: "" };
+      const commit = { job: id, incarnation: identity.incarnation, attempt: identity.attempt, generation, step, path };
       const { row, fresh } = await transaction(pool, async (client) => {
         await lockJob(client, id);
         const row = await acceptCheckpoint(client, commit);
