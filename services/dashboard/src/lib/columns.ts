@@ -7,6 +7,8 @@ export interface Fit {
   grow?: number;
   /** 0 always stays. */
   yields?: number;
+  /** Least width once nothing more can yield. */
+  tight?: number;
 }
 
 /** The columns that fit into a width (pixels, gaps included), in their order. */
@@ -18,7 +20,7 @@ export function fitColumns<Column extends Fit>(columns: readonly Column[], width
     if (!first) break;
     kept = kept.filter((column) => column !== first);
   }
-  return kept;
+  return needed(kept) > width ? kept.map((column) => (column.tight === undefined ? column : { ...column, min: column.tight })) : kept;
 }
 
 export const tracksOf = (columns: readonly Fit[]): string => columns.map((column) => (column.grow ? `minmax(${column.min}px, ${column.grow}fr)` : `${column.min}px`)).join(" ");

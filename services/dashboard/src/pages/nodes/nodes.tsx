@@ -33,11 +33,12 @@ export function NodeState({ node }: { node: Pick<NodeView, "health" | "reachable
 }
 
 const COLUMNS: readonly Column<NodeView>[] = [
-  { id: "state", header: "State", min: 146, cell: (node) => <NodeState node={node} /> },
+  { id: "state", header: "State", min: 146, tight: 100, cell: (node) => <NodeState node={node} /> },
   {
     id: "name",
     header: "Node",
     min: 118,
+    tight: 108,
     grow: 1,
     cell: (node) => (
       <Link to="/nodes/$node" params={{ node: node.name }} className="mono">
@@ -45,7 +46,7 @@ const COLUMNS: readonly Column<NodeView>[] = [
       </Link>
     ),
   },
-  { id: "devices", header: "Devices", min: 128, cell: (node) => <Occupancy node={node} /> },
+  { id: "devices", header: "Devices", min: 128, tight: 112, cell: (node) => <Occupancy node={node} /> },
   { id: "free", header: "Free", min: 34, end: true, yields: 5, cell: (node) => (freeDevices(node) > 0 ? freeDevices(node) : <span className="faint">0</span>) },
   { id: "pool", header: "Pool", min: 90, grow: 1, yields: 3, cell: (node) => <span title={node.accelerator}>{node.pool}</span> },
   { id: "fabric", header: "Fabric", min: 84, grow: 1, yields: 6, cell: (node) => <span className="mono muted">{node.fabric.join("/")}</span> },
@@ -68,7 +69,7 @@ const COLUMNS: readonly Column<NodeView>[] = [
       ),
   },
   { id: "seen", header: "Heard", min: 62, end: true, yields: 8, cell: (node) => <Ago at={node.last_seen} empty="never" /> },
-  { id: "act", header: <span className="hidden-text">Actions</span>, min: 26, end: true, loose: true, cell: (node) => <NodeActions node={node} compact /> },
+  { id: "act", header: <span className="hidden-text">Actions</span>, min: 26, end: true, loose: true, yields: 9, cell: (node) => <NodeActions node={node} compact /> },
 ];
 
 export function NodesPage(): React.ReactNode {
