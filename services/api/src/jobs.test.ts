@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { testApi, type TestApi } from "./testing.ts";
+import { testApi, type TestApi } from "./testing/test-api.ts";
 
 let t: TestApi;
 beforeAll(async () => {

@@ -32,27 +32,40 @@ export interface NewDependency {
   state: "open" | "met" | "never";
 }
 
-/** The transaction's time and the incarnation that new jobs get, which can't change before the transaction ends. */
+/**
+ * Begins the caller's transaction, in the same round trip as it reads the transaction's time and the incarnation that new
+ * jobs get, which can't change before it ends.
+ */
 export async function beginSubmission(client: Client): Promise<{ at: Date; incarnation: string }> {
-  const { rows } = await client.query<{ at: Date; incarnation: string }>({ name: "api-begin-submission", text: "SELECT now() AS at, incarnation::text FROM cluster FOR SHARE" });
-  const row = rows[0];
+  const results = (await client.query("BEGIN; SELECT now() AS at, incarnation::text FROM cluster FOR SHARE")) as unknown as { rows: { at: Date; incarnation: string }[] }[];
+  const row = results[1]?.rows[0];
   if (!row) throw new Error("The database has no cluster row");
   return row;
 }
 
-/** Inserts jobs and their specs in two statements. */
+/** Inserts jobs, their specs and the first event of each, in one statement. */
 export async function insertJobs(client: Client, incarnation: string, jobs: readonly NewJob[]): Promise<void> {
   await client.query({
     name: "api-insert-jobs",
-    text: `INSERT INTO jobs (id, project, queue, name, submitter, labels, priority, priority_class, preemptible, array_id, array_index,
-        array_limit, nodes, devices, state, unmet_dependencies, not_before, not_before_reason, wait_reason, wait_since, incarnation, submitted_at)
-      SELECT id, project, queue, name, submitter, labels, priority, priority_class, preemptible, array_id, array_index, array_limit,
-        nodes, devices, CASE WHEN held THEN 'held' ELSE 'queued' END, unmet, not_before, CASE WHEN not_before IS NOT NULL THEN 'start_after' END,
-        CASE WHEN held THEN 'held' WHEN unmet > 0 THEN 'dependency' ELSE 'pending_evaluation' END, now(), $18, now()
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::int[], $8::text[], $9::bool[], $10::text[],
-        $11::int[], $12::int[], $13::int[], $14::int[], $15::bool[], $16::int[], $17::timestamptz[])
-        AS n(id, project, queue, name, submitter, labels, priority, priority_class, preemptible, array_id, array_index, array_limit,
-          nodes, devices, held, unmet, not_before)`,
+    text: `WITH n AS (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::int[], $8::text[], $9::bool[],
+          $10::text[], $11::int[], $12::int[], $13::int[], $14::int[], $15::bool[], $16::int[], $17::timestamptz[], $19::jsonb[], $20::jsonb[], $21::text[])
+          AS n(id, project, queue, name, submitter, labels, priority, priority_class, preemptible, array_id, array_index, array_limit,
+            nodes, devices, held, unmet, not_before, submitted, resolved, source_commit)
+      ), inserted_jobs AS (
+        INSERT INTO jobs (id, project, queue, name, submitter, labels, priority, priority_class, preemptible, array_id, array_index,
+          array_limit, nodes, devices, state, unmet_dependencies, not_before, not_before_reason, wait_reason, wait_since, incarnation, submitted_at)
+        SELECT id, project, queue, name, submitter, labels, priority, priority_class, preemptible, array_id, array_index, array_limit,
+          nodes, devices, CASE WHEN held THEN 'held' ELSE 'queued' END, unmet, not_before, CASE WHEN not_before IS NOT NULL THEN 'start_after' END,
+          CASE WHEN held THEN 'held' WHEN unmet > 0 THEN 'dependency' ELSE 'pending_evaluation' END, now(), $18, now()
+        FROM n
+      ), inserted_specs AS (
+        INSERT INTO job_specs (job, submitted, resolved, source_commit) SELECT id, submitted, resolved, source_commit FROM n
+      )
+      INSERT INTO events (kind, actor, project, job, queue, data)
+      SELECT 'job.submitted', submitter, project, id, queue,
+        jsonb_build_object('name', name, 'priority', priority_class, 'nodes', nodes, 'devices', devices, 'held', held)
+      FROM n`,
     values: [
       jobs.map((job) => job.id),
       jobs.map((job) => job.project),
@@ -72,12 +85,10 @@ export async function insertJobs(client: Client, incarnation: string, jobs: read
       jobs.map((job) => job.unmetDependencies),
       jobs.map((job) => job.notBefore),
       incarnation,
+      jobs.map((job) => job.submitted),
+      jobs.map((job) => job.resolved),
+      jobs.map((job) => job.sourceCommit),
     ],
-  });
-  await client.query({
-    name: "api-insert-specs",
-    text: `INSERT INTO job_specs (job, submitted, resolved, source_commit) SELECT * FROM unnest($1::text[], $2::jsonb[], $3::jsonb[], $4::text[])`,
-    values: [jobs.map((job) => job.id), jobs.map((job) => job.submitted), jobs.map((job) => job.resolved), jobs.map((job) => job.sourceCommit)],
   });
 }
 

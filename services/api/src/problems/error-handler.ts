@@ -30,6 +30,8 @@ export function toProblem(error: unknown): Problem {
   const state = sqlState(error);
   // data that Postgres can't hold got past the schemas: the input's fault, and nothing of it was kept
   if (state?.startsWith("22")) return new Problem("invalid", "A value is out of the range that can be stored");
+  // the database's own guard against taking away devices that are in use
+  if (state === "MU003") return new Problem("in_use", message);
   if (isConnectionError(error) || state === "57014" || state === "40001" || state === "40P01" || state === "55P03") {
     return new Problem("unavailable", "The database can't be asked now; try again", { headers: { "retry-after": "1" } });
   }

@@ -13,24 +13,28 @@ export class Batcher<Item, Answer> {
   readonly #commit: (items: readonly Item[]) => Promise<Outcome<Answer>[]>;
   readonly #conflict: (item: Item) => string | undefined;
   readonly #most: number;
+  readonly #parallel: number;
   #waiting: Waiting<Item, Answer>[] = [];
-  #running: Promise<void> | undefined;
+  #running = 0;
+  #idle: (() => void)[] = [];
 
   /**
    * @param commit writes all of them or (by rejecting) none, and gives one outcome each, in their order
    * @param conflict items of the same text never share a batch
    * @param most items in a batch
+   * @param parallel batches in flight: while one is flushed, the next is written
    */
-  constructor(commit: (items: readonly Item[]) => Promise<Outcome<Answer>[]>, conflict: (item: Item) => string | undefined, most = 128) {
+  constructor(commit: (items: readonly Item[]) => Promise<Outcome<Answer>[]>, conflict: (item: Item) => string | undefined, most = 128, parallel = 2) {
     this.#commit = commit;
     this.#conflict = conflict;
     this.#most = most;
+    this.#parallel = parallel;
   }
 
   async submit(item: Item): Promise<Answer> {
     const outcome = await new Promise<Outcome<Answer>>((done) => {
       this.#waiting.push({ item, done });
-      this.#running ??= this.#run();
+      this.#start();
     });
     if (outcome.ok) return outcome.value;
     throw outcome.error;
@@ -38,14 +42,20 @@ export class Batcher<Item, Answer> {
 
   /** Resolves when everything that was submitted has its answer. */
   async drain(): Promise<void> {
-    await this.#running;
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  #start(): void {
+    if (this.#running >= this.#parallel) return;
+    this.#running++;
+    // what else comes with this turn of the event loop joins the first batch
+    setImmediate(() => void this.#run());
   }
 
   async #run(): Promise<void> {
-    // what else came with this turn of the event loop joins the first batch
-    await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) await this.#settle(this.#take());
-    this.#running = undefined;
+    this.#running--;
+    if (this.#running === 0) for (const then of this.#idle.splice(0)) then();
   }
 
   #take(): Waiting<Item, Answer>[] {

@@ -1,5 +1,4 @@
 import {
-  appendEvents,
   beginSubmission,
   getIdempotencyKey,
   insertDependencies,
@@ -7,12 +6,10 @@ import {
   insertJobs,
   keyText,
   lockDependencies,
-  transaction,
   type Client,
   type DependencyTarget,
   type NewDependency,
   type NewJob,
-  type NewEvent,
   type Pool,
 } from "@muster/store";
 import { Problem } from "../problems/problem.ts";
@@ -39,8 +36,7 @@ const CHUNK = 2000;
 
 /** Commits submissions in one transaction, and gives each its outcome. */
 export async function commitSubmissions(pool: Pool, submissions: readonly Submission[]): Promise<Outcome<SubmissionAnswer>[]> {
-  return transaction(pool, async (client) => {
-    const { at, incarnation } = await beginSubmission(client);
+  return inTransaction(pool, async (client, { at, incarnation }) => {
     const outcomes: (Outcome<SubmissionAnswer> | undefined)[] = Array.from({ length: submissions.length });
     const settled = await settleDependencies(client, submissions, outcomes);
     const keep: NewJob[] = [];
@@ -55,7 +51,6 @@ export async function commitSubmissions(pool: Pool, submissions: readonly Submis
       const jobs = keep.slice(from, from + CHUNK);
       await insertJobs(client, incarnation, jobs);
       await insertDependencies(client, jobs);
-      await appendEvents(client, jobs.map(submittedEvent));
     }
     return outcomes as Outcome<SubmissionAnswer>[];
 
@@ -64,13 +59,32 @@ export async function commitSubmissions(pool: Pool, submissions: readonly Submis
       if (keyed.length === 0) return new Set();
       const fresh = await insertIdempotencyKeys(
         client,
-        keyed.map(({ submission, index, key, bodyHash }) => ({ subject: submission.subject, key, bodyHash, status: 201, response: JSON.stringify(answerOf(submission, settled[index] as NewJob[], at)) })),
+        // in one order everywhere, so that two transactions with the same keys can't deadlock
+        keyed.sort((a, b) => (keyText({ subject: a.submission.subject, key: a.key }) < keyText({ subject: b.submission.subject, key: b.key }) ? -1 : 1)).map(({ submission, index, key, bodyHash }) => ({ subject: submission.subject, key, bodyHash, status: 201, response: JSON.stringify(answerOf(submission, settled[index] as NewJob[], at)) })),
       );
       const used = keyed.filter(({ submission, key }) => !fresh.has(keyText({ subject: submission.subject, key })));
       for (const { index, submission, key, bodyHash } of used) outcomes[index] = await replay(client, submission.subject, key, bodyHash);
       return new Set(used.map(({ index }) => index));
     }
   });
+}
+
+/** As `transaction` of the store, but begun together with the first question. */
+async function inTransaction<T>(pool: Pool, work: (client: Client, begun: { at: Date; incarnation: string }) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    const result = await work(client, await beginSubmission(client));
+    await client.query("COMMIT");
+    return result;
+  } catch (error) {
+    await client.query("ROLLBACK").catch((failure: Error) => {
+      broken = failure;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
 }
 
 /** The answer that a key was given before, if it was for the same body. */
@@ -113,8 +127,4 @@ function stateOf(dependency: NewDependency, target: DependencyTarget | undefined
 
 function answerOf(submission: Submission, jobs: readonly NewJob[], at: Date): unknown {
   return submission.many ? { items: jobs.map((job) => newJobView(job, at)) } : newJobView(jobs[0] as NewJob, at);
-}
-
-function submittedEvent(job: NewJob): NewEvent {
-  return { kind: "job.submitted", actor: job.submitter, project: job.project, job: job.id, queue: job.queue, data: { name: job.name, priority: job.priorityClass, nodes: job.nodes, devices: job.devices, held: job.held } };
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Pool, Waker } from "@muster/store";
+import { sqlState, type Pool, type Waker } from "@muster/store";
 import type { Identity } from "../access/identity.ts";
 import { Problem } from "../problems/problem.ts";
 import { Batcher, type Outcome } from "./batcher.ts";
@@ -46,9 +46,9 @@ export class Submitter {
 
   async submit(request: SubmitRequest): Promise<SubmissionAnswer> {
     const idempotency = request.idempotencyKey === undefined ? undefined : { key: request.idempotencyKey, bodyHash: hashOf(request) };
-    let submission: Submission;
+    let answer: SubmissionAnswer;
     try {
-      submission = { subject: request.identity.subject, idempotency, many: request.many, jobs: await this.#prepare(request) };
+      answer = await this.#commit({ subject: request.identity.subject, idempotency, many: request.many, jobs: await this.#prepare(request) });
     } catch (error) {
       // what was accepted once is answered the same again, though it would be refused by now
       const earlier = idempotency && error instanceof Problem ? await replay(this.#pool, request.identity.subject, idempotency.key, idempotency.bodyHash) : undefined;
@@ -56,9 +56,20 @@ export class Submitter {
       if (earlier?.error instanceof Problem && earlier.error.code === "idempotency_key_reused") throw earlier.error;
       throw error;
     }
-    const answer = submission.jobs.length > LARGE ? unwrap((await commitSubmissions(this.#pool, [submission]))[0]) : await this.#batcher.submit(submission);
     this.#waker.wake();
     return answer;
+  }
+
+  async #commit(submission: Submission): Promise<SubmissionAnswer> {
+    try {
+      return submission.jobs.length > LARGE ? unwrap((await commitSubmissions(this.#pool, [submission]))[0]) : await this.#batcher.submit(submission);
+    } catch (error) {
+      if (sqlState(error) !== "23503") throw error;
+      // its queue or project went away between the check and the commit
+      const cluster = await this.#cluster.refresh();
+      const gone = submission.jobs.find((job) => !cluster.queues.has(job.queue));
+      throw gone ? new Problem("unknown_queue", `queue: there is no queue ${gone.queue} any more`, { errors: [{ path: "queue", message: `there is no queue ${gone.queue}` }] }) : new Problem("unknown_project", "project: it does not exist any more", { errors: [{ path: "project", message: "does not exist any more" }] });
+    }
   }
 
   /** The spec as it would be kept, checked as a submission is. @throws Problem */

@@ -3,13 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { DirectoryLogStore } from "@muster/logs";
-import { makeId, type Role } from "@muster/model";
+import { makeId, poolSpec, projectSpec, queueSpec, type Role } from "@muster/model";
 import { ensureCluster, ensureShard, insertToken, putNode, putPool, putProject, putQueue, type Pool } from "@muster/store";
-import { poolSpec, projectSpec, queueSpec } from "@muster/model";
-import { testDatabase } from "../../../packages/store/src/test-database.ts";
-import { tokenHash } from "./access/authenticator.ts";
-import { createApi, type Api } from "./api.ts";
-import type { Limits } from "./limits.ts";
+import { testDatabase } from "../../../../packages/store/src/test-database.ts";
+import { tokenHash } from "../access/authenticator.ts";
+import { createApi, type Api, type ApiOptions } from "../api.ts";
+import type { Limits } from "../limits.ts";
 
 export interface Answer {
   status: number;
@@ -30,7 +29,7 @@ export interface TestApi {
 }
 
 /** An API over a database of its own, with two projects, two queues and a pool of four nodes of eight devices. */
-export async function testApi(limits: Partial<Limits> = {}): Promise<TestApi> {
+export async function testApi(limits: Partial<Limits> = {}, more: Partial<ApiOptions> = {}): Promise<TestApi> {
   const database = await testDatabase();
   const { pool } = database;
   const folder = await mkdtemp(join(tmpdir(), "muster-api-"));
@@ -44,7 +43,7 @@ export async function testApi(limits: Partial<Limits> = {}): Promise<TestApi> {
   for (let i = 0; i < 4; i++) {
     await putNode(pool, { name: `n${i}`, pool: "h800", shard: "h800", fabric: ["z", "s", `l${i >> 1}`], devices: 8, deviceMemory: 0, cpuMillis: 64_000, memory: 2 ** 40, address: "127.0.0.1", labels: {} });
   }
-  const api = await createApi({ databaseUrl: database.url, logs, limits });
+  const api = await createApi({ databaseUrl: database.url, logs, limits, ...more });
   const makeToken = async (role: Role, project: string | null = null, subject = `${role}-${project ?? "all"}`): Promise<string> => {
     const token = `mus_${randomBytes(24).toString("base64url")}`;
     await insertToken(pool, { id: makeId("tok", Date.now(), randomBytes(10)), hash: tokenHash(token), subject, project, role, description: "", expiresIn: null });
