@@ -55,6 +55,7 @@ const CASCADE = /Connection (closed|reset) by peer|Broken pipe|Timed out waiting
 export const RULES: readonly Rule[] = [
   { id: "do_not_retry", weight: 100, match: (e) => (e.exitCode === 93 ? "exit code 93 asks for no restart" : undefined), class: "user", action: "fail", message: "the job asked not to be restarted (exit code 93)" },
   { id: "start_refused", weight: 95, match: (e) => (e.reason?.startsWith("invalid:") ? e.reason : undefined), class: "user", action: "fail", message: "a worker can't be started as it is described" },
+  { id: "fenced", weight: 92, match: (e) => (/^(stale|newer_known):/.test(e.reason ?? "") ? (e.reason ?? undefined) : undefined), class: "infrastructure", action: "retry", message: "an engine knew a newer attempt than the database" },
   { id: "node_lost", weight: 90, match: (e) => (e.lost ? (e.reason ?? "confirmed dead without an exit record") : undefined), class: "infrastructure", action: "exclude_node", message: "a node was lost" },
   { id: "device_error", weight: 85, match: line(/\bXid\b.*: *(48|62|64|79|95|119|120|140)\b|uncorrectable ECC|fallen off the bus|NPU.*(HBM|ECC).*(error|fault)|amdgpu.*(uncorrectable|ring timeout)/i), class: "infrastructure", action: "exclude_node", message: "a device reported an error" },
   { id: "out_of_memory", weight: 80, match: (e) => (e.oom ? "the memory limit of the worker was reached" : undefined), class: "user", action: "retry", message: "a worker ran out of memory" },

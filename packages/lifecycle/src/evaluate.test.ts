@@ -28,4 +28,12 @@ describe("evaluateGang", () => {
     expect(evaluateGang("stopping", [failed, killed])).toEqual({ kind: "down" });
     expect(evaluateGang("ended", [failed])).toEqual({ kind: "wait" });
   });
+
+  it("goes on without a worker on a lost node: it fails the gang, and its end is not waited for", () => {
+    const gone = worker({ unconfirmed: true });
+    expect(evaluateGang("running", [worker({}), gone])).toEqual({ kind: "failed", failed: [gone] });
+    expect(evaluateGang("stopping", [killed, { ...gone, desired: "kill" }])).toEqual({ kind: "down" });
+    expect(evaluateGang("stopping", [worker({ desired: "kill" }), gone])).toEqual({ kind: "wait" });
+    expect(evaluateGang("running", [worker({}), { ...done, unconfirmed: true }])).toEqual({ kind: "wait" });
+  });
 });

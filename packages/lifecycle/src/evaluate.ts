@@ -10,6 +10,8 @@ export interface WorkerFacts {
   signal: string | null;
   oom: boolean;
   reason: string | null;
+  /** It can't be asked whether it lives, as its node is lost, and the job goes on without it. */
+  unconfirmed?: boolean;
 }
 
 export type Evaluation =
@@ -19,7 +21,7 @@ export type Evaluation =
   /** At least one failed by itself: bring the others down at once; judge when all is known. */
   | { kind: "failed"; failed: WorkerFacts[] }
   | { kind: "all_done" }
-  /** All are dead, after a stop or a failure. */
+  /** All are dead, or on lost nodes, after a stop or a failure. */
   | { kind: "down" };
 
 /** Ended without having been asked to, and not well. */
@@ -36,8 +38,8 @@ export function isOver(worker: WorkerFacts): boolean {
 export function evaluateGang(state: AttemptState, workers: readonly WorkerFacts[]): Evaluation {
   if (state === "ended") return { kind: "wait" };
   const over = workers.every(isOver);
-  if (state === "stopping") return over ? { kind: "down" } : { kind: "wait" };
-  const failed = workers.filter(failedByItself);
+  if (state === "stopping") return workers.every((worker) => isOver(worker) || worker.unconfirmed) ? { kind: "down" } : { kind: "wait" };
+  const failed = workers.filter((worker) => failedByItself(worker) || (worker.unconfirmed && !isOver(worker)));
   if (failed.length > 0) return { kind: "failed", failed };
   if (over) return { kind: "all_done" };
   if (state !== "running" && workers.every((worker) => worker.state === "running" || isOver(worker))) return { kind: "all_up" };
