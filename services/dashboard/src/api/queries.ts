@@ -2,6 +2,7 @@ import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import type { AttemptView, EventView, ExplainView, IncidentView, JobView, NodeView, OverviewView, PoolView, ProjectView, QueueView, WorkerView } from "@muster/model";
 import type { checkpointView, jobSummary, meView } from "@muster/model";
 import type { z } from "zod";
+import { toYaml } from "../lib/yaml.ts";
 import { getJson } from "./client.ts";
 import { pollEvery } from "./live.ts";
 
@@ -65,7 +66,7 @@ export const workersQuery = (job: string, attempt: number | undefined) =>
 export const checkpointsQuery = (job: string) =>
   queryOptions({ queryKey: ["job", job, "checkpoints"], queryFn: ({ signal }) => all<CheckpointView>(`/v1/jobs/${id(job)}/checkpoints`, signal, 1000), refetchInterval: pollEvery(10_000, 5000) });
 export const specQuery = (job: string, view: "submitted" | "resolved") =>
-  queryOptions({ queryKey: ["job", job, "spec", view], queryFn: ({ signal }) => getJson<unknown>(`/v1/jobs/${id(job)}/spec?view=${view}`, signal), staleTime: 60_000 });
+  queryOptions({ queryKey: ["job", job, "spec", view], queryFn: async ({ signal }) => toYaml(await getJson<unknown>(`/v1/jobs/${id(job)}/spec?view=${view}`, signal)), staleTime: 60_000 });
 export const jobEventsQuery = (job: string) =>
   queryOptions({ queryKey: ["job", job, "events"], queryFn: ({ signal }) => getJson<Page<EventView>>(`/v1/jobs/${id(job)}/events?sort=-id&limit=${PAGE_SIZE}`, signal), refetchInterval: pollEvery(30_000, 5000) });
 

@@ -1,6 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
 import { specQuery } from "../../api/queries.ts";
-import { toYaml } from "../../lib/yaml.ts";
 import type { JobPageSearch } from "../../lib/url-state.ts";
 import { Failure, Skeleton } from "../../ui/notice.tsx";
 import { useSay } from "../../ui/toast.tsx";
@@ -8,9 +7,8 @@ import { useSay } from "../../ui/toast.tsx";
 export function Spec({ job, search, onSearch }: { job: string; search: JobPageSearch; onSearch: (next: JobPageSearch) => void }): React.ReactNode {
   const view = search.view ?? "resolved";
   const say = useSay();
-  const { data, error, refetch } = useQuery(specQuery(job, view));
+  const { data: text, error, refetch } = useQuery(specQuery(job, view));
   const { view: _, ...rest } = search;
-  const text = data === undefined ? "" : typeof data === "string" ? data : toYaml(data);
   return (
     <section className="panel grow-panel" aria-label="Spec">
       <header>
@@ -22,11 +20,11 @@ export function Spec({ job, search, onSearch }: { job: string; search: JobPageSe
             Submitted
           </button>
         </div>
-        <button type="button" className="button plain small more" disabled={text === ""} onClick={() => void navigator.clipboard.writeText(text).then(() => say("done", "Spec copied"), () => say("bad", "The browser did not allow to copy"))}>
+        <button type="button" className="button plain small more" disabled={text === undefined} onClick={() => void navigator.clipboard.writeText(text ?? "").then(() => say("done", "Spec copied"), () => say("bad", "The browser did not allow to copy"))}>
           Copy as YAML
         </button>
       </header>
-      {data === undefined ? error ? <Failure error={error} retry={() => void refetch()} /> : <Skeleton lines={14} /> : <pre className="spec scroll" tabIndex={0}>{text}</pre>}
+      {text === undefined ? error ? <Failure error={error} retry={() => void refetch()} /> : <Skeleton lines={14} /> : <pre className="spec scroll" tabIndex={0}>{text}</pre>}
     </section>
   );
 }
