@@ -152,6 +152,8 @@ export interface LogChunk {
  */
 export interface Engine {
   readonly shard: string;
+  /** Resolves when the engine answers: a sign of life, cheap enough for every second. Rejects within a few seconds where it doesn't. */
+  ping(): Promise<void>;
   snapshot(): Promise<ShardSnapshot>;
   /**
    * Observations after `seq` of `epoch`, as they come; ends when the connection does. A gap or another epoch rejects with `Gone`:

@@ -14,6 +14,7 @@ export interface LocalEngineOptions {
 const DEFAULT_TIMEOUT_MS = 15_000;
 /** The agent sends an empty line every 5 s; three missed mean that it doesn't answer. */
 const SILENCE_MS = 15_000;
+const PING_TIMEOUT_MS = 3000;
 
 /** A command that the agent could not read: a mistake of the caller, of no use to repeat. */
 export class InvalidCommand extends Error {
@@ -29,6 +30,11 @@ export class LocalEngine implements Engine {
     this.shard = shard;
     this.timeout = timeout;
     this.pool = new Pool("http://agent", { socketPath: socket, connections: 16, connect: { timeout }, bodyTimeout: SILENCE_MS, headersTimeout: timeout });
+  }
+
+  async ping(): Promise<void> {
+    const response = await this.ask({ method: "GET", path: "/v1/health", headersTimeout: Math.min(PING_TIMEOUT_MS, this.timeout) });
+    await this.read(() => response.body.dump());
   }
 
   async snapshot(): Promise<ShardSnapshot> {
@@ -88,7 +94,7 @@ export class LocalEngine implements Engine {
   }
 
   private async ask(request: Omit<Dispatcher.RequestOptions, "origin">): Promise<Dispatcher.ResponseData> {
-    const response = await this.read(() => this.pool.request({ ...request, headersTimeout: this.timeout }), request.signal as AbortSignal | undefined);
+    const response = await this.read(() => this.pool.request({ headersTimeout: this.timeout, ...request }), request.signal as AbortSignal | undefined);
     if (response.statusCode < 300) return response;
     const problem = await this.read(() => response.body.text());
     if (response.statusCode === 410) throw new Gone(`agent ${this.shard} no longer has these observations`);

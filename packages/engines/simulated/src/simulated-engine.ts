@@ -62,6 +62,10 @@ export class SimulatedEngine implements Engine {
     this.host = { clock, observe: (news) => this.note(news) };
   }
 
+  async ping(): Promise<void> {
+    this.reach();
+  }
+
   async snapshot(): Promise<ShardSnapshot> {
     this.reach();
     return {
