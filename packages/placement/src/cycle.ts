@@ -1,21 +1,29 @@
+import { moveTogether, preempt, type Decided } from './disrupt.ts';
+import { Earmarks } from './earmarks.ts';
+import { growElastic } from './grow.ts';
 import type { JobRecord } from './jobs.ts';
 import { locality } from './locality.ts';
-import { Earmarks } from './earmarks.ts';
+import { planMoves } from './moves.ts';
 import { ahead, QueueCursor, standing } from './order.ts';
 import type { Partition } from './partition.ts';
-import type { Usage } from './quota.ts';
+import type { Charge, Placement, PlaceFailure } from './placer.ts';
+import { planPreemption } from './preempt.ts';
+import type { QueueNode, Usage } from './quota.ts';
+import { completeRecovering } from './recover.ts';
 import type { Request } from './request.ts';
 import type { State } from './state.ts';
-import { planMoves } from './moves.ts';
-import type { Charge, PlaceFailure } from './placer.ts';
-import { completeRecovering } from './recover.ts';
-import { planPreemption } from './preempt.ts';
-import { moveTogether, preempt, type Decided } from './disrupt.ts';
+import { crossesZones, preferenceOf } from './preference.ts';
 import type { CycleResult } from './types.ts';
 import { Heap, type Blocked, type Lane } from './waiting.ts';
+import { closedNodes, leaseLasts } from './windows.ts';
 
-/** Searches for victims in one cycle; the rest of the jobs have their turn in the next ones. */
+/** Searches for victims and for moves in one cycle; the other jobs have their turn in the next ones. */
 const SEARCHES = 64;
+const MOVE_SEARCHES = 2;
+/** Dated reservations computed in one cycle. */
+const DATINGS = 2;
+/** Longest pause, in cycles, between two searches for one lane where there are more lanes than searches. */
+const LONGEST_PAUSE = 64;
 
 /**
  * One pass over what could have changed. Only lanes with new jobs, or for which room or quota became free since
@@ -25,160 +33,247 @@ export function runCycle(state: State, now: number): CycleResult {
   state.advance(now);
   state.settle();
   state.cycles++;
-  const decided: Decided = { starts: [], evictions: [], shrinks: [], grows: [], moves: [] };
-  startReserved(state, decided);
-  completeRecovering(state, decided);
-  const kept = new Earmarks(state);
-  let searches = SEARCHES;
-  let evaluated = 0;
-  let skipped = 0;
+  state.dated.prune();
+  return new Cycle(state).run();
+}
 
-  const leads = new Map<Request, Usage>();
-  const order = new Heap<QueueCursor>(ahead);
-  for (const [queue, lanes] of state.lanes) {
-    const open: Lane[] = [];
-    for (const lane of lanes.values()) {
+class Cycle {
+  readonly #state: State;
+  readonly #decided: Decided = { starts: [], evictions: [], shrinks: [], grows: [], moves: [] };
+  readonly #kept: Earmarks;
+  readonly #leads = new Map<Request, Usage>();
+  /** Requests for which there is no room, whatever the queue, with the `freed` at which that was so. */
+  readonly #full = new Map<Request, number>();
+  readonly #strict = new Map<QueueNode, Set<Partition>>();
+  #crowded = false;
+  #searches = SEARCHES;
+  #moveSearches = MOVE_SEARCHES;
+  #datings = DATINGS;
+  #evaluated = 0;
+  #skipped = 0;
+
+  constructor(state: State) {
+    this.#state = state;
+    this.#kept = new Earmarks(state);
+  }
+
+  run(): CycleResult {
+    const state = this.#state;
+    this.#startReserved();
+    completeRecovering(state, this.#decided);
+    const order = this.#openLanes();
+    for (let cursor = order.pop(); cursor !== undefined; cursor = order.pop()) {
+      if (cursor.version !== state.quota.version) {
+        this.#stand(cursor);
+        const rival = order.peek();
+        if (rival !== undefined && ahead(rival, cursor)) {
+          order.push(cursor);
+          continue;
+        }
+      }
+      const { job, lane } = cursor;
+      const started = this.#consider(job, lane);
+      if (!started && job.queue.input.order === 'strict') this.#blockBehind(job);
+      if (cursor.next(started)) order.push(cursor);
+    }
+    this.#kept.releaseAll();
+    growElastic(state, this.#decided);
+    return {
+      now: state.now, ...this.#decided, evaluated: this.#evaluated, skipped: this.#skipped,
+      waiting: state.waiting + state.reserved.size, wakeAt: state.wakeAt(),
+    };
+  }
+
+  /** Jobs for which others had to leave start as soon as these have. */
+  #startReserved(): void {
+    const state = this.#state;
+    const { nodes } = state.placer;
+    for (const job of state.reserved) {
+      if (job.awaits.size > 0 || job.leaving !== null) continue;
+      const usable = job.placement!.roles.every(({ members }) => members.every(({ node }) => nodes.schedulable[node] === 1));
+      if (!usable) state.requeue(job);
+      else {
+        state.run(job, state.now);
+        this.#started(job);
+      }
+    }
+  }
+
+  #openLanes(): Heap<QueueCursor> {
+    const state = this.#state;
+    const byQueue = new Map<QueueNode, Lane[]>();
+    const couldFit = new Map<Request, boolean>();
+    let open = 0;
+    for (const [queue, lanes] of state.lanes) {
       // Some blocked jobs still hold back others: those behind them, or those who would borrow their quota.
       const holdsBack = queue.input.order === 'strict' || (queue.input.reclaim ?? 'any_priority') !== 'any_priority';
-      if (!holdsBack && isBlocked(state, lane)) skipped++;
-      else open.push(lane);
+      const list: Lane[] = [];
+      for (const lane of lanes.values()) {
+        if (!holdsBack && this.#isBlocked(lane)) {
+          this.#skipped++;
+          continue;
+        }
+        if (!holdsBack && lane.searchFrom > state.cycles) {
+          let fits = couldFit.get(lane.request);
+          if (fits === undefined) {
+            fits = state.placer.couldFit(lane.request);
+            couldFit.set(lane.request, fits);
+          }
+          if (!fits) {
+            this.#block(lane, 'capacity', false);
+            this.#skipped++;
+            continue;
+          }
+        }
+        list.push(lane);
+      }
+      open += list.length;
+      if (list.length > 0) byQueue.set(queue, list);
     }
-    const cursor = open.length === 0 ? null : QueueCursor.of(queue, open);
-    if (cursor !== null) {
-      stand(state, cursor, leads);
+    this.#crowded = open > SEARCHES;
+    const order = new Heap<QueueCursor>(ahead);
+    for (const [queue, list] of byQueue) {
+      const cursor = QueueCursor.of(queue, list);
+      if (cursor === null) continue;
+      this.#stand(cursor);
       order.push(cursor);
     }
+    return order;
   }
 
-  /** Requests for which there is no room, whatever the queue. */
-  const full = new Map<Request, number>();
-  for (let cursor = order.pop(); cursor !== undefined; cursor = order.pop()) {
-    if (cursor.version !== state.quota.version) {
-      stand(state, cursor, leads);
-      const rival = order.peek();
-      if (rival !== undefined && ahead(rival, cursor)) {
-        order.push(cursor);
-        continue;
-      }
+  /** Starts a job, or makes room for it, or notes why not. */
+  #consider(job: JobRecord, lane: Lane): boolean {
+    const state = this.#state;
+    if (this.#isBlocked(lane)) {
+      this.#skipped++;
+      this.#kept.keep(job, this.#leadUsage(job.request));
+      return false;
     }
-    const { job, lane } = cursor;
-    let started = false;
-    if (isBlocked(state, lane)) {
-      skipped++;
-      kept.keep(job, leads.get(job.request)!);
-    } else if (full.get(job.request) === state.placer.freedFor(job.request)) {
-      block(state, lane, 'capacity', false);
-    } else if (behindStrictHead(state, cursor)) {
-      block(state, lane, 'order', false);
-    } else {
-      evaluated++;
-      kept.release(job.queue);
-      if (tryStart(state, job, decided)) {
-        lane.blocked = null;
-        started = true;
-      } else {
-        const { failure, quotaRefused } = state.placer;
-        if (searches > 0 && failure !== 'no_pool') {
-          searches--;
-          started = disturbOthers(state, job, failure, decided);
-          if (started) lane.blocked = null;
-        }
-        if (!started) {
-          block(state, lane, failure, quotaRefused);
-          if (!quotaRefused) full.set(job.request, state.placer.freedFor(job.request));
-          if (failure !== 'no_pool') kept.keep(job, leads.get(job.request)!);
-        }
-      }
+    if (this.#behindStrictHead(job)) {
+      this.#block(lane, 'order', false);
+      return false;
     }
-    if (!started && job.queue.input.order === 'strict') blockBehind(cursor, state.placer.partitionsFor(job.request));
-    if (cursor.next(started)) order.push(cursor);
+    this.#evaluated++;
+    this.#kept.release(job.queue);
+    const freed = state.placer.freedFor(job.request);
+    let failure: PlaceFailure = 'capacity';
+    let byQuota = false;
+    if (this.#full.get(job.request) !== freed) {
+      if (this.#tryStart(job)) {
+        lane.opened();
+        return true;
+      }
+      ({ failure } = state.placer);
+      byQuota = state.placer.quotaRefused;
+      if (!byQuota && state.dated.size === 0 && state.windows.size === 0) this.#full.set(job.request, freed);
+    }
+    if (failure !== 'no_pool' && this.#disturbOthers(job, lane, failure)) {
+      lane.opened();
+      return true;
+    }
+    if (failure === 'capacity' && state.policy.backfill === 'dated' && this.#datings > 0 && state.dated.make(job)) this.#datings--;
+    this.#block(lane, failure, byQuota);
+    if (failure !== 'no_pool') this.#kept.keep(job, this.#leadUsage(job.request));
+    return false;
   }
-  kept.releaseAll();
-  return { now, ...decided, evaluated, skipped, waiting: state.waiting + state.reserved.size, wakeAt: state.nextTimer };
-}
 
-/** Jobs for which others had to leave start as soon as these have. */
-function startReserved(state: State, decided: Decided): void {
-  const { nodes } = state.placer;
-  for (const job of state.reserved) {
-    if (job.awaits.size > 0 || job.leaving !== null) continue;
-    const usable = job.placement!.roles.every(({ members }) => members.every(({ node }) => nodes.schedulable[node] === 1));
-    if (usable) begin(state, job, decided);
-    else state.requeue(job);
-  }
-}
-
-function begin(state: State, job: JobRecord, decided: Decided): void {
-  state.run(job, state.now);
-  decided.starts.push(state.startOf(job, locality(state.placer, job.request, job.placement!)));
-}
-
-/** Takes room that is free, if possible without waiting for those who are leaving. */
-function tryStart(state: State, job: JobRecord, decided: Decided): boolean {
-  const allowed = (charges: readonly Charge[]): boolean => state.quota.allows(job.queue, state.quota.usageOf(charges));
-  let placement = state.leaving.size === 0 ? null : state.placer.place(job.request, { allowed, avoid: state.leaving.nodes() });
-  placement ??= state.placer.place(job.request, { allowed });
-  if (placement === null) return false;
-  state.occupy(job, placement, state.now);
-  if (job.state === 'running') decided.starts.push(state.startOf(job, locality(state.placer, job.request, placement)));
-  return true;
-}
-
-/** Moves running jobs together, or evicts some, so that the job gets its place. */
-function disturbOthers(state: State, job: JobRecord, failure: PlaceFailure, decided: Decided): boolean {
-  const moves = failure === 'capacity' && state.policy.consolidation ? planMoves(state, job) : null;
-  if (moves !== null) {
-    moveTogether(state, job, moves, decided);
+  /** Takes room that is free, if possible without waiting for those who are leaving. */
+  #tryStart(job: JobRecord): boolean {
+    const state = this.#state;
+    const avoid = [...state.dated.avoidedBy(job), ...closedNodes(state, job)];
+    let placement = state.leaving.size === 0 ? null : this.#place(job, [...avoid, ...state.leaving.nodes()]);
+    placement ??= this.#place(job, avoid);
+    if (placement === null) return false;
+    state.occupy(job, placement, state.now);
+    if (job.state === 'running') this.#started(job);
     return true;
   }
-  const plan = planPreemption(state, job);
-  if (plan !== null) preempt(state, job, plan, decided);
-  return plan !== null;
-}
 
-function stand(state: State, cursor: QueueCursor, leads: Map<Request, Usage>): void {
-  const { request } = cursor.job;
-  let usage = leads.get(request);
-  if (usage === undefined) {
-    usage = leadUsage(state, request);
-    leads.set(request, usage);
+  #place(job: JobRecord, avoid: readonly number[]): Placement | null {
+    const state = this.#state;
+    const cost = preferenceOf(state, job);
+    return state.placer.place(crossesZones(state, job.request), {
+      allowed: (charges: readonly Charge[]) => state.quota.allows(job.queue, state.quota.usageOf(charges)),
+      avoid,
+      usable: (partition) => leaseLasts(state, job, partition),
+      ...(cost === null ? {} : { cost }),
+    });
   }
-  cursor.version = state.quota.version;
-  cursor.standing = standing(state.quota, cursor.job, usage, () => 0);
-}
 
-/** What the request would use in the place it prefers. */
-function leadUsage(state: State, request: Request): Usage {
-  const variant = request.variants[0]!;
-  const charges = variant.roles.flatMap((role) => {
-    const partition = state.placer.matching(variant, role)[0];
-    return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
-  });
-  return state.quota.usageOf(charges);
-}
+  /** Moves running jobs together, or evicts some, so that the job gets its place. */
+  #disturbOthers(job: JobRecord, lane: Lane, failure: PlaceFailure): boolean {
+    const state = this.#state;
+    if (this.#searches === 0 || (this.#crowded && lane.searchFrom > state.cycles)) return false;
+    this.#searches--;
+    if (failure === 'capacity' && state.policy.consolidation && this.#moveSearches > 0) {
+      const moves = planMoves(state, job);
+      if (moves.searched) this.#moveSearches--;
+      if (moves.plan !== null) {
+        moveTogether(state, job, moves.plan, this.#decided);
+        return true;
+      }
+    }
+    const plan = planPreemption(state, job);
+    if (plan !== null) {
+      preempt(state, job, plan, this.#decided);
+      return true;
+    }
+    lane.pause = Math.min(LONGEST_PAUSE, Math.max(1, lane.pause * 2));
+    lane.searchFrom = state.cycles + lane.pause;
+    return false;
+  }
 
-function block(state: State, lane: Lane, kind: Blocked['kind'], byQuota: boolean): void {
-  if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
-  lane.blocked = { kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed };
-}
+  #started(job: JobRecord): void {
+    const state = this.#state;
+    this.#decided.starts.push(state.startOf(job, locality(state.placer, job.request, job.placement!)));
+  }
 
-/** Nothing that the lane failed for has changed since. */
-function isBlocked(state: State, lane: Lane): boolean {
-  const { blocked } = lane;
-  return blocked !== null && blocked.kind !== 'order' && blocked.capacityFreed === state.placer.freedFor(lane.request) &&
-    (!blocked.byQuota || blocked.quotaFreed === state.quota.freed);
-}
+  #stand(cursor: QueueCursor): void {
+    const { quota } = this.#state;
+    cursor.version = quota.version;
+    cursor.standing = standing(quota, cursor.job, this.#leadUsage(cursor.job.request), (queue) => this.#state.pastUse(queue));
+  }
 
-const strictBlocks = new WeakMap<QueueCursor, Set<Partition>>();
+  /** What the request would use in the place it prefers. */
+  #leadUsage(request: Request): Usage {
+    let usage = this.#leads.get(request);
+    if (usage === undefined) {
+      const { placer, quota } = this.#state;
+      const variant = request.variants[0]!;
+      usage = quota.usageOf(variant.roles.flatMap((role) => {
+        const partition = placer.matching(variant, role)[0];
+        return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
+      }));
+      this.#leads.set(request, usage);
+    }
+    return usage;
+  }
 
-function blockBehind(cursor: QueueCursor, partitions: readonly Partition[]): void {
-  const blocked = strictBlocks.get(cursor) ?? new Set();
-  for (const partition of partitions) blocked.add(partition);
-  strictBlocks.set(cursor, blocked);
-}
+  #block(lane: Lane, kind: Blocked['kind'], byQuota: boolean): void {
+    const state = this.#state;
+    if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
+    lane.blocked = {
+      kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed, until: state.protectedUntil,
+    };
+  }
 
-/** In a strict queue, an earlier job waits for the same hardware. */
-function behindStrictHead(state: State, cursor: QueueCursor): boolean {
-  const blocked = strictBlocks.get(cursor);
-  return blocked !== undefined && state.placer.partitionsFor(cursor.job.request).some((partition) => blocked.has(partition));
+  /** Nothing that the lane was turned down for has changed since. */
+  #isBlocked(lane: Lane): boolean {
+    const { blocked } = lane;
+    const state = this.#state;
+    return blocked !== null && blocked.kind !== 'order' && blocked.capacityFreed === state.placer.freedFor(lane.request) &&
+      (!blocked.byQuota || blocked.quotaFreed === state.quota.freed) && state.now < blocked.until;
+  }
+
+  #blockBehind(job: JobRecord): void {
+    const blocked = this.#strict.get(job.queue) ?? new Set();
+    for (const partition of this.#state.placer.partitionsFor(job.request)) blocked.add(partition);
+    this.#strict.set(job.queue, blocked);
+  }
+
+  /** In a strict queue, an earlier job waits for the same hardware. */
+  #behindStrictHead(job: JobRecord): boolean {
+    const blocked = this.#strict.get(job.queue);
+    return blocked !== undefined && this.#state.placer.partitionsFor(job.request).some((partition) => blocked.has(partition));
+  }
 }

@@ -4,7 +4,7 @@ import { planJob } from './plan.ts';
 import { State } from './state.ts';
 import type {
   ClusterChange, ClusterOptions, CycleResult, Explanation, JobInput, NodeInput, PlacementEngine, Plan, Policy, PoolFree,
-  PoolInput, QueueInput, RunningJob, WaitReason,
+  PoolInput, QueueInput, RunningJob, WaitReason, WindowInput,
 } from './types.ts';
 import { poolsFree } from './capacity.ts';
 
@@ -31,6 +31,17 @@ class Engine implements PlacementEngine {
 
   removeNode(id: string): void {
     this.#state.removeNode(id);
+  }
+
+  putWindow(window: WindowInput): void {
+    if (!(window.end > window.start)) throw new Error(`window ${window.id}: must end after it starts`);
+    this.#state.windows.set(window.id, window);
+    this.#state.placer.epoch++;
+  }
+
+  removeWindow(id: string): void {
+    if (!this.#state.windows.delete(id)) throw new Error(`window ${id}: not known`);
+    this.#state.placer.epoch++;
   }
 
   putQueue(queue: QueueInput): void {
@@ -61,7 +72,8 @@ class Engine implements PlacementEngine {
     this.#state.get(id).lastCheckpointAt = at;
   }
 
-  finished(id: string, _at: number): void {
+  finished(id: string, at: number): void {
+    this.#state.learned.observe(this.#state.get(id), at);
     this.#state.removeJob(id);
   }
 

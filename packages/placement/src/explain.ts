@@ -1,12 +1,13 @@
 import { fitsIfReturned, largestGangs, poolsFree } from './capacity.ts';
 import type { ShapeCounts } from './counts.ts';
+import { earliestStart } from './dated.ts';
 import { chooseBlock, placeGang, roomFor, type Layer } from './gang.ts';
 import { gateOf, type JobRecord } from './jobs.ts';
 import type { Partition } from './partition.ts';
-import { blockOf, boundOf, withGaps } from './recover.ts';
+import { boundOf, withGaps } from './recover.ts';
 import type { ResolvedRole, ResolvedVariant } from './request.ts';
 import type { State } from './state.ts';
-import type { BlockFit, Explanation, Filtered, Need, WaitReason } from './types.ts';
+import type { BlockFit, Explanation, Filtered, Need, StartEstimate, WaitReason } from './types.ts';
 import { before } from './waiting.ts';
 
 /** From furthest from running to closest. */
@@ -22,6 +23,9 @@ interface Verdict {
   blocks: BlockFit[];
   filtered: Filtered[];
 }
+
+/** Reasons that no amount of waiting removes. */
+const NEVER: ReadonlySet<WaitReason> = new Set(['no_matching_pool', 'exceeds_quota', 'exceeds_topology', 'invalid']);
 
 const SAMPLE = 5;
 const BLOCKS_SHOWN = 16;
@@ -51,9 +55,24 @@ export function explainJob(state: State, job: JobRecord): Explanation {
     largestGangs: partitions.flatMap((partition) => largestGangs(state, partition, lead.shape, lead.layers)),
     filtered: verdict.filtered,
     blocks: verdict.blocks,
-    ahead: aheadOf(state, job, partitions),
+    ahead: NEVER.has(verdict.reason) ? { jobs: 0, devices: 0, top: [] } : aheadOf(state, job, partitions),
     wouldFitIf: verdict.wouldFitIf,
-    estimate: { p50: null, p90: null, basis: 'unknown: no run times are known for the jobs ahead' },
+    estimate: estimateOf(state, job, verdict.reason),
+  };
+}
+
+/** When enough of what runs now will have ended for it, by likely and by longest run times. */
+function estimateOf(state: State, job: JobRecord, reason: WaitReason): StartEstimate {
+  const unknown = (basis: string): StartEstimate => ({ p50: null, p90: null, basis });
+  if (reason !== 'insufficient_capacity' && reason !== 'topology_fragmented' && reason !== 'behind_higher_priority') {
+    return unknown('unknown: nothing tells when this reason ends');
+  }
+  const likely = state.dated.get(job) ?? earliestStart(state, job, 'likely');
+  if (likely === null) return unknown('unknown: too many of the running jobs have no expected run time');
+  const longest = earliestStart(state, job, 'longest');
+  return {
+    p50: likely.at, p90: longest === null ? null : Math.max(longest.at, likely.at),
+    basis: 'running jobs end as expected (p50) or at their limits (p90); jobs ahead of it are not counted',
   };
 }
 
@@ -107,8 +126,8 @@ function judgeRecovering(state: State, job: JobRecord): Verdict {
     const ranks = job.lost.get(placed.role.name) ?? [];
     if (ranks.length === 0) continue;
     const { level, anchor } = boundOf(state, job, placed, withGaps(placed, ranks), ranks);
-    const inside = anchor === undefined || level === state.levels.root ? -1 : blockOf(state, placed.partition, anchor.node, level);
-    const elsewhere = placed.partition.nodeAt.filter((slot) => inside >= 0 && blockOf(state, placed.partition, slot, level) !== inside);
+    const inside = anchor === undefined || level === state.levels.root ? -1 : state.blockOf(placed.partition, anchor.node, level);
+    const elsewhere = placed.partition.nodeAt.filter((slot) => inside >= 0 && state.blockOf(placed.partition, slot, level) !== inside);
     const outside = new Set(elsewhere);
     const filtered = filteredNodes(state, placed.partition, placed.role, (slot) => !outside.has(slot));
     if (outside.size > 0) {

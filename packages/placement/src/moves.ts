@@ -17,9 +17,10 @@ const WORTH_MS = 10 * 60_000;
  * Finds running jobs to move closer together so that a job can start, or null. Each has its new home before it is
  * stopped; none is more urgent than the job; and what they lose is less than what is gained.
  */
-export function planMoves(state: State, job: JobRecord): MovePlan | null {
+export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null; searched: boolean } {
   const { placer, quota } = state;
   const { freed } = quota;
+  let searched = false;
   for (const variant of job.request.variants) {
     const role = variant.roles[0]!;
     if (variant.roles.length > 1 || role.shape.devices === 0) continue;
@@ -27,6 +28,7 @@ export function planMoves(state: State, job: JobRecord): MovePlan | null {
       const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
       const needed = role.min * role.shape.devices;
       if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
+      searched = true;
       const units = [...state.holding].filter((other) =>
         other.state === 'running' && other.input.priority <= job.input.priority && mayGo(state, other, partition))
         .map((other) => wholeUnit(state, other, 'consolidation'));
@@ -42,10 +44,10 @@ export function planMoves(state: State, job: JobRecord): MovePlan | null {
       if (lost > needed * WORTH_MS || moved > needed) continue;
       const moves = findHomes(state, plan.placement, plan.units.map((unit) => unit.job));
       quota.freed = freed;
-      if (moves !== null) return { placement: plan.placement, moves };
+      if (moves !== null) return { plan: { placement: plan.placement, moves }, searched };
     }
   }
-  return null;
+  return { plan: null, searched };
 }
 
 function freeDevices(state: State, slots: Int32Array): number {

@@ -51,12 +51,15 @@ export class Placer {
   readonly pools = new Map<string, PoolInput>();
   /** Raised when partitions or pools change, for caches of what matches. */
   version = 0;
+  /** Raised when something else than capacity opens places: a reservation or a window that ends. */
+  epoch = 0;
   failure: PlaceFailure = 'capacity';
   /** Whether quota ruled out any size or pool in the last attempt: then its failure is the queue's own. */
   quotaRefused = false;
   readonly #byKey = new Map<string, Partition>();
   readonly #counts = new Map<string, ShapeCounts>();
   readonly #free: FreeIndex[] = [];
+  readonly #matching = new WeakMap<ResolvedRole, { version: number; partitions: Partition[] }>();
   readonly #partitionsFor = new WeakMap<Request, { version: number; partitions: Partition[] }>();
   #entries = 0;
 
@@ -134,13 +137,22 @@ export class Placer {
 
   /** A number that grows whenever room that the request might use becomes free. */
   freedFor(request: Request): number {
-    let sum = this.version;
+    let sum = this.version + this.epoch;
     for (const partition of this.partitionsFor(request)) sum += partition.freed;
     return sum;
   }
 
   /** Partitions on which a role of a variant may run, best first by the given preference. */
-  matching(variant: ResolvedVariant, role: ResolvedRole): Partition[] {
+  matching(variant: ResolvedVariant, role: ResolvedRole): readonly Partition[] {
+    let cached = this.#matching.get(role);
+    if (cached === undefined || cached.version !== this.version) {
+      cached = { version: this.version, partitions: this.#match(variant, role) };
+      this.#matching.set(role, cached);
+    }
+    return cached.partitions;
+  }
+
+  #match(variant: ResolvedVariant, role: ResolvedRole): Partition[] {
     const accelerators = role.accelerators ?? variant.accelerators;
     const pools = role.pools ?? variant.pools;
     const found = this.partitions.filter((partition) =>
@@ -196,6 +208,12 @@ export class Placer {
       if (placed !== null) return placed;
     }
     return null;
+  }
+
+  /** False where a look at the number of free places shows that the request has no room. */
+  couldFit(request: Request): boolean {
+    return request.variants.some((variant) => variant.roles.every((role) =>
+      this.matching(variant, role).some((partition) => this.counts(partition, role.shape).total >= role.min)));
   }
 
   give(placement: Placement): void {

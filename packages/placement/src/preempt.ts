@@ -142,6 +142,7 @@ export class Search {
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
   *#inOrder(from: readonly Source[]): Generator<Unit> {
     const { quota } = this.#state;
+    const dims = quota.countedOf(this.#usage);
     const heads = from.map((source) => ({ source, next: 0 }));
     for (;;) {
       let best: (typeof heads)[number] | null = null;
@@ -150,7 +151,7 @@ export class Search {
         while (head.next < head.source.units.length && !mayTake(this.#state, head.source, head.source.units[head.next]!, this.#usage)) head.next++;
         const unit = head.source.units[head.next];
         if (unit === undefined) continue;
-        const share = head.source.own ? 0 : quota.share(head.source.giver);
+        const share = head.source.own ? 0 : quota.share(head.source.giver, [], dims);
         if (best === null || this.#precedes(head.source, unit, share, best.source, best.source.units[best.next]!, bestShare)) {
           best = head;
           bestShare = share;

@@ -41,6 +41,7 @@ export class QueueNode {
 
 /** Where two queues meet in the tree: its height, and the branches below it that lead to each. */
 export function meets(x: QueueNode, y: QueueNode): { height: number; a: QueueNode; b: QueueNode } {
+  if (x.parent === y.parent && x.parent !== null) return { height: x.parent.height, a: x, b: y };
   const path: QueueNode[] = [];
   for (let up: QueueNode | null = x; up !== null; up = up.parent) path.push(up);
   for (let b = y; ; b = b.parent!) {
@@ -158,8 +159,7 @@ export class QuotaTree {
     }
     const all = this.dimensions.map((_, d) => d);
     const guaranteed = all.filter((d) => this.#anyNominal[d]);
-    const devices = all.filter((d) => this.dimensions[d]!.resource === 'accelerators' && this.#capacity[d]! > 0);
-    this.#counted = guaranteed.length > 0 ? guaranteed : devices.length > 0 ? devices : all;
+    this.#counted = guaranteed.length > 0 ? guaranteed : all.filter((d) => this.#capacity[d]! > 0);
     this.#stale = false;
     this.freed++;
     this.version++;
@@ -247,7 +247,7 @@ export class QuotaTree {
     }
   }
 
-  /** What shares are measured in: the dimensions that somebody is guaranteed some of, else the devices, else all. */
+  /** What shares are measured in: the dimensions that somebody is guaranteed some of, else all. */
   get counted(): readonly number[] {
     return this.#counted;
   }

@@ -110,7 +110,7 @@ function nearest(
   counts.block(placer.nodes, avoid);
   try {
     for (let level = 0; level <= bound; level++) {
-      const inside: Block | undefined = anchor === undefined ? undefined : { level, block: blockOf(state, partition, anchor.node, level) };
+      const inside: Block | undefined = anchor === undefined ? undefined : { level, block: state.blockOf(partition, anchor.node, level) };
       const slots = placeGang(counts, placer.nodes, {
         members: ranks.length, layers: [], within: Math.min(together, level), ...(inside === undefined ? {} : { inside }),
       });
@@ -120,10 +120,4 @@ function nearest(
   } finally {
     counts.unblock();
   }
-}
-
-export function blockOf(state: State, partition: PlacedRole['partition'], node: number, level: number): number {
-  let block = state.placer.nodes.position[node]!;
-  for (let l = 0; l < level; l++) block = partition.levels[l]!.parent[block]!;
-  return block;
 }

@@ -1,11 +1,14 @@
 import { gateOf, type JobRecord } from './jobs.ts';
+import { DatedReservations } from './dated.ts';
+import { Learned } from './learned.ts';
 import { Leaving } from './leaving.ts';
 import { Levels } from './levels.ts';
 import { Placer, type Charge, type Placement } from './placer.ts';
+import type { Partition } from './partition.ts';
 import { DEFAULT_POLICY, mergePolicy } from './policy.ts';
 import { QuotaTree, type QueueNode } from './quota.ts';
 import { requestKey, resolveRequest, type Request } from './request.ts';
-import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start } from './types.ts';
+import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from './types.ts';
 import { Heap, Lane } from './waiting.ts';
 import { WHOLE, type Holding } from './nodes.ts';
 
@@ -32,12 +35,20 @@ export class State {
   readonly reserved = new Set<JobRecord>();
   readonly leaving: Leaving;
   readonly recovering = new Set<JobRecord>();
+  /** Running jobs with fewer members than they could use. */
+  readonly elastic = new Set<JobRecord>();
+  readonly dated = new DatedReservations(this);
+  readonly learned = new Learned();
+  readonly windows = new Map<string, WindowInput>();
+  /** The next instant at which a protected job may be evicted that somebody could use. */
+  protectedUntil = Infinity;
   /** Jobs that run, by queue. */
   readonly running = new Map<QueueNode, Set<JobRecord>>();
   now = 0;
   cycles = 0;
   waiting = 0;
   #sequence = 0;
+  readonly #leastUrgent = new Map<QueueNode, number>();
   readonly #requests = new Map<string, SharedRequest>();
   readonly #timers = new Heap<{ at: number; job: JobRecord }>((a, b) => a.at < b.at);
   /** What nodes hold beside known jobs; counted among their members. */
@@ -162,12 +173,13 @@ export class State {
     if (fresh.queue !== job.queue) {
       this.jobsOfQueue.get(job.queue)!.delete(job);
       this.jobsOfQueue.get(fresh.queue)!.add(job);
-      this.running.get(job.queue)?.delete(job);
+      this.#stopsRunning(job);
       if (job.usage.length > 0) {
         this.quota.refund(job.queue, job.usage);
         this.quota.charge(fresh.queue, job.usage);
       }
     }
+    this.#leastUrgent.delete(job.queue);
     job.input = input;
     job.queue = fresh.queue;
     if (job.state === 'running') this.#runs(job);
@@ -229,8 +241,9 @@ export class State {
     job.placement = null;
     this.holding.delete(job);
     this.reserved.delete(job);
-    this.running.get(job.queue)?.delete(job);
+    this.#stopsRunning(job);
     this.recovering.delete(job);
+    this.elastic.delete(job);
     job.lost.clear();
     job.awaits.clear();
   }
@@ -240,16 +253,25 @@ export class State {
     if (job.state !== 'running') throw new Error(`job ${job.input.id}: is not running`);
     this.dropMembers(job, lost);
     for (const { role, rank } of lost) job.lost.set(role, [...(job.lost.get(role) ?? []), rank].sort((a, b) => a - b));
-    this.running.get(job.queue)?.delete(job);
+    this.#stopsRunning(job);
     job.state = 'recovering';
     this.recovering.add(job);
   }
 
   /** The lowest priority that runs in a queue, or infinity. */
   leastUrgent(queue: QueueNode): number {
-    let least = Infinity;
-    for (const job of this.running.get(queue) ?? []) least = Math.min(least, job.input.priority);
+    let least = this.#leastUrgent.get(queue);
+    if (least === undefined) {
+      least = Infinity;
+      for (const job of this.running.get(queue) ?? []) least = Math.min(least, job.input.priority);
+      this.#leastUrgent.set(queue, least);
+    }
     return least;
+  }
+
+  #stopsRunning(job: JobRecord): void {
+    this.running.get(job.queue)?.delete(job);
+    if (this.#leastUrgent.get(job.queue) === job.input.priority) this.#leastUrgent.delete(job.queue);
   }
 
   #runs(job: JobRecord): void {
@@ -257,6 +279,9 @@ export class State {
     const running = this.running.get(job.queue) ?? new Set();
     running.add(job);
     this.running.set(job.queue, running);
+    const least = this.#leastUrgent.get(job.queue);
+    if (least !== undefined && job.input.priority < least) this.#leastUrgent.set(job.queue, job.input.priority);
+    if (job.placement!.roles.some(({ role, members }) => members.length < role.max)) this.elastic.add(job);
   }
 
   /** A running job must go: its places count as free from now on, for those who await its leaving. */
@@ -278,8 +303,8 @@ export class State {
     job.leaving = null;
     job.stoppingFor = null;
     this.placer.take(placement);
-    this.#runs(job);
     job.placement = placement;
+    this.#runs(job);
     job.usage = this.quota.usageOf(chargesOf(placement));
     this.quota.charge(job.queue, job.usage);
     this.holding.add(job);
@@ -312,6 +337,7 @@ export class State {
     job.leaving = { variant: job.placement!.variant, roles: roles.filter((placed) => placed.members.length > 0) };
     job.stoppingFor = forJob;
     this.leaving.add(job);
+    this.elastic.add(job);
   }
 
   /** Some members of a gang are gone; the others keep their places and close ranks. */
@@ -380,15 +406,44 @@ export class State {
   /** Jobs whose time has come join their lanes. */
   advance(now: number): void {
     if (now < this.now) throw new Error(`time went back from ${this.now} to ${now}`);
+    for (const window of this.windows.values()) if (window.end > this.now && window.end <= now) this.placer.epoch++;
     this.now = now;
+    this.protectedUntil = Infinity;
+    this.#decayUse();
     for (let due = this.#timers.peek(); due !== undefined && due.at <= now; due = this.#timers.peek()) {
       this.#timers.pop();
       if (this.jobs.get(due.job.input.id) === due.job && due.job.entry === null) this.#enqueue(due.job);
     }
   }
 
-  get nextTimer(): number | null {
-    return this.#timers.peek()?.at ?? null;
+  /** The next instant at which time alone may change a decision. */
+  wakeAt(): number | null {
+    let next = Math.min(this.#timers.peek()?.at ?? Infinity, this.protectedUntil);
+    for (const window of this.windows.values()) if (window.end > this.now) next = Math.min(next, window.end);
+    return next === Infinity ? null : next;
+  }
+
+  /** Part of the cluster that a queue used lately over its weight, with half of it forgotten every half-life. */
+  pastUse(queue: QueueNode): number {
+    return this.policy.usageHalfLifeMs > 0 ? queue.past / queue.weight : 0;
+  }
+
+  #decayUse(): void {
+    const halfLife = this.policy.usageHalfLifeMs;
+    if (halfLife === 0) return;
+    for (const queue of this.quota.queues.values()) {
+      const keep = 2 ** (-(this.now - queue.pastAt) / halfLife);
+      let use = 0;
+      for (const d of this.quota.counted) use = Math.max(use, (queue.held[d] ?? 0) / Math.max(1, this.quota.capacity(d)));
+      queue.past = queue.past * keep + use * (1 - keep);
+      queue.pastAt = this.now;
+    }
+  }
+
+  blockOf(partition: Partition, slot: number, level: number): number {
+    let block = this.placer.nodes.position[slot]!;
+    for (let l = 0; l < level; l++) block = partition.levels[l]!.parent[block]!;
+    return block;
   }
 
   startOf(job: JobRecord, locality: number): Start {

@@ -51,6 +51,16 @@ export interface PoolInput {
   devicePower?: number;
 }
 
+/** Nodes kept free for a time: maintenance, or a reservation for some jobs. */
+export interface WindowInput {
+  id: string;
+  nodes: readonly string[];
+  start: number;
+  end: number;
+  /** The only jobs that may use the nodes in the window. */
+  jobs?: readonly string[];
+}
+
 /** What quota is counted in. Accelerators in thousandths of a device, cpus in thousandths, memory in bytes. */
 export type QuotaResource = 'accelerators' | 'cpus' | 'memory';
 
@@ -412,6 +422,9 @@ export interface PlacementEngine {
   putNode(node: NodeInput): void;
   /** The node leaves the cluster; it must hold no job. */
   removeNode(id: string): void;
+
+  putWindow(window: WindowInput): void;
+  removeWindow(id: string): void;
 
   putQueue(queue: QueueInput): void;
   /** The queue must have no job and no child. */

@@ -79,8 +79,10 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
 }
 
 export function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
-  return job.input.preemptible && job.leaving === null && state.now - job.startedAt >= state.policy.protectedRuntimeMs &&
-    job.placement!.roles.some((placed) => placed.partition === partition);
+  if (!job.input.preemptible || job.leaving !== null || !job.placement!.roles.some((placed) => placed.partition === partition)) return false;
+  const until = job.startedAt + state.policy.protectedRuntimeMs;
+  if (until > state.now) state.protectedUntil = Math.min(state.protectedUntil, until);
+  return until <= state.now;
 }
 
 /** All of a job as one unit. */

@@ -70,6 +70,8 @@ export interface Blocked {
   /** Sum of `freed` over the partitions it may use. */
   capacityFreed: number;
   quotaFreed: number;
+  /** From then on, running jobs that were protected may be evicted. */
+  until: number;
 }
 
 /** A job's place in a lane; void once the job points to another or to none. */
@@ -84,6 +86,9 @@ export class Lane {
   readonly request: Request;
   blocked: Blocked | null = null;
   blockedSince = 0;
+  /** First cycle in which victims are looked for again, and the pause after the last search. */
+  searchFrom = 0;
+  pause = 0;
   size = 0;
   readonly #heap = new Heap<Entry>((a, b) => before(a.job, b.job));
 
@@ -103,6 +108,13 @@ export class Lane {
     this.size--;
   }
 
+  /** One of its jobs got its place. */
+  opened(): void {
+    this.blocked = null;
+    this.searchFrom = 0;
+    this.pause = 0;
+  }
+
   /** The job that goes first; jobs that left are dropped on the way. */
   head(): JobRecord | null {
     for (let entry = this.#heap.peek(); entry !== undefined; entry = this.#heap.peek()) {
@@ -113,7 +125,9 @@ export class Lane {
   }
 
   /** All waiting jobs, unordered. */
-  *jobs(): Generator<JobRecord> {
-    for (const entry of this.#heap.values()) if (entry.job.entry === entry) yield entry.job;
+  jobs(): JobRecord[] {
+    const jobs: JobRecord[] = [];
+    for (const entry of this.#heap.values()) if (entry.job.entry === entry) jobs.push(entry.job);
+    return jobs;
   }
 }

@@ -10,7 +10,7 @@ const AMOUNT_NAMES = new Set(['gpu', 'cpu']);
 
 /** Names sort the other way round, so that nothing can hang on their order. */
 function reversed(name: string): string {
-  return `z${[...name].map((c) => String.fromCodePoint(0x7e - ((c.codePointAt(0) ?? 0) - 0x21))).join('').replaceAll('/', '|')}`;
+  return `z${Array.from(name, (c) => String.fromCodePoint(0x7e - ((c.codePointAt(0) ?? 0) - 0x21))).join('').replaceAll('/', '|')}`;
 }
 
 function rename(scenario: Scenario, to: (name: string) => string): Scenario {
@@ -121,7 +121,7 @@ function withFullPool(scenario: Scenario): Scenario {
   return {
     ...scenario,
     nodes: { ...scenario.nodes, elsewhere: { gpu: 8, cpu: 8, pool: 'other', accelerator: 'other' } },
-    running: [...(scenario.running ?? []).map(jobsStay)],
+    running: (scenario.running ?? []).map(jobsStay),
     steps: scenario.steps.map((step) => ({ ...step, ...(step.submit === undefined ? {} : { submit: step.submit.map(jobsStay) }) })),
     queues: { ...scenario.queues, 'other-people': {} },
     bystanders: [{ job: 'bystander', queue: 'other-people', gpu: 8, on: ['elsewhere'], pools: ['other'], preemptible: false }],

@@ -1,0 +1,122 @@
+import type { JobRecord } from './jobs.ts';
+import { durations } from './learned.ts';
+import type { Partition } from './partition.ts';
+import type { Placement } from './placer.ts';
+import type { State } from './state.ts';
+
+/** Where and from when a waiting job will find room, if the jobs that run end as they are expected to. */
+export interface DatedReservation {
+  at: number;
+  nodes: ReadonlySet<number>;
+}
+
+/** When a running job is expected to end; never earlier than now. */
+export function expectedEnd(state: State, job: JobRecord, which: 'likely' | 'longest'): number {
+  return Math.max(state.now, job.startedAt + durations(job, state.learned)[which]);
+}
+
+/**
+ * The earliest instant at which a job fits when running jobs end as expected, and the nodes that it would get then.
+ * Null when it does not even fit after all of them whose end is known. Ends are released in order, in steps that
+ * double until the job fits, then halved down to the first that suffices.
+ */
+export function earliestStart(state: State, job: JobRecord, which: 'likely' | 'longest'): DatedReservation | null {
+  let best: DatedReservation | null = null;
+  for (const partition of state.placer.partitionsFor(job.request)) {
+    const found = earliestIn(state, job, partition, which);
+    if (found !== null && (best === null || found.at < best.at)) best = found;
+  }
+  return best;
+}
+
+function earliestIn(state: State, job: JobRecord, partition: Partition, which: 'likely' | 'longest'): DatedReservation | null {
+  const { placer } = state;
+  const ends: { at: number; placement: Placement }[] = [];
+  for (const other of state.holding) {
+    if (other.placement!.roles.every((placed) => placed.partition !== partition)) continue;
+    const at = other.state === 'running' ? expectedEnd(state, other, which) : Infinity;
+    if (at < Infinity) ends.push({ at, placement: other.placement! });
+  }
+  ends.sort((a, b) => a.at - b.at);
+  let released = 0;
+  const releaseUpTo = (count: number): void => {
+    for (; released < count; released++) placer.untake(ends[released]!.placement);
+    for (; released > count; released--) placer.take(ends[released - 1]!.placement);
+  };
+  const attempt = (count: number): Placement | null => {
+    releaseUpTo(count);
+    const placement = placer.place(job.request, { usable: (p) => p === partition });
+    if (placement !== null) placer.untake(placement);
+    return placement;
+  };
+  let failed = 0;
+  let count = 1;
+  let placement: Placement | null = null;
+  for (; ends.length > 0; count = Math.min(ends.length, count * 2)) {
+    placement = attempt(count);
+    if (placement !== null || count === ends.length) break;
+    failed = count;
+  }
+  while (placement !== null && count - failed > 1) {
+    const middle = (failed + count) >> 1;
+    const earlier = attempt(middle);
+    if (earlier === null) failed = middle;
+    else {
+      count = middle;
+      placement = earlier;
+    }
+  }
+  releaseUpTo(0);
+  if (placement === null) return null;
+  const nodes = new Set(placement.roles.flatMap(({ members }) => members.map((member) => member.node)));
+  return { at: ends[count - 1]!.at, nodes };
+}
+
+/** Reservations kept for the first blocked jobs, so that later ones only fill the time until then. */
+export class DatedReservations {
+  readonly #state: State;
+  readonly #kept = new Map<JobRecord, DatedReservation>();
+
+  constructor(state: State) {
+    this.#state = state;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  get(job: JobRecord): DatedReservation | undefined {
+    return this.#kept.get(job);
+  }
+
+  /** Drops those that are due, without an owner, or on nodes that went out of service. */
+  prune(): void {
+    const { nodes } = this.#state.placer;
+    for (const [job, { at, nodes: kept }] of this.#kept) {
+      const gone = job.state !== 'waiting' || this.#state.jobs.get(job.input.id) !== job || at <= this.#state.now;
+      if (!gone && [...kept].every((slot) => nodes.schedulable[slot] === 1)) continue;
+      this.#kept.delete(job);
+      this.#state.placer.epoch++;
+    }
+  }
+
+  /** Makes one for a job that found no room, while there are few enough. */
+  make(job: JobRecord): boolean {
+    if (this.#kept.has(job) || this.#kept.size >= this.#state.policy.reservations) return false;
+    const found = earliestStart(this.#state, job, 'likely');
+    if (found !== null && found.at > this.#state.now) this.#kept.set(job, found);
+    return true;
+  }
+
+  /** Nodes that a job would still hold when a job at least as urgent needs them. */
+  avoidedBy(job: JobRecord): Set<number> {
+    const avoided = new Set<number>();
+    if (this.#kept.size === 0) return avoided;
+    const end = this.#state.now + durations(job, this.#state.learned).likely;
+    for (const [owner, { at, nodes }] of this.#kept) {
+      if (owner === job || owner.input.priority < job.input.priority || end <= at) continue;
+      for (const slot of nodes) avoided.add(slot);
+    }
+    return avoided;
+  }
+}

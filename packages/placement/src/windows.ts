@@ -1,0 +1,30 @@
+import type { JobRecord } from './jobs.ts';
+import { durations } from './learned.ts';
+import type { Partition } from './partition.ts';
+import type { State } from './state.ts';
+
+/** Whether a job that starts now is done, or can be stopped without loss, by an instant. */
+export function doneBy(state: State, job: JobRecord, at: number): boolean {
+  if (job.input.preemptible && job.input.checkpoint !== undefined) return true;
+  return state.now + durations(job, state.learned).longest <= at;
+}
+
+/** Nodes on which a maintenance window or another's reservation begins before the job could be done. */
+export function closedNodes(state: State, job: JobRecord): number[] {
+  const closed: number[] = [];
+  for (const window of state.windows.values()) {
+    if (window.end <= state.now || window.jobs?.includes(job.input.id) === true) continue;
+    if (window.start > state.now && doneBy(state, job, window.start)) continue;
+    for (const id of window.nodes) {
+      const slot = state.placer.nodes.names.find(id);
+      if (slot >= 0) closed.push(slot);
+    }
+  }
+  return closed;
+}
+
+/** Whether the pool's lease lasts long enough for the job. */
+export function leaseLasts(state: State, job: JobRecord, partition: Partition): boolean {
+  const end = state.placer.pools.get(partition.pool)?.leaseEnd;
+  return end === undefined || (end > state.now && doneBy(state, job, end));
+}
