@@ -110,7 +110,7 @@ test("explain answers in five lines", async () => {
   const { out } = await cli(`job explain ${JOB_ID}`);
   const lines = out.trimEnd().split("\n");
   expect(lines.map((line) => line.split(" ")[0])).toEqual(["status", "ahead", "need", "diagnosis", "next"]);
-  expect(lines[0]).toContain("is queued for 5m00s: insufficient_capacity (judged 2s ago)");
+  expect(lines[0]).toContain(": queued for 5m00s, insufficient_capacity (judged 2s ago)");
   expect(lines[1]).toContain("2 jobs with 8 devices: big, other; place 3 in line; may start by 2026-03-01T10:10:00.000Z");
   expect(lines[2]).toContain("2 nodes, 2 a100 each; free: alpha 3 a100, 0 whole nodes, largest gang 1 node by segments of 2");
   expect(lines[3]).toContain("needs 4 a100 on 2 nodes; 3 are free; 1 left out: cordoned (alpha-3)");

@@ -8,7 +8,9 @@ export function reportError(error: unknown, io: Io, about?: string): void {
   if (error instanceof Interrupted) return;
   const lines = [`error: ${about === undefined ? "" : `${about}: `}${messageOf(error)}`];
   const fields = error instanceof ProblemError ? error.errors : error instanceof UsageError ? error.details : [];
-  for (const field of fields) lines.push(`  ${field.path === "" ? "(the whole)" : clean(field.path)}: ${clean(field.message)}`);
+  // one that the message has said already is not said again
+  const told = fields.length === 1 && messageOf(error).includes(clean(fields[0]?.message ?? ""));
+  for (const field of told ? [] : fields) lines.push(`  ${field.path === "" ? "(the whole)" : clean(field.path)}: ${clean(field.message)}`);
   const hint = hintOf(error);
   if (hint !== undefined) lines.push(`hint: ${hint}`);
   if (error instanceof ProblemError && error.requestId !== undefined && error.status >= 500) lines.push(`request: ${clean(error.requestId)} (the server's log tells more)`);
@@ -34,6 +36,7 @@ function hintOf(error: unknown): string | undefined {
     case 404:
       return "muster job list, or muster get pools|nodes|queues|projects, show what there is";
     case 409:
+      if (error.message.includes("possible now")) return undefined;
       return "its state does not allow it now; muster job get shows its state";
     case 412:
       return "it was changed meanwhile; look at it again, then repeat the command";

@@ -4,7 +4,7 @@ import { Interrupted, waitExitCode } from "./exit-codes.ts";
 import type { Session } from "./session.ts";
 import { StatusLine, progressBar } from "./status-line.ts";
 import { plural } from "./text.ts";
-import { describeProgress, describeReason, describeState } from "./views/job.ts";
+import { describeProgress, describeReason, describeState, displayName } from "./views/job.ts";
 
 /** Of more jobs than this only the ends are told. */
 const FEW = 10;
@@ -41,14 +41,14 @@ export async function waitForJobs(session: Session, jobs: readonly JobView[], ti
 /** `train running`, with the reason where there is one. */
 export function describeStatus(job: JobView): string {
   const reason = describeReason(job);
-  return `${job.name} ${describeState(job)}${job.attempt > 1 && !isFinal(job) ? `, attempt ${job.attempt}` : ""}${reason ? ` (${reason})` : ""}`;
+  return `${displayName(job)} ${describeState(job)}${job.attempt > 1 && !isFinal(job) ? `, attempt ${job.attempt}` : ""}${reason ? ` (${reason})` : ""}`;
 }
 
 export function describeProgressBar(job: JobView): string {
   if (isFinal(job)) return "";
   const { progress } = job;
   const bar = progress?.total && progress.step !== null ? ` ${progressBar(progress.step / progress.total)}` : "";
-  return `${job.name} ${describeState(job)}${bar}${progress ? ` ${describeProgress(job) ?? ""}` : ""}`;
+  return `${displayName(job)} ${describeState(job)}${bar}${progress ? ` ${describeProgress(job) ?? ""}` : ""}`;
 }
 
 function countFinished(jobs: readonly JobView[]): string {

@@ -17,10 +17,11 @@ export function nodeShape({ colours, now }: Session): Shape<NodeView> {
     columns: [
       { title: "NODE", value: (node) => node.name },
       { title: "POOL", value: (node) => node.pool },
-      { title: "LEAF", value: (node) => node.fabric.join("/") },
+      { title: "LEAF", value: (node) => node.fabric.findLast((part) => part !== node.name) ?? "-" },
       { title: "HEALTH", value: (node) => paintHealth(colours, node) },
       { title: "SCHED", value: (node) => (node.schedulable ? "yes" : colours.yellow("no")) },
       { title: "DEV(A/I/O/T)", value: nodeDevices, right: true },
+      { title: "FABRIC", value: (node) => node.fabric.join("/"), wide: true },
       { title: "ACCELERATOR", value: (node) => node.accelerator, wide: true },
       { title: "CPUS", value: (node) => `${formatNumber(node.cpus_held)}/${formatNumber(node.cpus)}`, wide: true, right: true },
       { title: "MEMORY", value: (node) => `${formatBytes(node.memory_held)}/${formatBytes(node.memory)}`, wide: true, right: true },

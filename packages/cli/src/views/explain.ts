@@ -8,12 +8,12 @@ type Explanation = Omit<ExplainView, "job" | "state"> & { state?: ExplainView["s
 /** Five lines: status; who is ahead; need against free; diagnosis; next step. */
 export function renderExplanation(view: Explanation, name: string, now: number, colours: Colours): string {
   const since = view.since === null ? "" : ` for ${formatAge(view.since, now)}`;
-  const reason = view.reason === null ? "" : `: ${colours.yellow(view.reason)}`;
+  const reason = view.reason === null ? "" : `, ${colours.yellow(view.reason)}`;
   const eta = view.eta ? `; may start by ${view.eta.p50}, nine times in ten by ${view.eta.p90} (${clean(view.eta.basis)})` : "";
   // what does not wait, or could not be judged now, has no numbers
   const judged = view.need.length > 0;
   return renderFields([
-    ["status", `${clean(name)}${view.state ? ` is ${view.state}` : ""}${since}${reason} (judged ${formatAge(view.evaluated_at, now)} ago)`],
+    ["status", `${clean(name)}${view.state ? `: ${view.state}` : ""}${since}${reason} (judged ${formatAge(view.evaluated_at, now)} ago)`],
     ["ahead", !judged ? undefined : view.ahead.count === 0 ? `nobody${eta}` : `${plural(view.ahead.count, "job")} with ${plural(view.ahead.devices, "device")}: ${abbreviate(view.ahead.top)}; place ${view.ahead.count + 1} in line${eta}`],
     ["need", !judged ? undefined : `${describeNeed(view)}; free: ${describeFree(view)}`],
     ["diagnosis", [clean(view.message), ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`)].join("; ")],

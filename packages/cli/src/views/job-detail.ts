@@ -2,7 +2,7 @@ import type { AttemptView, JobView } from "@muster/model";
 import type { Colours } from "../session.ts";
 import { renderFields, renderTable } from "../table.ts";
 import { abbreviate, clean, formatAge, formatDuration, plural } from "../text.ts";
-import { describeProgress, describeReason, describeState, paintState } from "./job.ts";
+import { describeProgress, describeReason, describeState, displayName, paintState } from "./job.ts";
 
 const BAR = 40;
 
@@ -11,7 +11,7 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
   const reason = describeReason(job);
   const state = paintState(colours, job, describeState(job));
   const { restarts } = job;
-  const head = `${colours.bold(clean(job.name))}  ${colours.dim(job.id)}\n`;
+  const head = `${colours.bold(displayName(job))}  ${colours.dim(job.id)}\n`;
   const fields = renderFields([
     ["state", `${state} for ${formatAge(job.state_since, now)}${reason ? ` (${reason})` : ""}`],
     ["conditions", job.conditions.join(", ")],

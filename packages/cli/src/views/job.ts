@@ -9,7 +9,7 @@ export function jobShape(session: Session): Shape<JobView> {
     name: (job) => job.id,
     columns: [
       { title: "ID", value: (job) => job.id },
-      { title: "NAME", value: (job) => clean(job.name) + (job.array ? `[${job.array.index}]` : "") },
+      { title: "NAME", value: displayName },
       { title: "PROJECT", value: (job) => job.project, wide: true },
       { title: "QUEUE", value: (job) => job.queue },
       { title: "PRIO", value: (job) => job.priority },
@@ -27,6 +27,11 @@ export function jobShape(session: Session): Shape<JobView> {
       { title: "REASON", value: (job) => describeReason(job) ?? "-" },
     ],
   };
+}
+
+/** The name, and of an array its element. */
+export function displayName(job: JobView): string {
+  return clean(job.name) + (job.array ? `[${job.array.index}]` : "");
 }
 
 export function restartCount(job: JobView): number {
