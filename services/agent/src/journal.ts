@@ -39,7 +39,7 @@ export class Journal {
         good = at = end + 1;
       }
     }
-    const file = await open(path, "a");
+    const file = await open(path, "a", 0o600);
     await file.truncate(good);
     const journal = new Journal(path, file, good);
     journal.keepReserve();
@@ -133,7 +133,7 @@ export class Journal {
     const data = Buffer.from(`${lines().join("\n")}\n`);
     for (;;) {
       try {
-        const file = await open(next, "w");
+        const file = await open(next, "w", 0o600);
         await file.writeFile(data);
         await file.datasync();
         await file.close();
@@ -151,7 +151,7 @@ export class Journal {
       }
     }
     await this.file.close();
-    this.file = await open(this.path, "a");
+    this.file = await open(this.path, "a", 0o600);
     this.size = data.length;
     this.keepReserve();
     for (const resolve of waiting) resolve();
@@ -161,7 +161,7 @@ export class Journal {
   private keepReserve(): void {
     const path = join(dirname(this.path), "reserve");
     try {
-      if (!existsSync(path)) writeFileSync(path, Buffer.alloc(RESERVE_BYTES, 1));
+      if (!existsSync(path)) writeFileSync(path, Buffer.alloc(RESERVE_BYTES, 1), { mode: 0o600 });
     } catch {
       this.dropReserve();
     }

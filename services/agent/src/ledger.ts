@@ -313,7 +313,7 @@ export class Ledger {
     const attempt = attemptName(key);
     for (const name of this.byAttempt.get(attempt) ?? []) {
       this.workers.delete(name);
-      this.lastProgress.delete(name);
+      for (const kind of ["progress", "output"]) this.lastProgress.delete(`${kind} ${name}`);
     }
     this.byAttempt.delete(attempt);
     const attempts = this.attemptsOf.get(key.job);
@@ -347,7 +347,8 @@ export class Ledger {
     this.entries.push(entry);
     if (!("worker" in o)) return;
     const name = workerName(o);
-    if (o.kind === "progress") {
+    if (o.kind === "progress" || o.kind === "output") {
+      const name = `${o.kind} ${workerName(o)}`;
       const older = this.lastProgress.get(name);
       if (older) {
         older.gone = true;

@@ -56,6 +56,15 @@ export class Slot {
     this.onData = undefined;
   }
 
+  /** What a worker wrote before it ended while there was no agent; asked once. */
+  takeRest(): Buffer | undefined {
+    const path = join(this.folder, `${this.name}.out.rest`);
+    if (!existsSync(path)) return undefined;
+    const rest = readFileSync(path);
+    unlinkSync(path);
+    return rest;
+  }
+
   /** What the shim wrote of the start `id`; undefined where it hasn't (yet). */
   readExit(id: number): Exit | undefined {
     let text: string;
@@ -71,7 +80,7 @@ export class Slot {
     this.socket?.destroy();
     if (this.descriptors) closeSync(this.descriptors.write);
     this.descriptors = undefined;
-    for (const kind of ["out", "exit"]) {
+    for (const kind of ["out", "out.rest", "exit"]) {
       try {
         unlinkSync(join(this.folder, `${this.name}.${kind}`));
       } catch {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AttemptKey, WorkerStart } from "@muster/engine";
 import { inside } from "./area.ts";
@@ -20,7 +20,7 @@ const TIMEOUT_MS = 600_000;
 const GIT = [
   "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.symlinks=true", "-c", "credential.helper=", "-c", "protocol.allow=never",
   "-c", "protocol.https.allow=always", "-c", "protocol.http.allow=always", "-c", "protocol.ssh.allow=always", "-c", "protocol.git.allow=always", "-c", "protocol.file.allow=always",
-  "-c", "safe.directory=*", "-c", "gc.auto=0", "-c", "transfer.fsckObjects=true", "-c", "fetch.recurseSubmodules=false",
+  "-c", "gc.auto=0", "-c", "transfer.fsckObjects=true", "-c", "fetch.recurseSubmodules=false",
 ];
 
 export class Sources {
@@ -32,6 +32,8 @@ export class Sources {
   constructor(config: AgentConfig, area: string) {
     this.config = config;
     this.area = area;
+    // git runs as the project's user; whose repository it reads is no matter then. It passes on this file alone, not `-c`.
+    writeFileSync(join(area, "gitconfig"), "[safe]\n\tdirectory = *\n", { mode: 0o644 });
   }
 
   /** The folder with the attempt's source, made once for all its workers. Throws where it can't be had. */
@@ -101,7 +103,7 @@ export class Sources {
       cwd: "/",
       timeout: TIMEOUT_MS,
       ...asUser(user),
-      env: { PATH: DEFAULT_PATH, HOME: "/nonexistent", LC_ALL: "C.UTF-8", GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "/bin/false", GIT_SSH_COMMAND: "ssh -o BatchMode=yes", ...env },
+      env: { PATH: DEFAULT_PATH, HOME: "/nonexistent", LC_ALL: "C.UTF-8", GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: join(this.area, "gitconfig"), GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "/bin/false", GIT_SSH_COMMAND: "ssh -o BatchMode=yes", ...env },
     });
   }
 

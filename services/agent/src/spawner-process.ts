@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 
 /*
  * The process that workers are forked from. Forking costs time in proportion to the memory of who forks (45 us/MB), so it
- * is not the agent itself but this, which holds next to nothing. It ends with the agent; workers don't: what they write
- * and how they end is kept by files, and found there by the next agent.
+ * is not the agent itself but this, which holds next to nothing. When the agent dies, it stays until its workers have
+ * ended: a pipe's content goes with the last who holds the pipe, so it is put into a file for the next agent.
  */
 
 export interface StartOrder {
@@ -25,6 +25,7 @@ export type Report = { id: number } & ({ pid: number; startTime: string } | { er
 
 /** Exit records are told apart by their start's number, so the file is cut only now and then. */
 const RECORD_CAP = 8192;
+const running = new Set<number>();
 const slots = new Map<string, number[]>();
 const report = (message: Report): void => {
   if (process.connected) process.send?.(message);
@@ -61,9 +62,30 @@ function start(order: StartOrder): void {
     // not reaped yet, so it is still there to be read
     const stat = readFileSync(`/proc/${child.pid}/stat`, "latin1");
     report({ id, pid: child.pid, startTime: stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "" });
-    child.on("exit", (code, signal) => report({ id, code, signal }));
+    running.add(id);
+    child.on("exit", (code, signal) => {
+      running.delete(id);
+      if (process.connected) return report({ id, code, signal });
+      keepOutput(order.files[0] as string);
+      if (running.size === 0) process.exit(0);
+    });
   } catch (error) {
     report({ id, error: (error as Error).message });
+  }
+}
+
+/** Moves what is left in a pipe into a file beside it. */
+function keepOutput(pipe: string): void {
+  const rest = openSync(`${pipe}.rest`, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600);
+  const from = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  try {
+    const data = Buffer.allocUnsafe(65_536);
+    for (let length = readSync(from, data); length > 0; length = readSync(from, data)) writeSync(rest, data, 0, length);
+  } catch {
+    // empty, or the disk is full
+  } finally {
+    closeSync(from);
+    closeSync(rest);
   }
 }
 
@@ -72,4 +94,6 @@ process.on("message", (order: Order) => {
   for (const descriptor of slots.get(order.drop) ?? []) closeSync(descriptor);
   slots.delete(order.drop);
 });
-process.on("disconnect", () => process.exit(0));
+process.on("disconnect", () => {
+  if (running.size === 0) process.exit(0);
+});

@@ -48,7 +48,7 @@ export async function startAgent(input: AgentConfigInput): Promise<RunningAgent>
   }
   const logPath = join(config.state_dir, "agent.log");
   const log = openSync(logPath, "a", 0o600);
-  const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url)), configPath], {
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", fileURLToPath(new URL("main.ts", import.meta.url)), configPath], {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: "/",

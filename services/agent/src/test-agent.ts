@@ -30,7 +30,7 @@ export function realBehaviour(behaviour: Behaviour): Pick<WorkerStart, "argv" | 
     case "run":
       return script(`${printing(behaviour.print)}exec sleep 600`);
     case "stubborn":
-      return script(`trap '' TERM; while :; do sleep 0.2; done`);
+      return script(`trap '' TERM; echo ready; while :; do sleep 0.2; done`);
     default:
       return script(`d="$MUSTER_CHECKPOINT_DIR/step-${behaviour.step}"; mkdir "$d"; echo weights > "$d/model"; echo "saved ${behaviour.step} $d"; exec sleep 600`);
   }

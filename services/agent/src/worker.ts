@@ -43,6 +43,8 @@ export class Worker {
   private readonly output: OutputReader;
   private readonly progressPath: string;
   private finishing = false;
+  /** The kill ends the shim too, so there is no record of it. */
+  private killed = false;
   private lastProgress = 0;
   private pendingProgress: Progress | undefined;
   private progressOffset = 0;
@@ -105,7 +107,9 @@ export class Worker {
         exit = this.slot.readExit(this.entry.record.id);
       }
       clearInterval(poll);
-      void this.finish(exit);
+      const rest = this.slot.takeRest();
+      if (rest) this.onOutput(rest);
+      void this.finish(exit ?? (this.killed ? { code: null, signal: "SIGKILL" } : undefined));
     }, ORPHAN_POLL_MS);
   }
 
@@ -138,6 +142,7 @@ export class Worker {
 
   /** Kills every process of the worker and resolves when none is left. */
   async killAll(): Promise<void> {
+    this.killed = true;
     for (let wait = 1; ; wait = Math.min(wait * 2, 250)) {
       this.slot.group.kill();
       if (!this.slot.group.confirms) for (const pid of this.pids()) signalPid(pid, "SIGKILL");
@@ -182,7 +187,7 @@ export class Worker {
     this.finishing = true;
     const { record } = this.entry;
     const oom = this.slot.group.oomKilled();
-    // whatever the worker left behind is part of it, and dies with it
+    // whatever the worker left behind is part of it, and dies with it; how it ended is already known
     if (this.slot.group.confirms ? this.slot.group.populated() : this.pids().length > 0) await this.killAll();
     this.slot.drain();
     this.output.end();

@@ -13,7 +13,7 @@ export type Behaviour =
   | { kind: "signal"; signal: "SIGKILL" | "SIGSEGV" }
   /** Runs until it is stopped; ends on SIGTERM. */
   | { kind: "run"; print?: string[] }
-  /** Runs until it is killed; SIGTERM doesn't end it. */
+  /** Prints `ready`, then runs until it is killed; SIGTERM doesn't end it. */
   | { kind: "stubborn" }
   /** Writes a checkpoint folder `step-<step>` and the line `saved <step> <path>`, then runs. */
   | { kind: "commit"; step: number };
@@ -85,6 +85,7 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
     }
     const seen = <K extends Observation["kind"]>(kind: K, key: AttemptKey | WorkerKey): Promise<Extract<Observation, { kind: K }>> => until(`${kind} of ${key.job}`, () => watch.of(kind, key)[0]);
     const status = async (key: WorkerKey): Promise<WorkerStatus | undefined> => (await harness.engine.snapshot()).workers.find((one) => same(one, key));
+    const ready = (key: WorkerKey): Promise<boolean> => until("the worker's line", async () => new TextDecoder().decode((await harness.engine.readLog(key, 0, 64)).data).includes("ready"));
     /** Commands after this one come after all that was reported before it. */
     const settle = async (): Promise<void> => {
       const key = worker(attempt());
@@ -171,7 +172,7 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
     test("at the end of the grace a worker is killed", async () => {
       const key = worker(attempt());
       await harness.engine.start([start(key, { kind: "stubborn" })]);
-      await seen("started", key);
+      await ready(key);
       await harness.engine.stop([stop(key, "graceful", 1)]);
       expect((await status(key))?.stopping).toBe(true);
       expect(await seen("exited", key)).toMatchObject({ signal: "SIGKILL" });
@@ -180,7 +181,7 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
     test("a kill ends at once what a graceful stop would leave for an hour", async () => {
       const key = worker(attempt());
       await harness.engine.start([start(key, { kind: "stubborn" })]);
-      await seen("started", key);
+      await ready(key);
       await harness.engine.stop([stop(key, "graceful", 3600)]);
       await harness.engine.stop([stop(key, "kill", 0)]);
       expect(await seen("exited", key)).toMatchObject({ exitCode: null, signal: "SIGKILL" });
@@ -189,7 +190,7 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
     test("a later graceful stop may shorten the grace", async () => {
       const key = worker(attempt());
       await harness.engine.start([start(key, { kind: "stubborn" })]);
-      await seen("started", key);
+      await ready(key);
       await harness.engine.stop([stop(key, "graceful", 3600)]);
       await harness.engine.stop([stop(key, "graceful", 1)]);
       expect(await seen("exited", key)).toMatchObject({ signal: "SIGKILL" });

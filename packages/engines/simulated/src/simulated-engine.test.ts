@@ -17,6 +17,7 @@ function outcome(start: WorkerStart): Script {
     const progress = /step=(\d+)\/(\d+) loss=(\S+) rate=(\S+)/.exec(line);
     if (progress) add({ kind: "progress", step: Number(progress[1]), total: Number(progress[2]), loss: Number(progress[3]), rate: Number(progress[4]) });
   }
+  if (behaviour.kind === "stubborn") add({ kind: "print", line: "ready" });
   if (behaviour.kind === "exit") add({ kind: "exit", code: behaviour.code });
   if (behaviour.kind === "signal") add({ kind: "signal", signal: behaviour.signal });
   if (behaviour.kind === "commit") add({ kind: "commit", step: behaviour.step });
