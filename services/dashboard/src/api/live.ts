@@ -6,9 +6,11 @@ import { reconnectDelay } from "../lib/freshness.ts";
 import type { LiveStatus } from "../lib/freshness.ts";
 import { readStream } from "./event-source.ts";
 
-/** Changes within this time (milliseconds) become one refresh. */
-const COALESCE = 400;
+/** Changes within this time (milliseconds) become one refresh: of one job, of lists. */
 const COALESCE_JOB = 150;
+const COALESCE = 400;
+/** Lists are not read anew more often than this (milliseconds), however much happens. */
+const LIST_INTERVAL = 1500;
 
 export interface LiveState {
   status: LiveStatus;
@@ -50,9 +52,11 @@ export function useLive(client: QueryClient, job: string | undefined): void {
     let lastEventId: string | undefined;
     let failures = 0;
     let wasHidden = false;
+    let flushed = 0;
 
     const flush = (): void => {
       timer = undefined;
+      flushed = Date.now();
       for (const key of gathered.take()) void client.invalidateQueries({ queryKey: key });
     };
     const onEvent = (data: string): void => {
@@ -63,7 +67,7 @@ export function useLive(client: QueryClient, job: string | undefined): void {
         return;
       }
       gathered.add(staleKeys(event));
-      timer ??= setTimeout(flush, job === undefined ? COALESCE : COALESCE_JOB);
+      timer ??= setTimeout(flush, job === undefined ? Math.max(COALESCE, flushed + LIST_INTERVAL - Date.now()) : COALESCE_JOB);
     };
     const connect = (): void => {
       const mine = new AbortController();

@@ -111,3 +111,6 @@ export function humanize(words: string): string {
   const text = words.replaceAll(/[_.]+/g, " ").trim();
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** A message as a sentence: with a capital, and a full stop unless it ends otherwise. */
+export const sentence = (message: string): string => (message === "" ? "" : `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?:]$/.test(message) ? "" : "."}`);

@@ -89,13 +89,15 @@ describe("nodes", () => {
 });
 
 test("events are summed up by what says most", () => {
-  expect(eventSummary({ reason: "asked", step: 4, nodes: ["a", "b", "c", "d"], ok: true, none: null, deep: { x: 1 } })).toBe("reason asked · step 4 · nodes a, b, c +1 · ok");
-  expect([eventLook({ kind: "attempt.ended", data: { outcome: "failed" } }).shape, eventLook({ kind: "checkpoint.accepted", data: {} }).shape, eventLook({ kind: "quite.new", data: {} }).shape]).toEqual(["cross", "check", "ring"]);
+  expect(eventSummary({ nodes: ["a", "b", "c", "d"], why: "it fits", attempt: 1, locality: 0.5, held: false, ok: true, backoff: 0, deep: { x: 1 } })).toBe("it fits · nodes a, b, c +1 · ok");
+  const shape = (kind: string, data = {}): string => eventLook({ kind, data }).shape;
+  expect([shape("attempt.ended", { outcome: "failed" }), shape("job.queued", { outcome: "failed" }), shape("checkpoint.accepted"), shape("node.cordon"), shape("node.uncordon"), shape("quite.new")]).toEqual(["cross", "ring", "check", "triangle", "check", "ring"]);
 });
 
 test("a spec reads as YAML, command lines on one line, and says the same", async () => {
-  const spec = { name: "a-b", run: ["python", "-c", "x: 1"], none: [], env: { N: "8", OFF: "no", S: "a\nb\n" }, variants: [{ pool: "h800" }] };
+  const spec = { run: ["python", "-c", "x: 1"], name: "a-b", none: [], env: { N: "8", OFF: "no", S: "a\nb\n" }, variants: [{ pool: "h800" }] };
   const text = await toYaml(spec);
   expect(text).toContain('run: [python, -c, "x: 1"]\n');
+  expect(text.startsWith("name: a-b\nrun: ")).toBe(true);
   expect(parse(text)).toEqual(spec);
 });

@@ -8,7 +8,7 @@ const event = { kind: "job.queued", job: null, node: null, queue: null, pool: nu
 
 describe("what an event makes old", () => {
   test("is its own job and the lists it stands in", () => {
-    const keys = staleKeys({ ...event, kind: "attempt.started", job: "job_1" });
+    const keys = staleKeys({ ...event, kind: "job.scheduled", job: "job_1" });
     expect(keys).toEqual(expect.arrayContaining([["overview"], ["jobs"], ["job", "job_1"], ["nodes"], ["pools"]]));
     expect(keys).not.toContainEqual(["incidents"]);
   });

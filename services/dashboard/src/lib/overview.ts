@@ -45,6 +45,9 @@ export function gangSizes(pool: Pick<PoolView, "largest_gang" | "nodes" | "devic
   return [...pool.largest_gang].sort((a, b) => a.segment - b.segment).map(({ segment, nodes }) => ({ segment, nodes, devices: nodes * each }));
 }
 
+/** Attempts beyond the first. */
+export const restartsOf = (job: { attempt: number }): number => Math.max(0, job.attempt - 1);
+
 /** Steps to go at the present rate, in seconds. */
 export function secondsLeft(progress: { step: number | null; total: number | null; rate: number | null } | null): number | undefined {
   if (!progress || progress.step === null || progress.total === null || progress.rate === null || progress.rate <= 0) return undefined;

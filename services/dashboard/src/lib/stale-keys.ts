@@ -1,15 +1,19 @@
 import type { EventView } from "@muster/model";
 
+const HOLDING = /^(?:attempt\.|job\.(?:scheduled|queued|suspended|held|succeeded|failed|cancelled)$)/;
+/** Incidents have no events of their own: what they come from has. */
+const FAULTS = /^(?:node\.|cluster\.|worker\.|job\.(?:recovering|running|failed)$)/;
+
 /** The first parts of the query keys whose answers an event may have changed. */
 export function staleKeys(event: Pick<EventView, "kind" | "job" | "node" | "queue" | "pool">): string[][] {
   const keys: string[][] = [["overview"], ["events"]];
-  if (event.job !== null) keys.push(["jobs"], ["job", event.job]);
+  if (event.job !== null) keys.push(["jobs"], ["job", event.job], ["queues"]);
   if (event.node !== null) keys.push(["nodes"], ["node", event.node]);
-  if (event.node !== null || event.pool !== null) keys.push(["pools"]);
-  // An attempt that starts or ends changes who holds which device.
-  if (/^(?:attempt|worker)/.test(event.kind)) keys.push(["nodes"], ["node"], ["pools"], ["queues"]);
-  if (event.queue !== null || event.kind.startsWith("job")) keys.push(["queues"]);
-  if (/^incident|^mass_silence/.test(event.kind)) keys.push(["incidents"]);
+  if (event.pool !== null) keys.push(["pools"]);
+  if (event.queue !== null) keys.push(["queues"]);
+  // Who holds which device changes when an attempt is placed and when it has gone.
+  if (HOLDING.test(event.kind)) keys.push(["nodes"], ["node"], ["pools"]);
+  if (FAULTS.test(event.kind)) keys.push(["incidents"]);
   return keys;
 }
 

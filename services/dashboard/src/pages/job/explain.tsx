@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { ExplainView, JobView } from "@muster/model";
 import { explainQuery } from "../../api/queries.ts";
-import { bytes, count, decimal, humanize, plural } from "../../lib/format.ts";
+import { bytes, count, decimal, humanize, plural, sentence } from "../../lib/format.ts";
 import { WAIT_WORDS } from "../../lib/words.ts";
 import { Failure, Skeleton } from "../../ui/notice.tsx";
 import { Ago, Moment, Since } from "../../ui/time.tsx";
@@ -30,7 +30,7 @@ function Explanation({ data }: { data: ExplainView }): React.ReactNode {
     <div className="body">
       <div className="because">
         <strong>{data.reason ? WAIT_WORDS[data.reason].label : "No reason recorded"}</strong>
-        <p>{data.message}</p>
+        <p>{sentence(data.message)}</p>
         {data.since ? (
           <span className="faint">
             for <Since at={data.since} />
@@ -149,7 +149,8 @@ function Free({ data }: { data: ExplainView }): React.ReactNode {
             <li key={free.pool}>
               <strong>{decimal(free.devices)}</strong> <span className="muted">{free.accelerator} in</span> <Link to="/nodes" search={{ pool: free.pool }}>{free.pool}</Link>
               <span className="faint block">
-                {plural(free.whole_nodes, "whole node")}, largest gang {plural(largest, "node")}
+                {plural(free.whole_nodes, "whole node")}
+                {free.largest_gang.length > 0 ? `, largest gang ${plural(largest, "node")}` : ""}
               </span>
             </li>
           );

@@ -1,5 +1,5 @@
 import { Link } from "@tanstack/react-router";
-import { humanize } from "../../lib/format.ts";
+import { humanize, sentence } from "../../lib/format.ts";
 import { FAILURE_WORDS } from "../../lib/words.ts";
 import type { FailureView } from "../../lib/words.ts";
 
@@ -16,7 +16,7 @@ export function FailurePanel({ failure, recovering }: { failure: FailureView; re
         <span className="more">{humanize(failure.rule)}</span>
       </header>
       <div className="body">
-        <p className="message">{failure.message}</p>
+        <p className="message">{sentence(failure.message)}</p>
         <p className="muted">
           {[failure.worker ? `worker ${failure.worker}` : "", failure.exit_code === null ? "" : `exit code ${failure.exit_code}`, failure.signal ?? ""].filter(Boolean).join(" · ")}
           {failure.node ? (

@@ -1,7 +1,7 @@
 import type { JobView } from "@muster/model";
 import { Link } from "@tanstack/react-router";
 import { count, decimal, duration, figure, percent, plural } from "../../lib/format.ts";
-import { secondsLeft } from "../../lib/overview.ts";
+import { restartsOf, secondsLeft } from "../../lib/overview.ts";
 import { Copy } from "../../ui/copy.tsx";
 import { Meter } from "../../ui/meter.tsx";
 import { JobState } from "../../ui/state.tsx";
@@ -42,7 +42,15 @@ export function JobHeader({ job }: { job: JobView }): React.ReactNode {
         <ProgressCell job={job} />
         <div className="cell">
           <strong>
-            {plural(job.devices, "device")} <span className="faint">on {plural(job.nodes, "node")}</span>
+            {job.devices > 0 ? (
+              <>
+                {plural(job.devices, "device")} <span className="faint">on {plural(job.nodes, "node")}</span>
+              </>
+            ) : (
+              <>
+                {plural(job.nodes, "node")} <span className="faint">no devices</span>
+              </>
+            )}
           </strong>
           <span className="muted">{job.pools.length > 0 ? job.pools.join(", ") : "not placed"}</span>
         </div>
@@ -98,14 +106,14 @@ function ProgressCell({ job }: { job: JobView }): React.ReactNode {
 
 function Restarts({ job }: { job: JobView }): React.ReactNode {
   const { user, infrastructure, unknown, max_user: most } = job.restarts;
-  const all = user + infrastructure + unknown;
+  const all = restartsOf(job);
   return (
     <>
       <strong data-tone={all > 0 ? "warn" : undefined} className={all > 0 ? "toned" : "faint"}>
         {plural(all, "restart")}
       </strong>
-      <span className="muted" title="Only the job's own errors count against its limit.">
-        {user} of {most} its own · {infrastructure} infra{unknown > 0 ? ` · ${unknown} unknown` : ""}
+      <span className="muted" title="Failures by cause. Only the job's own count against its limit.">
+        failures: {user} of {most} own · {infrastructure} infra{unknown > 0 ? ` · ${unknown} unknown` : ""}
       </span>
     </>
   );

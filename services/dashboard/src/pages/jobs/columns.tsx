@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { JobView } from "@muster/model";
 import { count } from "../../lib/format.ts";
+import { restartsOf } from "../../lib/overview.ts";
 import { FAILURE_WORDS } from "../../lib/words.ts";
 import { Progress } from "../../ui/progress.tsx";
 import { JobState, WaitReasonText } from "../../ui/state.tsx";
@@ -19,8 +20,6 @@ export function JobNote({ job }: { job: JobView }): React.ReactNode {
     );
   return <span className="faint">{job.pools.join(", ")}</span>;
 }
-
-const restarts = (job: JobView): number => job.restarts.user + job.restarts.infrastructure + job.restarts.unknown;
 
 export const JOB_COLUMNS: readonly Column<JobView>[] = [
   { id: "state", header: "State", min: 146, cell: (job) => <JobState job={job} /> },
@@ -48,7 +47,7 @@ export const JOB_COLUMNS: readonly Column<JobView>[] = [
     min: 58,
     end: true,
     yields: 7,
-    cell: (job) => (restarts(job) > 0 ? <span data-tone="warn" className="toned">{restarts(job)}</span> : <span className="faint">0</span>),
+    cell: (job) => (restartsOf(job) > 0 ? <span data-tone="warn" className="toned">{restartsOf(job)}</span> : <span className="faint">0</span>),
   },
   { id: "for", header: "In state", min: 58, end: true, yields: 4, cell: (job) => <Since at={job.state_since} short /> },
   { id: "submitted", header: "Submitted", min: 68, end: true, yields: 4, cell: (job) => <Ago at={job.submitted_at} /> },

@@ -2,15 +2,13 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
 import type { JobView } from "@muster/model";
 import { count, duration, figure } from "../../lib/format.ts";
-import { secondsLeft } from "../../lib/overview.ts";
+import { restartsOf, secondsLeft } from "../../lib/overview.ts";
 import { Notice } from "../../ui/notice.tsx";
 import { Progress } from "../../ui/progress.tsx";
 import { JobState } from "../../ui/state.tsx";
 import { Table } from "../../ui/table.tsx";
 import type { Column } from "../../ui/table.tsx";
 import { Ago } from "../../ui/time.tsx";
-
-const restartsOf = (job: JobView): number => job.restarts.user + job.restarts.infrastructure + job.restarts.unknown;
 
 const COLUMNS: readonly Column<JobView>[] = [
   { id: "state", header: "State", min: 132, cell: (job) => <JobState job={job} /> },
@@ -39,7 +37,7 @@ const COLUMNS: readonly Column<JobView>[] = [
     yields: 3,
     cell: (job) =>
       restartsOf(job) > 0 ? (
-        <span data-tone="warn" className="toned" title={`${job.restarts.infrastructure} infrastructure, ${job.restarts.user} of ${job.restarts.max_user} the job's own, ${job.restarts.unknown} unknown`}>
+        <span data-tone="warn" className="toned" title={`failures: ${job.restarts.infrastructure} infrastructure, ${job.restarts.user} of ${job.restarts.max_user} the job's own, ${job.restarts.unknown} unknown`}>
           {restartsOf(job)}
         </span>
       ) : (
