@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrate } from "../packages/store/src/migrate.ts";
 import { startEmbeddedPostgres } from "../packages/store/src/embedded-postgres.ts";
-import { onServer } from "../packages/store/src/test-database.ts";
+import { onServer } from "@muster/store/testing";
 
 /** One real Postgres for all test files, with a migrated template database to clone from. Gone when the tests end. */
 export default async function setup(): Promise<() => Promise<void>> {

@@ -10,7 +10,7 @@ import { createScheduler, type Scheduler } from "@muster/scheduler";
 import { appendEvents, applyJobAction, beginSubmission, ensureCluster, ensureShard, insertJobs, putNode, putPool, transaction, Waker, type Pool } from "@muster/store";
 import { createSupervisor, localProvider, type Supervisor } from "@muster/supervisor";
 import { pino } from "pino";
-import { testDatabase, type TestDatabase } from "../../packages/store/src/test-database.ts";
+import { testDatabase, type TestDatabase } from "@muster/store/testing";
 
 const logger = pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" });
 

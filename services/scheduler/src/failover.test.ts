@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { LeaseLost, leaseHolder, takeLease, Waker, type Lease } from "@muster/store";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { testDatabase, type TestDatabase } from "../../../packages/store/src/test-database.ts";
+import { testDatabase, type TestDatabase } from "@muster/store/testing";
 import { DecisionWriter } from "./decisions.ts";
 import { Changes, load } from "./follow.ts";
 import { Mirror } from "./mirror.ts";

@@ -1,7 +1,7 @@
 import { appendEvents, applyJobAction, commitStarts, feedEnd, takeLease, transaction, type FeedPosition, type Lease, type Pool } from "@muster/store";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { testDatabase, type TestDatabase } from "../../../packages/store/src/test-database.ts";
+import { testDatabase, type TestDatabase } from "@muster/store/testing";
 import { DecisionWriter } from "./decisions.ts";
 import { applyChanges, Changes, follow, load } from "./follow.ts";
 import { Mirror } from "./mirror.ts";

@@ -1,7 +1,7 @@
-import { PackingNodes } from '../../../placement/src/packing/nodes.ts';
-import { Packer } from '../../../placement/src/packing/packer.ts';
-import type { NodeScorer } from '../../../placement/src/packing/scorer.ts';
-import { shapeSize } from '../../../placement/src/packing/shape.ts';
+import { PackingNodes } from '@muster/placement/packing/nodes';
+import { Packer } from '@muster/placement/packing/packer';
+import type { NodeScorer } from '@muster/placement/packing/scorer';
+import { shapeSize } from '@muster/placement/packing/shape';
 import type { Openb, OpenbArrivals } from './trace.ts';
 
 export interface InflationResult {

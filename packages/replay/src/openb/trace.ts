@@ -1,8 +1,8 @@
-import { ShapeTable } from '../../../placement/src/packing/shape.ts';
-import type { Shape } from '../../../placement/src/packing/shape.ts';
-import type { PackingNode } from '../../../placement/src/packing/nodes.ts';
-import { typicalMix } from '../../../placement/src/packing/mix.ts';
-import type { ExpectedShape } from '../../../placement/src/packing/mix.ts';
+import { ShapeTable } from '@muster/placement/packing/shape';
+import type { Shape } from '@muster/placement/packing/shape';
+import type { PackingNode } from '@muster/placement/packing/nodes';
+import { typicalMix } from '@muster/placement/packing/mix';
+import type { ExpectedShape } from '@muster/placement/packing/mix';
 import { readTrace } from '../traces.ts';
 
 export const OPENB_TRACES = ['default', 'cpu250', 'gpushare100', 'gpuspec33', 'multigpu50'] as const;

@@ -1,5 +1,5 @@
-import type { OrderedJob } from '../../../placement/src/ordering/job.ts';
-import type { Standing } from '../../../placement/src/ordering/floor.ts';
+import type { OrderedJob } from '@muster/placement/ordering/job';
+import type { Standing } from '@muster/placement/ordering/floor';
 
 export interface TraceJob {
   devices: number;

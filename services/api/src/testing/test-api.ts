@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { DirectoryLogStore } from "@muster/logs";
 import { makeId, poolSpec, projectSpec, queueSpec, type Role } from "@muster/model";
 import { ensureCluster, ensureShard, insertToken, putNode, putPool, putProject, putQueue, type Pool } from "@muster/store";
-import { testDatabase } from "../../../../packages/store/src/test-database.ts";
+import { testDatabase } from "@muster/store/testing";
 import { tokenHash } from "../access/authenticator.ts";
 import { createApi, type Api, type ApiOptions } from "../api.ts";
 import type { Limits } from "../limits.ts";
