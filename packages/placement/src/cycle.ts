@@ -17,11 +17,14 @@ import type { CycleResult } from './types.ts';
 import { Heap, type Blocked, type Lane } from './waiting.ts';
 import { closedNodes, leaseLasts } from './windows.ts';
 
-/** Searches for victims and for moves in one cycle; the other jobs have their turn in the next ones. */
+/** Searches for victims in one cycle; the other jobs have their turn in the next ones. */
 const SEARCHES = 64;
-const MOVE_SEARCHES = 2;
-/** Dated reservations computed in one cycle. */
-const DATINGS = 2;
+/**
+ * Looks at all running jobs in one cycle, for moves, for the cheapest nodes to clear, or for a date. Where fewer jobs
+ * run than `SMALL`, they cost nothing and are not counted.
+ */
+const THOROUGH = 1;
+const SMALL = 1000;
 /** Longest pause, in cycles, between two searches for one lane where there are more lanes than searches. */
 const LONGEST_PAUSE = 64;
 
@@ -47,8 +50,7 @@ class Cycle {
   readonly #strict = new Map<QueueNode, Set<Partition>>();
   #crowded = false;
   #searches = SEARCHES;
-  #moveSearches = MOVE_SEARCHES;
-  #datings = DATINGS;
+  #thorough = THOROUGH;
   #evaluated = 0;
   #skipped = 0;
 
@@ -171,7 +173,6 @@ class Cycle {
       lane.opened();
       return true;
     }
-    if (failure === 'capacity' && state.policy.backfill === 'dated' && this.#datings > 0 && state.dated.make(job)) this.#datings--;
     this.#block(lane, failure, byQuota);
     if (failure !== 'no_pool') this.#kept.keep(job, this.#leadUsage(job.request));
     return false;
@@ -205,22 +206,27 @@ class Cycle {
     const state = this.#state;
     if (this.#searches === 0 || (this.#crowded && lane.searchFrom > state.cycles)) return false;
     this.#searches--;
-    if (failure === 'capacity' && state.policy.consolidation && this.#moveSearches > 0) {
+    if (failure === 'capacity' && state.policy.consolidation && this.#mayBeThorough()) {
       const moves = planMoves(state, job);
-      if (moves.searched) this.#moveSearches--;
+      if (moves.searched) this.#thorough--;
       if (moves.plan !== null) {
         moveTogether(state, job, moves.plan, this.#decided);
         return true;
       }
     }
-    const plan = planPreemption(state, job);
+    const plan = planPreemption(state, job, this.#mayBeThorough());
     if (plan !== null) {
       preempt(state, job, plan, this.#decided);
       return true;
     }
+    if (failure === 'capacity' && state.policy.backfill === 'dated' && this.#mayBeThorough() && state.dated.make(job)) this.#thorough--;
     lane.pause = Math.min(LONGEST_PAUSE, Math.max(1, lane.pause * 2));
     lane.searchFrom = state.cycles + lane.pause;
     return false;
+  }
+
+  #mayBeThorough(): boolean {
+    return this.#thorough > 0 || this.#state.holding.size < SMALL;
   }
 
   #started(job: JobRecord): void {

@@ -1,8 +1,8 @@
 import type { JobRecord } from './jobs.ts';
 import type { Placement } from './placer.ts';
-import { atLeast, focusNodes, narrow, Search } from './preempt.ts';
+import { atLeast, focusNodes, Search } from './preempt.ts';
 import type { State } from './state.ts';
-import { goesFirst, mayGo, wholeUnit, type Source } from './victims.ts';
+import { mayGo, Source, wholeUnit, type Unit } from './victims.ts';
 
 /** A start, and running jobs with the new homes that make room for it. */
 export interface MovePlan {
@@ -29,15 +29,18 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const needed = role.min * role.shape.devices;
       if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
       searched = true;
-      const units = [...state.holding].filter((other) =>
-        other.state === 'running' && other.input.priority <= job.input.priority && mayGo(state, other, partition))
-        .map((other) => wholeUnit(state, other, 'consolidation'));
-      units.sort(goesFirst);
-      const source: Source = { queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, units };
+      const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue }, () => {
+        const units: Unit[] = [];
+        for (const other of state.holding) {
+          const movable = other.state === 'running' && other.input.priority <= job.input.priority && mayGo(state, other, partition);
+          if (movable) units.push(wholeUnit(state, other, 'consolidation'));
+        }
+        return units;
+      });
       const least = atLeast(job.request, variant);
       const focus = focusNodes(state, least, partition, [source]);
       if (focus === null) continue;
-      const plan = new Search(state, job, least, partition, usage).run(narrow([source], focus));
+      const plan = new Search(state, job, least, partition, usage).run([source.narrow(focus)]);
       if (plan === null || plan.units.length === 0) continue;
       const lost = plan.units.reduce((sum, unit) => sum + unit.lostWork, 0);
       const moved = plan.units.reduce((sum, unit) => sum + unit.holdings.reduce((n, holding) => n + holding.devices.length, 0), 0);

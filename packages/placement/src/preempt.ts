@@ -13,33 +13,28 @@ export interface PreemptionPlan {
   units: Unit[];
 }
 
-/** With more units than this to choose from, the first good plan is taken. */
-const MANY = 512;
-
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
 const REFINE_LIMIT = 48;
 
 /**
  * Finds the work to evict so that a job can start whole, or null. Nothing is changed by the search. Units are taken
- * in order until the job fits, once only on the nodes that are cheapest to clear and once anywhere; then each unit
- * that turns out not to be needed is put back.
+ * in order until the job fits, once only on the nodes that are cheapest to clear (if `thorough`, as that looks at all
+ * of them) and once anywhere; then each unit that turns out not to be needed is put back.
  */
-export function planPreemption(state: State, job: JobRecord): PreemptionPlan | null {
+export function planPreemption(state: State, job: JobRecord, thorough: boolean): PreemptionPlan | null {
   for (const variant of job.request.variants) {
-    const least = atLeast(job.request, variant);
     for (const partition of state.placer.matching(variant, variant.roles[0]!)) {
       const usage = state.quota.usageOf(variant.roles.map((role) => ({ partition, shape: role.shape, members: role.min })));
       if (!state.quota.couldEverAllow(job.queue, usage)) continue;
       const from = sources(state, job, usage, partition);
       if (from.length === 0) continue;
+      const least = atLeast(job.request, variant);
       const search = new Search(state, job, least, partition, usage);
       // Those who hold more than their own are asked before the job's own queue gives up work.
       const others = from.filter((source) => !source.own);
       for (const group of others.length === 0 || others.length === from.length ? [from] : [others, from]) {
-        const focus = focusNodes(state, least, partition, group);
-        const focused = focus === null ? null : search.run(narrow(group, focus));
-        const units = group.reduce((sum, source) => sum + source.units.length, 0);
-        if (focused !== null && units > MANY) return focused;
+        const focus = thorough ? focusNodes(state, least, partition, group) : null;
+        const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
         const best = cheaper(focused, search.run(group));
         if (best !== null) return best;
       }
@@ -51,11 +46,6 @@ export function planPreemption(state: State, job: JobRecord): PreemptionPlan | n
 /** The request of one variant, at the least size: nothing is evicted so that a job may be larger. */
 export function atLeast(request: Request, variant: ResolvedVariant): Request {
   return { ...request, variants: [{ ...variant, roles: variant.roles.map((role) => ({ ...role, max: role.min })) }] };
-}
-
-export function narrow(from: readonly Source[], focus: ReadonlySet<number>): Source[] {
-  return from.map((source) => ({ ...source, units: source.units.filter((unit) => unit.holdings.some((h) => focus.has(h.node))) }))
-    .filter((source) => source.units.length > 0);
 }
 
 function cost(plan: PreemptionPlan): number[] {
@@ -74,6 +64,29 @@ function cheaper(a: PreemptionPlan | null, b: PreemptionPlan | null): Preemption
   const costB = cost(b);
   for (let i = 0; i < costA.length; i++) if (costA[i] !== costB[i]) return costA[i]! < costB[i]! ? a : b;
   return a;
+}
+
+interface Head {
+  source: Source;
+  next: number;
+  share: number;
+}
+
+/** Other queues before the own, nearer ones before those further off, then the largest share. */
+function asked(a: Head, b: Head): number {
+  if (a.source.own !== b.source.own) return a.source.own ? 1 : -1;
+  if (a.source.height !== b.source.height) return a.source.height - b.source.height;
+  return Math.abs(a.share - b.share) > 1e-12 ? b.share - a.share : 0;
+}
+
+/** Those with nothing left come first, to be dropped. */
+function unitPrecedes(a: Head, b: Head): boolean {
+  const unit = a.source.units[a.next];
+  const other = b.source.units[b.next];
+  if (unit === undefined || other === undefined) return unit === undefined && other !== undefined;
+  if (unit.job.input.priority !== other.job.input.priority) return unit.job.input.priority < other.job.input.priority;
+  if (unit.lostWork !== other.lostWork) return unit.lostWork < other.lostWork;
+  return unit.job.startedAt > other.job.startedAt;
 }
 
 /** One search for victims. Everything it tries on the node table and the quota tree it takes back. */
@@ -141,35 +154,38 @@ export class Search {
 
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
   *#inOrder(from: readonly Source[]): Generator<Unit> {
-    const { quota } = this.#state;
+    const { elastic, quota } = this.#state;
     const dims = quota.countedOf(this.#usage);
-    const heads = from.map((source) => ({ source, next: 0 }));
-    for (;;) {
-      let best: (typeof heads)[number] | null = null;
-      let bestShare = 0;
-      for (const head of heads) {
-        while (head.next < head.source.units.length && !mayTake(this.#state, head.source, head.source.units[head.next]!, this.#usage)) head.next++;
-        const unit = head.source.units[head.next];
-        if (unit === undefined) continue;
-        const share = head.source.own ? 0 : quota.share(head.source.giver, [], dims);
-        if (best === null || this.#precedes(head.source, unit, share, best.source, best.source.units[best.next]!, bestShare)) {
-          best = head;
-          bestShare = share;
-        }
-      }
-      if (best === null) return;
-      yield best.source.units[best.next++]!;
-    }
+    const share = (source: Source): number => (source.own ? 0 : quota.share(source.giver, [], dims));
+    const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source) }));
+    const elasticQueues = new Set([...elastic].map((job) => job.queue));
+    // What is above a minimum goes before any gang, wherever it is.
+    yield* this.#take(heads.filter(({ source }) => elasticQueues.has(source.queue)), share, true);
+    yield* this.#take(heads, share, false);
   }
 
-  #precedes(source: Source, unit: Unit, share: number, than: Source, thanUnit: Unit, thanShare: number): boolean {
-    if (unit.surplus !== thanUnit.surplus) return unit.surplus;
-    if (source.own !== than.own) return than.own;
-    if (source.height !== than.height) return source.height < than.height;
-    if (Math.abs(share - thanShare) > 1e-12) return share > thanShare;
-    if (unit.job.input.priority !== thanUnit.job.input.priority) return unit.job.input.priority < thanUnit.job.input.priority;
-    if (unit.lostWork !== thanUnit.lostWork) return unit.lostWork < thanUnit.lostWork;
-    return unit.job.startedAt > thanUnit.job.startedAt;
+  *#take(heads: readonly Head[], share: (source: Source) => number, surplus: boolean): Generator<Unit> {
+    const left = [...heads].sort(asked);
+    while (left.length > 0) {
+      // Only among those that are asked alike do the units themselves decide.
+      let at = 0;
+      for (let i = 1; i < left.length && asked(left[i]!, left[0]!) === 0; i++) if (unitPrecedes(left[i]!, left[at]!)) at = i;
+      const best = left[at]!;
+      const unit = best.source.units[best.next];
+      if (unit === undefined || (surplus && !unit.surplus)) {
+        left.splice(at, 1);
+        continue;
+      }
+      best.next++;
+      if (!mayTake(this.#state, best.source, unit, this.#usage)) continue;
+      yield unit;
+      for (const head of left.filter(({ source }) => source.giver === best.source.giver)) {
+        head.share = share(head.source);
+        left.splice(left.indexOf(head), 1);
+        const later = left.findIndex((other) => asked(head, other) < 0);
+        left.splice(later < 0 ? left.length : later, 0, head);
+      }
+    }
   }
 
   #couldFit(): boolean {

@@ -48,6 +48,7 @@ export class State {
   cycles = 0;
   waiting = 0;
   #sequence = 0;
+  readonly #oldestStart = new Map<QueueNode, number>();
   readonly #leastUrgent = new Map<QueueNode, number>();
   readonly #requests = new Map<string, SharedRequest>();
   readonly #timers = new Heap<{ at: number; job: JobRecord }>((a, b) => a.at < b.at);
@@ -228,8 +229,8 @@ export class State {
 
   run(job: JobRecord, at: number): void {
     this.reserved.delete(job);
-    this.#runs(job);
     job.startedAt = at;
+    this.#runs(job);
     job.lastCheckpointAt = at;
   }
 
@@ -269,8 +270,22 @@ export class State {
     return least;
   }
 
+  /** Whether a queue runs anything that is no longer protected; if not, notes when that will be so. */
+  anyUnprotected(queue: QueueNode): boolean {
+    let oldest = this.#oldestStart.get(queue);
+    if (oldest === undefined) {
+      oldest = Infinity;
+      for (const job of this.running.get(queue) ?? []) oldest = Math.min(oldest, job.startedAt);
+      this.#oldestStart.set(queue, oldest);
+    }
+    const until = oldest + this.policy.protectedRuntimeMs;
+    if (until > this.now) this.protectedUntil = Math.min(this.protectedUntil, until);
+    return until <= this.now;
+  }
+
   #stopsRunning(job: JobRecord): void {
     this.running.get(job.queue)?.delete(job);
+    if (this.#oldestStart.get(job.queue) === job.startedAt) this.#oldestStart.delete(job.queue);
     if (this.#leastUrgent.get(job.queue) === job.input.priority) this.#leastUrgent.delete(job.queue);
   }
 
@@ -279,6 +294,8 @@ export class State {
     const running = this.running.get(job.queue) ?? new Set();
     running.add(job);
     this.running.set(job.queue, running);
+    const oldest = this.#oldestStart.get(job.queue);
+    if (oldest !== undefined && job.startedAt < oldest) this.#oldestStart.set(job.queue, job.startedAt);
     const least = this.#leastUrgent.get(job.queue);
     if (least !== undefined && job.input.priority < least) this.#leastUrgent.set(job.queue, job.input.priority);
     if (job.placement!.roles.some(({ role, members }) => members.length < role.max)) this.elastic.add(job);

@@ -17,20 +17,41 @@ export interface Unit {
   kind: DisruptionCause['kind'];
 }
 
-/** Units of one queue that a job may take, in the order in which they go. */
-export interface Source {
-  queue: QueueNode;
-  own: boolean;
+/** One queue from which a job may take, and what of it. */
+export class Source {
+  readonly queue: QueueNode;
+  readonly own: boolean;
   /** Height at which the two queues meet; nearer ones are asked first. */
-  height: number;
+  readonly height: number;
   /** The branches below that meeting point: the taker's and the source's. */
-  taker: QueueNode;
-  giver: QueueNode;
-  units: Unit[];
+  readonly taker: QueueNode;
+  readonly giver: QueueNode;
+  readonly #list: () => Unit[];
+  #units: Unit[] | null = null;
+
+  constructor(at: { queue: QueueNode; own: boolean; height: number; taker: QueueNode; giver: QueueNode }, list: () => Unit[]) {
+    this.queue = at.queue;
+    this.own = at.own;
+    this.height = at.height;
+    this.taker = at.taker;
+    this.giver = at.giver;
+    this.#list = list;
+  }
+
+  /** In the order in which they go; listed when first asked for, as most sources never are. */
+  get units(): readonly Unit[] {
+    this.#units ??= this.#list().sort(goesFirst);
+    return this.#units;
+  }
+
+  /** Only what touches these nodes. */
+  narrow(nodes: ReadonlySet<number>): Source {
+    return new Source(this, () => this.units.filter((unit) => unit.holdings.some((holding) => nodes.has(holding.node))));
+  }
 }
 
 /**
- * What a job could take from others, before any of it is taken. Within its own queue: less urgent work. In other
+ * Where a job could take from others, before any of it is taken. Within its own queue: less urgent work. In other
  * queues: from a branch that uses more than its own, by a taker that stays within its own, or whose weighted share
  * would still be below the giver's; only the guaranteed part reaches more urgent work.
  */
@@ -39,39 +60,37 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   const dims = quota.countedOf(usage);
   const found: Source[] = [];
   const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: Unit['kind'], accept: (job: JobRecord) => boolean): void => {
-    const units: Unit[] = [];
-    for (const job of state.running.get(queue) ?? []) {
-      if (mayGo(state, job, partition) && accept(job)) units.push(...unitsOf(state, job, kind));
-    }
-    if (units.length === 0) return;
-    units.sort(goesFirst);
-    found.push({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, units });
+    found.push(new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b }, () => {
+      const units: Unit[] = [];
+      for (const job of state.running.get(queue) ?? []) {
+        if (accept(job) && mayGo(state, job, partition)) units.push(...unitsOf(state, job, kind));
+      }
+      return units;
+    }));
   };
 
   const { input, queue } = taker;
   const { withinQueue = 'lower_priority', reclaim = 'any_priority' } = queue.input;
-  if (withinQueue !== 'never') {
-    const lowest = state.leastUrgent(queue);
-    if (lowest <= input.priority) {
-      add(queue, true, { height: 0, a: queue, b: queue }, 'priority', (job) =>
-        job.input.priority < input.priority ||
-        (withinQueue === 'lower_or_newer_equal' && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt));
-    }
+  const least = state.leastUrgent(queue);
+  if (withinQueue !== 'never' && state.anyUnprotected(queue) && (least < input.priority || (withinQueue === 'lower_or_newer_equal' && least === input.priority))) {
+    add(queue, true, { height: 0, a: queue, b: queue }, 'priority', (job) =>
+      job.input.priority < input.priority ||
+      (withinQueue === 'lower_or_newer_equal' && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt));
   }
   if (reclaim === 'never' || policy.reclaim === 'never') return found;
   const after = new Map<QueueNode, number>();
-  for (const other of state.running.keys()) {
-    if (other === queue || state.running.get(other)!.size === 0) continue;
+  for (const [other, running] of state.running) {
+    if (other === queue || running.size === 0) continue;
     const meeting = meets(queue, other);
     let mine = after.get(meeting.a);
     if (mine === undefined) {
       mine = quota.share(meeting.a, usage, dims);
       after.set(meeting.a, mine);
     }
-    if (!(quota.share(meeting.b, [], dims) > mine + 1e-12)) continue;
     if (mine > 0 && policy.reclaim !== 'fair_share') continue;
+    if (!(quota.share(meeting.b, [], dims) > mine + 1e-12)) continue;
     const below = reclaim === 'lower_priority' ? input.priority - 1 : mine > 0 ? input.priority : Infinity;
-    if (state.leastUrgent(other) > below) continue;
+    if (state.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
     add(other, false, meeting, mine > 0 ? 'fair_share' : 'reclaim', (job) =>
       reclaim === 'lower_priority' ? job.input.priority < input.priority : job.input.priority <= below);
   }

@@ -182,7 +182,7 @@ class Player {
         const key = level === undefined ? node : this.#block(node, level);
         found[key] = (found[key] ?? 0) + 1;
       }
-      equal(`places of ${job}`, Object.entries(found).sort(), Object.entries(pods).sort());
+      equal(`places of ${job}`, inOrder(found), inOrder(pods));
     }
     if (expect.evict !== undefined) equal('evicted', sorted(seen.evicted), sorted(expect.evict));
     for (const job of expect.pending ?? []) if (this.#placed.has(job)) problems.push(`${job} runs, expected to wait`);
@@ -200,13 +200,12 @@ class Player {
         const queue = this.#jobs.get(job)!.queue ?? 'q';
         counts[queue] = (counts[queue] ?? 0) + 1;
       }
-      return Object.fromEntries(Object.entries(counts).sort());
+      return counts;
     };
-    const order = (counts: Record<string, number>): Record<string, number> => Object.fromEntries(Object.entries(counts).sort());
     const bystanders = new Set(this.#scenario.bystanders?.map((job) => job.job));
     const running = [...this.#placed.keys()].filter((job) => !bystanders.has(job));
-    if (expect.runningByQueue !== undefined) equal('running', byQueue(running), order(expect.runningByQueue));
-    if (expect.evictedByQueue !== undefined) equal('evicted', byQueue(seen.evicted), order(expect.evictedByQueue));
+    if (expect.runningByQueue !== undefined) equal('running', inOrder(byQueue(running)), inOrder(expect.runningByQueue));
+    if (expect.evictedByQueue !== undefined) equal('evicted', inOrder(byQueue(seen.evicted)), inOrder(expect.evictedByQueue));
     if (expect.move !== undefined) {
       equal('moved', sorted(seen.moved.keys()), sorted(Object.keys(expect.move)));
       for (const [job, on] of Object.entries(expect.move)) equal(`new nodes of ${job}`, sorted(seen.moved.get(job) ?? []), sorted(on));
@@ -238,6 +237,10 @@ class Player {
   #block(node: string, level: string): string {
     return this.#fabric.get(node)!.at[level] ?? node;
   }
+}
+
+function inOrder(counts: Readonly<Record<string, number>>): [string, number][] {
+  return Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function expand(jobs: readonly ScenarioJob[]): ScenarioJob[] {
