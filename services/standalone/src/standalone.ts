@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { stopAgent } from "@muster/agent";
+import { detectDevices, stopAgent } from "@muster/agent";
 import { createApi, type Limits } from "@muster/api";
 import { clientDefaultsFile, MusterClient, stateDir as defaultStateDir } from "@muster/client";
 import { DirectoryLogStore } from "@muster/logs";
@@ -11,7 +11,9 @@ import { createPool, startEmbeddedPostgres } from "@muster/store";
 import { createSupervisor, localProvider, type LocalProviderOptions } from "@muster/supervisor";
 import type { Logger } from "pino";
 import { bootstrap, localToken } from "./bootstrap.ts";
+import { claimStateDir } from "./claim.ts";
 import { applyMissing, readClusterFile } from "./cluster-file.ts";
+import { hostCluster } from "./host-cluster.ts";
 import { housekeeping } from "./housekeeping.ts";
 
 const DEMO_CLUSTER = fileURLToPath(new URL("demo/cluster.yaml", import.meta.url));
@@ -57,11 +59,14 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   await chmod(stateDir, 0o711);
   const postgres = options.databaseUrl === undefined ? await startEmbeddedPostgres({ dir: join(stateDir, "postgres") }) : undefined;
   const databaseUrl = options.databaseUrl ?? (postgres?.url as string);
+  const claim = postgres && (await claimStateDir(databaseUrl, stateDir));
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const step of undo.splice(0).reverse()) await step();
   };
+  // only whoever has the claim ends the database, and last of all
   if (postgres) undo.push(() => postgres.stop());
+  if (claim) undo.push(claim);
   try {
     const pool = createPool(databaseUrl, "standalone", 4);
     undo.push(() => pool.end());
@@ -82,6 +87,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     const client = new MusterClient({ url, token });
     if (options.demoCluster) await applyMissing(client, readClusterFile(DEMO_CLUSTER));
     if (options.clusterFile !== undefined) await applyMissing(client, readClusterFile(options.clusterFile));
+    await applyMissing(client, hostCluster(await detectDevices()));
     const scheduler = createScheduler({ databaseUrl, logger: logger.child({ service: "scheduler" }) });
     undo.push(() => scheduler.close());
     await scheduler.start();

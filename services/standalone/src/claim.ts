@@ -1,0 +1,21 @@
+import pg from "pg";
+
+/** Any number; only claims of a state directory take it. */
+const LOCK = 6_875_738;
+
+/**
+ * Makes sure that one Muster at a time runs over an embedded database: a second one would end the database under the first.
+ * @returns how to let go @throws Error where another one runs
+ */
+export async function claimStateDir(databaseUrl: string, stateDir: string): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: "muster-claim" });
+  // the database may go away under us, which others notice
+  client.on("error", () => {});
+  await client.connect();
+  const { rows } = await client.query<{ claimed: boolean }>("SELECT pg_try_advisory_lock($1) AS claimed", [LOCK]);
+  if (!rows[0]?.claimed) {
+    await client.end();
+    throw new Error(`Another Muster runs over ${stateDir}; use it, stop it, or name another folder with --state-dir`);
+  }
+  return () => client.end().catch(() => {});
+}
