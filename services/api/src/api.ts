@@ -5,7 +5,7 @@ import rateLimit from "@fastify/rate-limit";
 import type { LogStore } from "@muster/logs";
 import { makeId } from "@muster/model";
 import { createPool, pruneIdempotencyKeys, Waker } from "@muster/store";
-import Fastify, { LogController, type FastifyBaseLogger } from "fastify";
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from "fastify";
 import { serializerCompiler } from "fastify-type-provider-zod";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
 import { Authenticator, tokenHash } from "./access/authenticator.ts";
@@ -17,7 +17,7 @@ import { installDashboard } from "./plugins/dashboard.ts";
 import { installMetrics } from "./plugins/metrics.ts";
 import { installOpenApi, serveDocument } from "./plugins/openapi.ts";
 import { validate } from "./plugins/validation.ts";
-import { installErrorHandler } from "./problems/error-handler.ts";
+import { installErrorHandler, sendProblem, toProblem } from "./problems/error-handler.ts";
 import { Problem } from "./problems/problem.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -132,7 +132,9 @@ function createApp({ logger, tls }: ApiOptions, limits: Limits): App {
     forceCloseConnections: "idle",
     requestTimeout: 60_000,
     genReqId: () => makeId("req", Date.now(), randomBytes(10)),
-    routerOptions: { maxParamLength: 256, ignoreTrailingSlash: false },
+    // beyond what an address can hold: lengths are the schemas' business
+    routerOptions: { maxParamLength: 65_536 },
+    frameworkErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => sendProblem(request, reply, toProblem(error)),
   } as object) as unknown as App;
   app.setValidatorCompiler(validate);
   app.setSerializerCompiler(serializerCompiler);

@@ -8,7 +8,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-/** Counts requests by route, and shows live jobs by state as they are when asked. */
+/** Counts requests by route, and shows jobs and streams as they are when asked. */
 export function installMetrics(app: FastifyInstance, pool: Pool, streams: Streams): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -20,29 +20,21 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
     registers: [registry],
   });
   const submitted = new Counter({ name: "muster_api_submissions_total", help: "Acknowledged requests that submit jobs", registers: [registry] });
-  new Gauge({
-    name: "muster_api_streams",
-    help: "Open streams of server-sent events",
-    registers: [registry],
-    collect() {
-      this.set(streams.count);
-    },
-  });
-  new Gauge({
-    name: "muster_jobs",
-    help: "Live jobs by state",
-    labelNames: ["state"],
-    registers: [registry],
-    async collect() {
-      const rows = await countLiveJobs(pool, null);
-      this.reset();
-      for (const row of rows) this.set({ state: row.state }, row.jobs);
-    },
-  });
+  const open = new Gauge({ name: "muster_api_streams", help: "Open streams of server-sent events", registers: [registry] });
+  const jobs = new Gauge({ name: "muster_jobs", help: "Live jobs by state", labelNames: ["state"], registers: [registry] });
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "none";
     durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
     if (reply.statusCode === 201 && route.startsWith("/v1/jobs") && request.method === "POST") submitted.inc();
   });
-  return { contentType: registry.contentType, text: () => registry.metrics() };
+  return {
+    contentType: registry.contentType,
+    async text() {
+      open.set(streams.count);
+      const rows = await countLiveJobs(pool, null);
+      jobs.reset();
+      for (const row of rows) jobs.set({ state: row.state }, row.jobs);
+      return registry.metrics();
+    },
+  };
 }

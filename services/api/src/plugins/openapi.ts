@@ -23,13 +23,13 @@ export async function installOpenApi(app: FastifyInstance): Promise<void> {
     },
     transformObject: jsonSchemaTransformObject,
   });
-  await app.register(reference, { routePrefix: "/docs", configuration: { url: "/v1/openapi.json", title: "Muster API", telemetry: false, withDefaultFonts: false } as object });
+  await app.register(reference, { routePrefix: "/docs", configuration: { url: "/v1/openapi.json", title: "Muster API", telemetry: false, withDefaultFonts: false } });
 }
 
 /** After all routes are known. */
 export function serveDocument(app: FastifyInstance): void {
   let text: string | undefined;
-  app.get("/v1/openapi.json", { schema: { operationId: "getOpenApi", tags: ["service"], summary: "This document", response: { 200: z.unknown() } } as object }, async (_request, reply) => {
+  app.get("/v1/openapi.json", { schema: { operationId: "getOpenApi", tags: ["service"], summary: "This document", response: { 200: z.unknown() } } }, async (_request, reply) => {
     text ??= JSON.stringify(app.swagger());
     return reply.type("application/json; charset=utf-8").serializer((body: unknown) => body as string).send(text);
   });

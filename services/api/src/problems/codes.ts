@@ -8,7 +8,6 @@ export const ERROR_CODES = {
   unauthenticated: { status: 401, title: "A valid token is needed" },
   forbidden: { status: 403, title: "The token does not allow this" },
   not_found: { status: 404, title: "There is no such thing" },
-  method_not_allowed: { status: 405, title: "The method is not supported here" },
   wrong_state: { status: 409, title: "The state does not allow this" },
   in_use: { status: 409, title: "Something depends on it" },
   stale_attempt: { status: 409, title: "The attempt is no longer current" },

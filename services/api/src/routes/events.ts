@@ -52,14 +52,14 @@ export function eventRoutes(app: App, { pool, hub, streams }: Context): void {
       });
     stream.onClose(stop);
     let at = last ?? from;
-    while (last && stream.isOpen && isAfter(from, at)) {
+    for (let more = last !== undefined; more && stream.isOpen && isAfter(from, at); ) {
       const rows = await readFeed(pool, at, REPLAY);
       for (const row of rows) {
         at = { xid: row.xid, seq: row.seq };
         const event = eventToView(row);
         if (matches(event, filter, request)) send(stream, event);
       }
-      if (rows.length < REPLAY) break;
+      more = rows.length === REPLAY;
       await drained(stream);
     }
     for (const { event, position } of held) if (!last || isAfter(position, at)) send(stream, event);

@@ -5,7 +5,7 @@ import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toJobView } from "../views/job.ts";
 import { jobParams } from "./jobs-read.ts";
-import { ifMatch, mismatch, setVersion } from "./version.ts";
+import { ifMatch, ifMatchHeaders, mismatch, setVersion } from "./version.ts";
 
 const ACTIONS = { cancel: "End it for good", hold: "Keep it from starting", release: "Let a held job start", suspend: "Checkpoint, stop and set aside", resume: "Queue a suspended job again", requeue: "Stop where it runs and queue it again" } as const;
 type Action = keyof typeof ACTIONS;
@@ -29,7 +29,7 @@ export function jobActionRoutes(app: App, context: Context): void {
     waker.wake();
     return view(place.id);
   });
-  app.patch("/v1/jobs/:id", { schema: { operationId: "updateJob", tags: ["jobs"], summary: "Change a job's priority; needs If-Match with its version", params: jobParams, body: updateJobBody, response: { 200: jobView } } }, async (request, reply) => {
+  app.patch("/v1/jobs/:id", { schema: { operationId: "updateJob", tags: ["jobs"], summary: "Change a job's priority; needs If-Match with its version", params: jobParams, headers: ifMatchHeaders, body: updateJobBody, response: { 200: jobView } } }, async (request, reply) => {
     const { id } = request.params;
     const version = ifMatch(request);
     if (version === undefined) throw new Problem("version_required", 'Send If-Match with the version that you read, such as If-Match: "3"');

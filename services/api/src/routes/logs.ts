@@ -92,7 +92,7 @@ function text(reply: FastifyReply, bytes: Buffer, offset: number, size: number):
     .type("text/plain; charset=utf-8")
     .headers({ "muster-log-offset": String(offset), "muster-log-next": String(offset + bytes.length), "muster-log-size": String(size) })
     .serializer((body: unknown) => body as string)
-    .send(bytes as unknown as string);
+    .send(bytes);
 }
 
 function resumeOffset(id: string | undefined): number | undefined {

@@ -9,7 +9,7 @@ import { notFound, Problem } from "../problems/problem.ts";
 import { toNodeView } from "../views/cluster.ts";
 import { dryRunQuery, nameParams, put, sameName } from "./declared.ts";
 import { decodeCursor, pageQuery, toPage, wordList } from "./paging.ts";
-import { setVersion } from "./version.ts";
+import { ifMatchHeaders, setVersion } from "./version.ts";
 
 const NAME = /^[-a-z0-9.]{1,63}$/;
 
@@ -26,7 +26,7 @@ export function nodeRoutes(app: App, context: Context): void {
     setVersion(reply, node.version);
     return node;
   });
-  app.put("/v1/nodes/:name", { schema: { operationId: "putNode", tags: ["nodes"], summary: "Register a node, or change what it is", params: nameParams, querystring: dryRunQuery, body: nodeSpec, response: { 200: nodeView, 201: nodeView } } }, async (request, reply) => {
+  app.put("/v1/nodes/:name", { schema: { operationId: "putNode", tags: ["nodes"], summary: "Register a node, or change what it is", params: nameParams, querystring: dryRunQuery, headers: ifMatchHeaders, body: nodeSpec, response: { 200: nodeView, 201: nodeView } } }, async (request, reply) => {
     const { name } = request.params;
     const spec = request.body;
     sameName(name, spec.name);

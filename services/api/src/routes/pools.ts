@@ -8,7 +8,7 @@ import { toPoolView } from "../views/cluster.ts";
 import { dryRunQuery, nameParams, put, sameName } from "./declared.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import { slicePage } from "./small-pages.ts";
-import { setVersion } from "./version.ts";
+import { ifMatchHeaders, setVersion } from "./version.ts";
 
 export function poolRoutes(app: App, context: Context): void {
   const { pool } = context;
@@ -18,7 +18,7 @@ export function poolRoutes(app: App, context: Context): void {
     setVersion(reply, view.version);
     return view;
   });
-  app.put("/v1/pools/:name", { schema: { operationId: "putPool", tags: ["pools"], summary: "Make a pool, or change what it is", params: nameParams, querystring: dryRunQuery, body: poolSpec, response: { 200: poolView, 201: poolView } } }, async (request, reply) => {
+  app.put("/v1/pools/:name", { schema: { operationId: "putPool", tags: ["pools"], summary: "Make a pool, or change what it is", params: nameParams, querystring: dryRunQuery, headers: ifMatchHeaders, body: poolSpec, response: { 200: poolView, 201: poolView } } }, async (request, reply) => {
     const spec = request.body;
     sameName(request.params.name, spec.name);
     return put(context, "pool", spec.name, request, reply, async (client) => {

@@ -9,7 +9,7 @@ import { toProjectView } from "../views/cluster.ts";
 import { dryRunQuery, nameParams, put, sameName } from "./declared.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import { slicePage } from "./small-pages.ts";
-import { setVersion } from "./version.ts";
+import { ifMatchHeaders, setVersion } from "./version.ts";
 
 export function projectRoutes(app: App, context: Context): void {
   const { pool } = context;
@@ -21,7 +21,7 @@ export function projectRoutes(app: App, context: Context): void {
     setVersion(reply, view.version);
     return view;
   });
-  app.put("/v1/projects/:name", { schema: { operationId: "putProject", tags: ["projects"], summary: "Make a project, or change it and its members", params: nameParams, querystring: dryRunQuery, body: projectSpec, response: { 200: projectView, 201: projectView } } }, async (request, reply) => {
+  app.put("/v1/projects/:name", { schema: { operationId: "putProject", tags: ["projects"], summary: "Make a project, or change it and its members", params: nameParams, querystring: dryRunQuery, headers: ifMatchHeaders, body: projectSpec, response: { 200: projectView, 201: projectView } } }, async (request, reply) => {
     const spec = request.body;
     sameName(request.params.name, spec.name);
     const view = await put(context, "project", spec.name, request, reply, async (client, version) => {

@@ -9,7 +9,7 @@ import { toQueueView } from "../views/cluster.ts";
 import { dryRunQuery, nameParams, put, sameName } from "./declared.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import { slicePage } from "./small-pages.ts";
-import { setVersion } from "./version.ts";
+import { ifMatchHeaders, setVersion } from "./version.ts";
 
 export function queueRoutes(app: App, context: Context): void {
   const { pool } = context;
@@ -21,7 +21,7 @@ export function queueRoutes(app: App, context: Context): void {
     setVersion(reply, view.version);
     return view;
   });
-  app.put("/v1/queues/:name", { schema: { operationId: "putQueue", tags: ["queues"], summary: "Make a queue, or change it", params: nameParams, querystring: dryRunQuery, body: queueSpec, response: { 200: queueView, 201: queueView } } }, async (request, reply) => {
+  app.put("/v1/queues/:name", { schema: { operationId: "putQueue", tags: ["queues"], summary: "Make a queue, or change it", params: nameParams, querystring: dryRunQuery, headers: ifMatchHeaders, body: queueSpec, response: { 200: queueView, 201: queueView } } }, async (request, reply) => {
     const spec = request.body;
     sameName(request.params.name, spec.name);
     return put(context, "queue", spec.name, request, reply, async (client) => {

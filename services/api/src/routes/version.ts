@@ -1,5 +1,8 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
 import { Problem } from "../problems/problem.ts";
+
+export const ifMatchHeaders = z.object({ "if-match": z.string().max(64).optional().describe('the version that the change is meant for, in quotes, such as "3"') });
 
 /** The version that `If-Match` names; undefined where there is none (or `*`). */
 export function ifMatch(request: FastifyRequest): number | undefined {

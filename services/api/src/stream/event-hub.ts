@@ -92,7 +92,7 @@ export class EventHub {
           const position = { xid: row.xid, seq: row.seq };
           this.#position = position;
           const view = eventToView(row);
-          for (const subscriber of [...this.#subscribers]) subscriber(view, position);
+          for (const subscriber of this.#subscribers) subscriber(view, position);
         }
         if (rows.length < BATCH) return;
       }

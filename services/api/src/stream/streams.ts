@@ -106,6 +106,7 @@ export class Streams {
   /** Ends all, and takes no more. */
   end(): void {
     this.#ending = true;
-    for (const streams of [...this.#open.values()]) for (const stream of [...streams]) stream.end();
+    const all = [...this.#open.values()].flatMap((streams) => [...streams]);
+    for (const stream of all) stream.end();
   }
 }

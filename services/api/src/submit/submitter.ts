@@ -95,7 +95,7 @@ export class Submitter {
     for (const one of all) await this.#refuseUnfit(one, cluster);
     const ids = all.map((one) => makeIds(one.resolved.array?.count ?? 1));
     const dependencies = all.some((one) => one.resolved.after.length > 0) ? await bindDependencies(this.#pool, all, ids) : undefined;
-    const commits = await Promise.all(all.map((one) => (one.resolved.source ? resolveSource(one.resolved.source, this.#source) : null)));
+    const commits = await Promise.all(all.map((one) => resolveSource(one.resolved.source, this.#source)));
     return all.flatMap((one, index) =>
       toRows(one, {
         submitter: identity.subject,
