@@ -1,5 +1,5 @@
 import { runCycle } from './cycle.ts';
-import { explainJob } from './explain.ts';
+import { explainJob, reasonFor } from './explain.ts';
 import { planJob } from './plan.ts';
 import { State } from './state.ts';
 import type {
@@ -83,8 +83,10 @@ class Engine implements PlacementEngine {
 
   membersReleased(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
     const job = this.#state.get(id);
-    if (job.leaving !== null) this.#state.left(job);
-    else this.#state.dropMembers(job, members);
+    if (job.leaving !== null) {
+      this.#state.left(job);
+      job.resized = false;
+    } else this.#state.dropMembers(job, members);
   }
 
   lost(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
@@ -102,7 +104,7 @@ class Engine implements PlacementEngine {
   }
 
   waitReason(id: string): WaitReason {
-    return explainJob(this.#state, this.#state.get(id)).reason;
+    return reasonFor(this.#state, this.#state.get(id));
   }
 
   explain(id: string): Explanation {

@@ -30,8 +30,12 @@ const NEVER: ReadonlySet<WaitReason> = new Set(['no_matching_pool', 'exceeds_quo
 const SAMPLE = 5;
 const BLOCKS_SHOWN = 16;
 
-/** Why a job waits, judged on the state as it is now. */
-export function explainJob(state: State, job: JobRecord): Explanation {
+/** The dominant reason for which a job waits, judged on the state as it is now. */
+export function reasonFor(state: State, job: JobRecord): WaitReason {
+  return judged(state, job).reason;
+}
+
+function judged(state: State, job: JobRecord): Verdict {
   state.settle();
   const verdict = judge(state, job);
   if (state.jobs.get(job.input.id) === job) {
@@ -41,6 +45,12 @@ export function explainJob(state: State, job: JobRecord): Explanation {
       job.reason = verdict.reason;
     }
   }
+  return verdict;
+}
+
+/** Why a job waits, with the numbers that it was judged on. */
+export function explainJob(state: State, job: JobRecord): Explanation {
+  const verdict = judged(state, job);
   const { request } = job;
   const partitions = state.placer.partitionsFor(request);
   const lead = request.variants[0]!.roles[0]!;

@@ -20,7 +20,7 @@ export function growElastic(state: State, decided: Decided): void {
   let tries = GROWING;
   for (const job of state.elastic) {
     if (tries === 0) return;
-    if (job.state !== 'running' || job.leaving !== null || job.placement!.roles.length > 1) continue;
+    if (job.state !== 'running' || job.leaving !== null || job.resized || job.placement!.roles.length > 1) continue;
     const { partition } = job.placement!.roles[0]!;
     if (wanted.has(partition) || state.now - job.startedAt < Math.max(1, state.policy.protectedRuntimeMs)) continue;
     tries--;
@@ -55,6 +55,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     job.usage = quota.usageOf(chargesOf(job.placement!));
     quota.charge(job.queue, job.usage);
     job.startedAt = state.now;
+    job.resized = true;
     decided.grows.push({ job: job.input.id, members: state.membersOf(job.placement!).slice(from) });
     return;
   }

@@ -151,7 +151,7 @@ export class State {
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
       input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), resized: false, lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
     };
   }
 
@@ -245,6 +245,7 @@ export class State {
     this.#stopsRunning(job);
     this.recovering.delete(job);
     this.elastic.delete(job);
+    job.resized = false;
     job.lost.clear();
     job.awaits.clear();
   }
@@ -311,18 +312,22 @@ export class State {
     this.leaving.add(job);
   }
 
-  /** An eviction or move that was not committed: the job runs where it ran. */
+  /** An eviction, move or shrink that was not committed: the job runs where it ran. */
   unevict(job: JobRecord): void {
-    const placement = job.leaving!;
+    const before = job.leaving!;
     for (const other of this.reserved) if (other !== job && other.awaits.has(job)) this.requeue(other);
+    const kept = job.state === 'running' ? job.placement : null;
     this.vacate(job);
-    this.leaving.remove(job);
-    job.leaving = null;
-    job.stoppingFor = null;
-    this.placer.take(placement);
-    job.placement = placement;
+    this.left(job);
+    job.resized = false;
+    const roles = (kept ?? before).roles.map((placed) => {
+      const back = kept === null ? [] : before.roles.filter(({ role }) => role === placed.role).flatMap(({ members }) => members);
+      return { role: placed.role, partition: placed.partition, members: [...placed.members, ...back] };
+    });
+    job.placement = { variant: before.variant, roles };
+    this.placer.take(job.placement);
     this.#runs(job);
-    job.usage = this.quota.usageOf(chargesOf(placement));
+    job.usage = this.quota.usageOf(chargesOf(job.placement));
     this.quota.charge(job.queue, job.usage);
     this.holding.add(job);
   }
@@ -337,13 +342,20 @@ export class State {
 
   /** Workers of a job are confirmed dead: it waits again, or starts in the place kept for it. */
   release(job: JobRecord): void {
-    if (job.leaving === null) {
+    const { state, resized } = job;
+    if (job.leaving !== null) this.left(job);
+    else if (!resized) {
       this.requeue(job);
       return;
     }
-    const { state } = job;
-    this.left(job);
     if (state === 'stopping') this.requeue(job);
+    else if (state === 'running') {
+      // At its new size it starts where it is.
+      job.resized = false;
+      this.#stopsRunning(job);
+      job.state = 'reserved';
+      this.reserved.add(job);
+    }
   }
 
   /** These members must go; the others keep their places and close ranks. Its places count as free from now on. */
@@ -355,6 +367,7 @@ export class State {
     job.stoppingFor = forJob;
     this.leaving.add(job);
     this.elastic.add(job);
+    job.resized = true;
   }
 
   /** Some members of a gang are gone; the others keep their places and close ranks. */

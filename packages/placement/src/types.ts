@@ -442,9 +442,12 @@ export interface PlacementEngine {
   checkpointed(id: string, at: number): void;
   /** The job ended; what it held is free. Same as `removeJob`, and its run time is learned from. */
   finished(id: string, at: number): void;
-  /** The workers of an evicted, moved, recovering or undone job are confirmed dead: it waits again. */
+  /**
+   * All workers of a job are confirmed dead. It waits again; after a move, shrink or grow the next cycle starts it
+   * in the places kept for it.
+   */
   released(id: string, at: number): void;
-  /** These members of a shrinking job are confirmed dead. */
+  /** These members of a shrinking job are confirmed dead, and the others go on without a restart. */
   membersReleased(id: string, members: readonly { role: string; rank: number }[], at: number): void;
   /**
    * These members of a running gang are lost for good, the others keep their places for it. Cycles look for
@@ -456,6 +459,8 @@ export interface PlacementEngine {
 
   cycle(now: number): CycleResult;
   explain(id: string): Explanation;
+  /** The dominant reason alone: much cheaper than the whole explanation. */
+  waitReason(id: string): WaitReason;
   /** What-if: nothing is changed. */
   plan(job: JobInput, now: number, change?: ClusterChange): Plan;
   capacity(): readonly PoolFree[];

@@ -98,7 +98,7 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
 }
 
 export function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
-  if (!job.input.preemptible || job.leaving !== null || !job.placement!.roles.some((placed) => placed.partition === partition)) return false;
+  if (!job.input.preemptible || job.leaving !== null || job.resized || !job.placement!.roles.some((placed) => placed.partition === partition)) return false;
   const until = job.startedAt + state.policy.protectedRuntimeMs;
   if (until > state.now) state.protectedUntil = Math.min(state.protectedUntil, until);
   return until <= state.now;
