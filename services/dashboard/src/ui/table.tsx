@@ -113,6 +113,8 @@ export function Table<Row>({ label, columns, rows, rowId, onOpen, gone, rowHeigh
                   style={{ ...style, transform: `translateY(${item.start}px)`, ["--row-size" as string]: `${rowHeight}px` }}
                   onFocus={(event) => event.target === event.currentTarget && setActive(key)}
                   onClick={(event) => {
+                    // A menu or dialog that a cell opened is elsewhere in the document; its clicks are not the row's.
+                    if (!event.currentTarget.contains(event.target as Node)) return;
                     setActive(key);
                     if (!(event.target as HTMLElement).closest("a,button,input,select") && getSelection()?.isCollapsed !== false) onOpen?.(row);
                   }}

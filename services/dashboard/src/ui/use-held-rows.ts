@@ -7,7 +7,7 @@ export interface LiveRows<Row> {
   gone: ReadonlySet<string>;
   /** Takes the newest answer as it is. */
   take: () => void;
-  /** Spread on what holds the list: while a pointer or the focus is in it, rows stay where they are. */
+  /** Spread on what holds the list: while a pointer is in it, rows stay where they are. */
   guard: { onPointerEnter: () => void; onPointerLeave: () => void };
 }
 
