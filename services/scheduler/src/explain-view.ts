@@ -1,4 +1,4 @@
-import type { ExplainView, JobState, PlanView, WaitReason } from "@muster/model";
+import type { ExplainView, JobState, PlanView, ResolvedJobSpec, WaitReason } from "@muster/model";
 import type { Explanation, JobInput, Plan, RoleInput } from "@muster/placement";
 
 /* What the engine says → what the API shows. Pure. */
@@ -52,12 +52,12 @@ export function notWaiting(job: string, state: JobState, message: string, now: n
   return { job, state, reason: null, message, since: null, evaluated_at: iso(now), need: [], free: [], filtered: [], ahead: { count: 0, devices: 0, top: [] }, would_fit_if: [], next_step: "Nothing: it does not wait for a place.", eta: null };
 }
 
-/** `resolved` is the caller's to add. */
-export function planBody(plan: Plan, input: JobInput, poolOf: (node: string) => string | undefined): Omit<PlanView, "resolved"> {
+export function planBody(resolved: ResolvedJobSpec, plan: Plan, input: JobInput, poolOf: (node: string) => string | undefined): PlanView {
   const { start } = plan;
   return {
     fits_now: start !== null,
     could_ever_run: !plan.impossible,
+    resolved,
     placement: start && {
       variant: start.variant,
       pool: [...new Set(start.members.map((member) => poolOf(member.node) ?? ""))],

@@ -1,4 +1,4 @@
-import { DEFAULT_PRIORITIES, type ResolvedJobSpec } from "@muster/model";
+import type { ResolvedJobSpec } from "@muster/model";
 import { readCluster, SIGNATURE_HEADER, specInput, verifyInternal, type Pool, type SchedulingJobRow } from "@muster/store";
 import Fastify from "fastify";
 import type { Logger } from "pino";
@@ -18,7 +18,7 @@ export interface HttpOptions {
 
 const explainRequest = z.object({ job: z.string() });
 /** The spec was resolved and checked by the API, which alone may ask. */
-const planRequest = z.object({ spec: z.custom<ResolvedJobSpec>((value) => typeof value === "object" && value !== null), queue: z.string(), project: z.string(), priority: z.number().optional() });
+const planRequest = z.object({ spec: z.custom<ResolvedJobSpec>((value) => typeof value === "object" && value !== null && Array.isArray((value as ResolvedJobSpec).variants)) });
 
 /** Probes and metrics for everyone on the host; questions about the engine's state for services that know the cluster's secret. */
 export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
@@ -72,14 +72,14 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
       if (!asked.success) return reply.code(400).send({ code: "invalid", detail: z.prettifyError(asked.error) });
       const leading = term();
       if (!leading) return reply.code(503).send({ code: "not_leading" });
-      const { spec, queue, project, priority } = asked.data;
+      const { spec } = asked.data;
       const { mirror } = leading;
-      if (!mirror.queues.has(queue)) return reply.code(409).send({ code: "unknown_queue", detail: `queue ${queue} is not known here yet` });
-      const row = plannedRow({ queue, project, priority: priority ?? DEFAULT_PRIORITIES[spec.priority] ?? 0, preemptible: spec.preemptible, startAfter: spec.start_after, now: leading.now() });
+      if (!mirror.queues.has(spec.queue)) return reply.code(409).send({ code: "unknown_queue", detail: `queue ${spec.queue} is not known here yet` });
+      const row = plannedRow(spec, leading.priorityOf(spec.priority), leading.now());
       try {
         const input = jobInput(row, specInput(spec));
         const plan = mirror.engine.plan(input, leading.now());
-        return planBody(plan, input, (node) => mirror.nodes.get(node)?.pool);
+        return planBody(spec, plan, input, (node) => mirror.nodes.get(node)?.pool);
       } catch (error) {
         return reply.code(422).send({ code: "invalid", detail: error instanceof Error ? error.message : String(error) });
       }
@@ -115,13 +115,14 @@ function parse(body: unknown): unknown {
   }
 }
 
-function plannedRow(of: { queue: string; project: string; priority: number; preemptible: boolean; startAfter: string | undefined; now: number }): SchedulingJobRow {
+/** The row that the job would have if it were submitted now. */
+function plannedRow(spec: ResolvedJobSpec, priority: number, now: number): SchedulingJobRow {
   return {
     id: "planned",
-    project: of.project,
-    queue: of.queue,
-    priority: of.priority,
-    preemptible: of.preemptible,
+    project: spec.project,
+    queue: spec.queue,
+    priority,
+    preemptible: spec.preemptible,
     array_id: null,
     array_index: null,
     array_limit: null,
@@ -131,12 +132,12 @@ function plannedRow(of: { queue: string; project: string; priority: number; pree
     variant: null,
     unmet_dependencies: 0,
     dependency_never: false,
-    not_before: of.startAfter === undefined ? null : new Date(of.startAfter),
-    not_before_reason: of.startAfter === undefined ? null : START_AFTER,
+    not_before: spec.start_after === undefined ? null : new Date(spec.start_after),
+    not_before_reason: spec.start_after === undefined ? null : START_AFTER,
     wait_reason: null,
     wait_since: null,
     excluded_nodes: [],
-    submitted_at: new Date(of.now),
+    submitted_at: new Date(now),
     started_at: null,
     finished_at: null,
     ran_seconds: 0,

@@ -1,7 +1,7 @@
 import { applyJobAction, signInternal, SIGNATURE_HEADER, readCluster, transaction, Waker } from "@muster/store";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { testDatabase, type TestDatabase } from "../../../packages/store/src/test-database.ts";
+import { testDatabase, type TestDatabase } from "@muster/store/testing";
 import { createScheduler, type Scheduler } from "./scheduler.ts";
 import { endAttempts, makeCluster, newJob, statesOf, submit, until } from "./testing/cluster.ts";
 
@@ -15,6 +15,7 @@ beforeAll(async () => {
     { name: "h800", accelerator: "h800", nodes: 8, devices: 8, leaf: 4 },
     { name: "ascend", accelerator: "ascend-910b", nodes: 2, devices: 8 },
   ]);
+  await database.pool.query("UPDATE cluster SET settings = $1", [{ placement: { protected_runtime: 0 } }]);
   waker = new Waker(database.pool);
   scheduler = createScheduler({ databaseUrl: database.url, logger: pino({ level: "silent" }) });
   await scheduler.start();
@@ -187,9 +188,9 @@ test("answers only what is signed: why a job waits, and what would become of one
   expect((await ask("/internal/explain", { job: "job_nothing" })).status).toBe(404);
   expect((await ask("/internal/explain", { wrong: 1 })).status).toBe(400);
   const spec = JSON.parse(newJob({ nodes: 2, resources: { accelerators: 8 }, accelerator: "h800" }).resolved);
-  expect(await (await ask("/internal/plan", { spec, queue: "default", project: "default" })).json()).toMatchObject({ fits_now: true, could_ever_run: true, placement: { variant: 0, pool: ["h800"] } });
+  expect(await (await ask("/internal/plan", { spec })).json()).toMatchObject({ fits_now: true, could_ever_run: true, placement: { variant: 0, pool: ["h800"] } });
   const large = JSON.parse(newJob({ nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" }).resolved);
-  expect(await (await ask("/internal/plan", { spec: large, queue: "default", project: "default" })).json()).toMatchObject({ fits_now: false, could_ever_run: false, placement: null });
+  expect(await (await ask("/internal/plan", { spec: large })).json()).toMatchObject({ fits_now: false, could_ever_run: false, placement: null });
   expect(await (await ask("/internal/state", {})).json()).toMatchObject({ nodes: 10, starts_paused: false });
   expect((await fetch(`${scheduler.address}/readyz`)).status).toBe(200);
   expect(await (await fetch(`${scheduler.address}/metrics`)).text()).toContain("muster_scheduler_leader 1");

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { DEFAULT_PRIORITIES } from "@muster/model";
 import { readClock, readCluster, Waker, type ClusterRow, type FeedPosition, type Lease, type Pool } from "@muster/store";
 import type { Logger } from "pino";
 import { DecisionWriter } from "./decisions.ts";
 import { applyChanges, Changes, follow, load } from "./follow.ts";
+import { LivePolicy } from "./live-policy.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import { Mirror } from "./mirror.ts";
 import { ReasonWriter } from "./reasons.ts";
@@ -39,9 +41,12 @@ export class Term {
   readonly #options: TermOptions;
   readonly #writer: DecisionWriter;
   readonly #reasons: ReasonWriter;
+  readonly #policy: LivePolicy;
   #changes = new Changes();
   #position: FeedPosition = { xid: "0", seq: "0" };
   #cluster: ClusterRow | undefined;
+  /** Only a new term can do what the settings say now. */
+  #outdated = false;
   /** The database's clock less ours. */
   #clockOffset = 0;
   #clockRead = 0;
@@ -61,6 +66,7 @@ export class Term {
     const shared = { pool: options.pool, lease: options.lease, holder: options.holder, mirror: this.mirror, logger: options.logger, now };
     this.#writer = new DecisionWriter(shared);
     this.#reasons = new ReasonWriter(shared);
+    this.#policy = new LivePolicy(this.mirror.engine, options.logger);
   }
 
   get loaded(): boolean {
@@ -80,6 +86,13 @@ export class Term {
     return this.#latest;
   }
 
+  /** What a priority class means in this cluster. */
+  priorityOf(name: string): number {
+    const own = this.#cluster?.settings["priorities"];
+    const defined = typeof own === "object" && own !== null ? (own as Record<string, unknown>)[name] : undefined;
+    return typeof defined === "number" ? defined : (DEFAULT_PRIORITIES[name] ?? 0);
+  }
+
   wake(): void {
     this.#woken = true;
     this.#wake?.();
@@ -92,7 +105,7 @@ export class Term {
     this.#position = await load(pool, this.mirror);
     this.#loadedAt = this.now();
     logger.info({ jobs: this.mirror.jobs.size, nodes: this.mirror.nodes.size, ms: Math.round(performance.now() - began) }, "leading: state loaded");
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#outdated) {
       this.#woken = false;
       const again = await this.#step();
       if (!again && !signal.aborted) await this.#sleep();
@@ -135,21 +148,7 @@ export class Term {
     this.#clockOffset = now - (before + Date.now()) / 2;
     this.#clockRead = Date.now();
     this.#cluster = await readCluster(this.#options.pool);
-    this.#applyPolicy(this.#cluster.settings["placement"]);
-  }
-
-  #policy = "";
-
-  /** Operators may change it while jobs run; a policy that the engine refuses leaves the one before it. */
-  #applyPolicy(policy: unknown): void {
-    const text = JSON.stringify(policy ?? {});
-    if (text === this.#policy) return;
-    this.#policy = text;
-    try {
-      this.mirror.engine.setPolicy(policy ?? {});
-    } catch (error) {
-      this.#options.logger.error({ err: error }, "the placement settings are refused; the ones before stay");
-    }
+    this.#outdated = !this.#policy.apply(this.#cluster.settings["placement"]);
   }
 
   async #sleep(): Promise<void> {

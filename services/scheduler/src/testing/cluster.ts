@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { DEFAULT_PRIORITIES, makeId, resolveJobSpec } from "@muster/model";
-import { appendEvents, beginSubmission, changeAttempts, changeJobs, ensureCluster, insertDependencies, insertJobs, settleDependencies, transaction, type NewDependency, type NewJob, type Pool } from "@muster/store";
+import { appendEvents, changeAttempts, changeJobs, ensureCluster, insertDependencies, insertJobs, readCluster, settleDependencies, transaction, type NewDependency, type NewJob, type Pool } from "@muster/store";
 
 /* A cluster's rows, and what the API and the supervisor would write, for tests and benchmarks. */
 
@@ -69,10 +69,8 @@ export function newJob(spec: TestJob, now = Date.now(), array?: { id: string; in
 /** As the API submits: rows and events in one transaction. */
 export async function submit(pool: Pool, jobs: readonly NewJob[]): Promise<string[]> {
   await transaction(pool, async (client) => {
-    const { incarnation } = await beginSubmission(client);
-    await insertJobs(client, incarnation, jobs);
+    await insertJobs(client, (await readCluster(client)).incarnation, jobs);
     await insertDependencies(client, jobs);
-    await appendEvents(client, jobs.map((job) => ({ kind: "job.submitted", actor: "test", project: job.project, job: job.id, queue: job.queue })));
   });
   return jobs.map((job) => job.id);
 }

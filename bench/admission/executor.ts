@@ -1,0 +1,109 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { appendEvents, changeAttempts, changeJobs, feedEnd, listenForWakes, readFeed, transaction, Waker, type FeedPosition, type Pool } from "@muster/store";
+
+/** Between two looks for what is due; milliseconds. */
+const TICK = 4;
+const AT_ONCE = 500;
+
+export interface ExecutorFigures {
+  finished: number;
+  evicted: number;
+}
+
+/**
+ * Stands for engines and supervisor: every attempt that was opened runs for its time, then its end is written as the
+ * supervisor writes it, many in one transaction. What is preempted ends at once and waits again.
+ */
+export class Executor {
+  readonly figures: ExecutorFigures = { finished: 0, evicted: 0 };
+  readonly #pool: Pool;
+  readonly #runTimeOf: (job: string) => number;
+  readonly #due: Map<string, { at: number; attempt: number }> = new Map();
+  readonly #evicted = new Set<string>();
+  readonly #waker: Waker;
+  readonly #wakes: { close(): Promise<void> };
+  #position: FeedPosition | undefined;
+  #woken = true;
+  #stopped = false;
+  #running: Promise<void> | undefined;
+
+  /** @param runTimeOf milliseconds that a job runs */
+  constructor(options: { pool: Pool; databaseUrl: string; runTimeOf: (job: string) => number }) {
+    this.#pool = options.pool;
+    this.#runTimeOf = options.runTimeOf;
+    this.#waker = new Waker(options.pool, 1);
+    this.#wakes = listenForWakes(options.databaseUrl, () => (this.#woken = true));
+  }
+
+  async start(): Promise<void> {
+    this.#position = await feedEnd(this.#pool);
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+    await this.#wakes.close();
+    await this.#waker.close();
+  }
+
+  async #run(): Promise<void> {
+    let read = 0;
+    while (!this.#stopped) {
+      if (this.#woken || performance.now() - read > 50) {
+        this.#woken = false;
+        read = performance.now();
+        await this.#read();
+      }
+      const now = performance.now();
+      const done: string[] = [];
+      for (const [job, { at }] of this.#due) if (at <= now && done.length < AT_ONCE) done.push(job);
+      for (const job of done) this.#due.delete(job);
+      const evicted = [...this.#evicted];
+      this.#evicted.clear();
+      if (done.length + evicted.length > 0) {
+        await this.#end(done, evicted);
+        this.#waker.wake();
+      } else if (!this.#woken) await delay(TICK);
+    }
+  }
+
+  async #read(): Promise<void> {
+    for (;;) {
+      const events = await readFeed(this.#pool, this.#position as FeedPosition, 5000);
+      const now = performance.now();
+      for (const { kind, job, attempt } of events) {
+        if (job === null) continue;
+        if (kind === "job.scheduled") this.#due.set(job, { at: now + this.#runTimeOf(job), attempt: attempt ?? 0 });
+        else if (kind === "job.preempted" && this.#due.delete(job)) this.#evicted.add(job);
+      }
+      const last = events.at(-1);
+      if (last) this.#position = { xid: last.xid, seq: last.seq };
+      if (events.length < 5000) return;
+    }
+  }
+
+  async #end(done: readonly string[], evicted: readonly string[]): Promise<void> {
+    const stopped = new Set(evicted);
+    await transaction(this.#pool, async (client) => {
+      const { rows } = await client.query<{ job: string; incarnation: string; attempt: number; preempted: boolean }>({
+        name: "executor-lock",
+        text: "SELECT id AS job, incarnation::text, attempt, state = 'stopping' AS preempted FROM jobs WHERE id = ANY($1::text[]) AND state IN ('scheduled', 'stopping') ORDER BY id FOR UPDATE",
+        values: [[...done, ...evicted]],
+      });
+      // one that was preempted while it ended did end
+      const again = (row: { job: string; preempted: boolean }): boolean => row.preempted && stopped.has(row.job);
+      await client.query({
+        name: "executor-end-workers",
+        text: `UPDATE workers w SET state = 'exited', exit_code = 0, ended_at = now(), todo = false FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
+          WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt)`,
+        values: [rows.map((row) => row.job), rows.map((row) => row.incarnation), rows.map((row) => row.attempt)],
+      });
+      await changeJobs(client, rows.map((row) => ({ job: row.job, state: again(row) ? ("queued" as const) : ("succeeded" as const), stopTarget: null, dueIn: null, started: true, finished: !again(row) })));
+      await changeAttempts(client, rows.map((row) => ({ job: row.job, incarnation: row.incarnation, attempt: row.attempt, state: "ended" as const, outcome: again(row) ? ("stopped" as const) : ("succeeded" as const) })));
+      await appendEvents(client, rows.map((row) => ({ kind: again(row) ? "job.queued" : "job.succeeded", actor: "supervisor", project: "default", job: row.job, attempt: row.attempt })));
+      this.figures.evicted += rows.filter(again).length;
+      this.figures.finished += rows.filter((row) => !again(row)).length;
+    });
+  }
+}
