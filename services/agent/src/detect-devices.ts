@@ -55,7 +55,7 @@ export function parseRocm(text: string): DeviceGroup[] {
   const devices = Object.entries(cards ?? {})
     .filter(([name, card]) => /^card\d+$/.test(name) && typeof card === "object")
     .map(([, card]) => {
-      const field = (pattern: RegExp): string => String(Object.entries(card).find(([key]) => pattern.test(key))?.[1] ?? "");
+      const field = (pattern: RegExp): string => Object.entries(card).find(([key]) => pattern.test(key))?.[1] ?? "";
       const series = field(/^card series$/i) || field(/^card model$/i);
       return { model: /\b(mi\d{2,3}\w*)/i.exec(series)?.[1]?.toLowerCase() ?? slug(series), memory: Number(field(/VRAM Total Memory/i)) || 0 };
     });

@@ -16,6 +16,7 @@ export class Journal {
   private size: number;
   private pending: string[] = [];
   private waiting: (() => void)[] = [];
+  private readonly compactions: { lines: () => string[]; resolve: () => void }[] = [];
   private running: Promise<void> | undefined;
   private closed = false;
   /** Called once per trouble with the disk; the journal goes on trying, as nothing may be reported before it is kept. */
@@ -66,13 +67,11 @@ export class Journal {
   }
 
   /** Replaces the whole content by what `lines` gives when its turn comes: the state with all added until then included. */
-  async compact(lines: () => string[]): Promise<void> {
-    while (this.running) await this.running;
-    this.running = this.rewrite(lines).finally(() => {
-      this.running = undefined;
-      if (this.pending.length > 0 || this.waiting.length > 0) this.start();
+  compact(lines: () => string[]): Promise<void> {
+    return new Promise((resolve) => {
+      this.compactions.push({ lines, resolve });
+      this.start();
     });
-    await this.running;
   }
 
   async close(): Promise<void> {
@@ -83,15 +82,24 @@ export class Journal {
 
   private start(): void {
     if (this.running || this.closed) return;
+    this.running = this.work();
+  }
+
+  private async work(): Promise<void> {
     // one turn of the loop, so that what belongs together is committed together
-    this.running = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
       setImmediate(resolve);
-    })
-      .then(() => this.flush())
-      .finally(() => {
-        this.running = undefined;
-        if (this.pending.length > 0 || this.waiting.length > 0) this.start();
-      });
+    });
+    while (this.pending.length > 0 || this.waiting.length > 0 || this.compactions.length > 0) {
+      const compaction = this.compactions.shift();
+      if (!compaction) await this.flush();
+      else {
+        await this.rewrite(compaction.lines);
+        compaction.resolve();
+      }
+    }
+    // in the same turn as the last look: what is added from now on starts anew
+    this.running = undefined;
   }
 
   private async flush(): Promise<void> {
@@ -133,14 +141,9 @@ export class Journal {
     const data = Buffer.from(`${lines().join("\n")}\n`);
     for (;;) {
       try {
-        const file = await open(next, "w", 0o600);
-        await file.writeFile(data);
-        await file.datasync();
-        await file.close();
+        await writeWhole(next, data);
         await rename(next, this.path);
-        const folder = await open(dirname(this.path), "r");
-        await folder.sync();
-        await folder.close();
+        await syncFolder(dirname(this.path));
         break;
       } catch (error) {
         this.onTrouble(error as Error);
@@ -173,5 +176,25 @@ export class Journal {
     } catch {
       // already gone
     }
+  }
+}
+
+async function writeWhole(path: string, data: Buffer): Promise<void> {
+  const file = await open(path, "w", 0o600);
+  try {
+    await file.writeFile(data);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** A rename is on disk once its folder is. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from "node:fs/promises";
-import { join } from "node:path";
 import { LocalEngine } from "@muster/engine-local";
 import { literal } from "@muster/model";
 import type { WorkerStart } from "@muster/engine";
@@ -41,7 +40,7 @@ function printing(lines: readonly string[] = []): string {
 }
 
 export async function testAgent(more: Partial<AgentConfigInput> = {}): Promise<TestAgent> {
-  const stateDir = await mkdtemp("/tmp/muster-agent-");
+  const stateDir = more.state_dir ?? (await mkdtemp("/tmp/muster-agent-"));
   const config: AgentConfigInput = { shard: "test", state_dir: stateDir, nodes: [{ name: "node-a", vendor: "nvidia", count: 8 }, { name: "node-b", vendor: "ascend", count: 8 }], ...more };
   const agent = await startAgent(config);
   const engines: LocalEngine[] = [];
@@ -69,8 +68,7 @@ export async function testAgent(more: Partial<AgentConfigInput> = {}): Promise<T
     dispose: async () => {
       await Promise.all(engines.map((engine) => engine.close()));
       await stopAgent(stateDir, true);
-      await rm(stateDir, { recursive: true, force: true });
-      if (config.area !== undefined) await rm(join(config.area), { recursive: true, force: true });
+      if (more.state_dir === undefined) await rm(stateDir, { recursive: true, force: true });
     },
   };
   return test;
