@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { mkdir, open, readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, rm, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { checkKey, chunkName, parseChunk } from "./keys.ts";
 import { DEFAULT_LOG_LIMITS, type Appended, type LogLimits, type LogPart, type LogRetention, type LogStore, type Pruned } from "./log-store.ts";
@@ -30,7 +30,6 @@ export class DirectoryLogStore implements LogStore {
       let at = Math.max(offset, Math.min(kept, end));
       let rest = bytes.subarray(at - offset);
       if (rest.length === 0) return { next: Math.max(kept, end), dropped: 0, problem: null };
-      // where the disk is full nothing of a part that can't be written stays behind
       if (last && at === kept && last.size < this.#limits.chunk) {
         const part = rest.subarray(0, this.#limits.chunk - last.size);
         await write(last.path, last.size, part);
@@ -85,7 +84,7 @@ export class DirectoryLogStore implements LogStore {
     for (const entry of await readdir(this.#root, { recursive: true, withFileTypes: true }).catch(() => [])) {
       if (!entry.isFile()) continue;
       const path = join(entry.parentPath, entry.name);
-      const found = await stat(path).catch(() => undefined);
+      const found = await lstat(path).catch(() => undefined);
       if (found) files.push({ path, size: found.size, at: found.mtimeMs });
     }
     files.sort((a, b) => a.at - b.at);
@@ -114,8 +113,8 @@ export class DirectoryLogStore implements LogStore {
       const chunk = parseChunk(entry);
       if (chunk?.key !== name) continue;
       const path = join(folder, entry);
-      const found = await stat(path).catch(() => undefined);
-      if (found) chunks.push({ path, offset: chunk.offset, size: found.size });
+      const found = await lstat(path).catch(() => undefined);
+      if (found?.isFile()) chunks.push({ path, offset: chunk.offset, size: found.size });
     }
     return chunks.sort((a, b) => a.offset - b.offset);
   }
@@ -146,7 +145,6 @@ async function write(path: string, position: number, bytes: Uint8Array): Promise
   } finally {
     await file.close();
   }
-  if (position === 0 && bytes.length === 0) await unlink(path);
 }
 
 async function removeEmpty(folder: string, root: string): Promise<void> {
