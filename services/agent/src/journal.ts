@@ -76,6 +76,7 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.durable();
+    while (this.running) await this.running;
     this.closed = true;
     await this.file.close();
   }

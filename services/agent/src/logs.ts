@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readSync, statSync, unlinkSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { AttemptKey, LogChunk, WorkerKey } from "@muster/engine";
@@ -73,6 +73,20 @@ export class LogWriter {
   get end(): number {
     const last = this.parts.at(-1) as Part;
     return last.start + last.size;
+  }
+
+  /** What was kept from an offset on, as far as it is in the newest file and not more than `limit`. */
+  since(offset: number, limit: number): { offset: number; data: Buffer } {
+    const last = this.parts.at(-1) as Part;
+    const from = Math.max(offset, last.start, this.end - limit);
+    const data = Buffer.alloc(Math.max(0, this.end - from));
+    if (data.length === 0) return { offset: this.end, data };
+    const file = openSync(partPath(this.folder, this.prefix, last.start), constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      return { offset: from, data: data.subarray(0, readSync(file, data, 0, data.length, from - last.start)) };
+    } finally {
+      closeSync(file);
+    }
   }
 
   /** Bytes that couldn't be written since this was last asked. */

@@ -19,6 +19,7 @@ import type { Spawner } from "./spawner.ts";
  */
 
 const PROGRESS_INTERVAL_MS = 500;
+const REREAD_BYTES = 1 << 20;
 const ORPHAN_POLL_MS = 200;
 const PENDING_COMMIT_MS = 30_000;
 const OUTPUT_REPORT_MS = 500;
@@ -65,7 +66,10 @@ export class Worker {
     const { record } = entry;
     this.log = new LogWriter(context.logs, record, context.limits, fresh);
     const spec = { progress: record.progress, watch: record.watch, ...(record.checkpoint.reports && record.checkpoint.committed !== undefined && { committed: record.checkpoint.committed }) };
-    this.output = new OutputReader(spec, { progress: (progress) => this.onProgress(progress), commit: (step, named, end) => this.onCommit(step, named, end, "log"), matched: (id, line, end) => this.observeMatch(id, line, end) }, this.log.end, entry.matched);
+    // an earlier agent may have kept lines and died before it reported what they say
+    const before = this.log.since(fresh ? this.log.end : entry.parsed, REREAD_BYTES);
+    this.output = new OutputReader(spec, { progress: (progress) => this.onProgress(progress), commit: (step, named, end) => this.onCommit(step, named, end, "log"), matched: (id, line, end) => this.observeMatch(id, line, end) }, before.offset, entry.matched);
+    this.output.push(before.data);
   }
 
   /** Has the process started; what becomes of it is observed. */

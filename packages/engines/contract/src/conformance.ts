@@ -1,6 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Gone, type AttemptKey, type Engine, type Observation, type ShardSnapshot, type WorkerKey, type WorkerStart, type WorkerStatus, type WorkerStop } from "./engine.ts";
+import { conformanceStart } from "./test-start.ts";
+
+export { conformanceStart };
 
 /*
  * What every engine must do, as tests. An engine's own package calls `engineConformance` with a harness that makes the
@@ -32,29 +35,6 @@ export interface EngineHarness {
 }
 
 const LIMIT_STEPS = 3000;
-
-/** A complete start that a test can vary. */
-export function conformanceStart(key: WorkerKey, node: string, behaviour: Pick<WorkerStart, "argv" | "env" | "files">, more: Partial<WorkerStart> = {}): WorkerStart {
-  return {
-    ...key,
-    node,
-    project: "default",
-    role: "worker",
-    nodeRank: Number(key.worker.split("/")[1]),
-    devices: { vendor: "none", indices: [], share: 0 },
-    limits: { cpus: 1, memory: 256 << 20 },
-    secrets: [],
-    mounts: [],
-    token: "token-of-a-test",
-    checkpoint: { reports: true, committed: "^saved (?<step>\\d+) (?<path>\\S+)$" },
-    progress: { preset: "muster" },
-    watch: [],
-    firstRank: Number(key.worker.split("/")[1]),
-    ranks: 1,
-    ...behaviour,
-    ...more,
-  };
-}
 
 /** Registers the suite. `make` gives a fresh shard for it. */
 export function engineConformance(name: string, make: () => Promise<EngineHarness>): void {
