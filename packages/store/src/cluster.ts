@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto";
-import type { Client, Pool } from "./pool.ts";
+import type { Client } from "./pool.ts";
 
 export interface ClusterRow {
   id: string;
@@ -33,10 +33,16 @@ export async function readCluster(client: Client): Promise<ClusterRow> {
  * Begins a new incarnation after a restore: attempts opened from now on are newer than all that ran before, whatever their
  * numbers; starts wait until every shard has reported what it still runs.
  */
-export async function newIncarnation(pool: Pool, reason: string, above: bigint = 0n): Promise<string> {
-  const current = await readCluster(pool);
+export async function newIncarnation(client: Client, reason: string, above: bigint = 0n): Promise<string> {
+  const current = await readCluster(client);
   const floor = above > BigInt(current.incarnation) ? above : BigInt(current.incarnation);
   const incarnation = makeIncarnation(Date.now(), floor);
-  const { rowCount } = await pool.query("UPDATE cluster SET incarnation = $1, starts_paused = true, starts_paused_reason = $2 WHERE incarnation = $3", [incarnation, reason, current.incarnation]);
-  return rowCount === 1 ? incarnation : (await readCluster(pool)).incarnation;
+  const { rowCount } = await client.query("UPDATE cluster SET incarnation = $1, starts_paused = true, starts_paused_reason = $2, must_report = true WHERE incarnation = $3", [incarnation, reason, current.incarnation]);
+  return rowCount === 1 ? incarnation : (await readCluster(client)).incarnation;
+}
+
+/** Whether starts are paused; keeps it so, either way, until the caller's transaction ends. */
+export async function holdStarts(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ starts_paused: boolean }>({ name: "hold-starts", text: "SELECT starts_paused FROM cluster FOR SHARE" });
+  return rows[0]?.starts_paused ?? true;
 }

@@ -1,12 +1,13 @@
-import { compareFence, type Engine, type ShardSnapshot, type WorkerStatus } from "@muster/engine";
+import type { Engine, ShardSnapshot, WorkerStatus } from "@muster/engine";
 import {
   appendEvents,
   checkLease,
-  newIncarnation,
+  lockJobs,
   readCluster,
   readExpected,
   readForgettable,
   readKnown,
+  readReported,
   recordFacts,
   saveBootIds,
   setShardReported,
@@ -19,8 +20,8 @@ import {
   type Pool,
   type WorkerFact,
 } from "@muster/store";
-import { openIncident } from "./incidents.ts";
 import { judgeAttempts } from "./judge.ts";
+import { beginIncarnation } from "./restored.ts";
 
 export interface AdoptionContext {
   pool: Pool;
@@ -40,16 +41,12 @@ export async function adopt(context: AdoptionContext): Promise<ShardSnapshot> {
   // read before the snapshot: a worker that was already running then, and that the engine lacks now, is gone
   const expected = await readExpected(pool, engine.shard);
   const snapshot = await engine.snapshot();
-  const live = snapshot.workers.filter((worker) => worker.state === "starting" || worker.state === "running");
-  const known = await readKnown(pool, [...new Set(live.map((worker) => worker.job))]);
-  const newer = live.find((worker) => {
-    const here = known.get(worker.job);
-    return !here || compareFence(worker, here) > 0;
-  });
-  const cluster = await readCluster(pool);
-  if (newer || BigInt(snapshot.incarnation || "0") > BigInt(cluster.incarnation)) await beginIncarnation(pool, engine.shard, snapshot, newer);
+  const live = snapshot.workers.filter(isLive);
+  // read after the snapshot: what is handed over is in the store before the engine hears of it
+  const known = await readReported(pool, snapshot.workers);
+  await noticeRestore(pool, snapshot, engine.shard, known);
   await settleDifferences(context, expected, snapshot);
-  const foreign = await endForeign(context, live);
+  const foreign = await endForeign(context, live.filter((worker) => !isOurs(worker, engine.shard, known)), live);
   await saveBootIds(pool, engine.shard, snapshot.nodes);
   const { incarnation } = await readCluster(pool);
   if (!foreign) {
@@ -60,17 +57,30 @@ export async function adopt(context: AdoptionContext): Promise<ShardSnapshot> {
   return snapshot;
 }
 
-/** The store is older than what runs: it was restored, or a lagging replica was promoted. Nothing starts until all is settled. */
-async function beginIncarnation(pool: Pool, shard: string, snapshot: ShardSnapshot, newer: WorkerStatus | undefined): Promise<void> {
-  const reason = newer
-    ? `shard ${shard} runs attempt ${newer.attempt} of ${newer.job}, which is newer than the database's: the database was restored from a backup`
-    : `shard ${shard} has seen incarnation ${snapshot.incarnation}, which is newer than the database's: the database was restored from a backup`;
-  const cluster = await readCluster(pool);
-  // another shard may have noticed first: one new incarnation is enough for all
-  if (cluster.starts_paused && BigInt(cluster.incarnation) > BigInt(snapshot.incarnation || "0")) return;
-  const incarnation = await newIncarnation(pool, reason, BigInt(snapshot.incarnation || "0"));
-  await openIncident(pool, { kind: "restored_backup", severity: "critical", evidence: [reason], action: `began incarnation ${incarnation}; starts wait until every shard has reported` });
-  await appendEvents(pool, [{ kind: "cluster.new_incarnation", actor: "supervisor", data: { incarnation, reason } }]);
+function isLive(worker: WorkerStatus): boolean {
+  return worker.state === "starting" || worker.state === "running";
+}
+
+type Reported = Awaited<ReturnType<typeof readReported>>;
+
+/** Whether the store has this worker where the engine has it, and has handed it over. */
+function isOurs(worker: WorkerStatus, shard: string, known: Reported): boolean {
+  const row = known.get(workerKey(worker));
+  return row !== undefined && row.state !== "pending" && row.shard === shard && row.node === worker.node;
+}
+
+/** An engine that runs what the store has never handed over shows that the store is older than what runs. */
+async function noticeRestore(pool: Pool, snapshot: ShardSnapshot, shard: string, known: Reported): Promise<void> {
+  const { incarnation } = await readCluster(pool);
+  const unknown = snapshot.workers.filter((worker) => worker.state !== "lost" && BigInt(worker.incarnation) >= BigInt(incarnation) && !isOurs(worker, shard, known));
+  // what has ended may also have left the store by retention, with its job
+  const jobs = unknown.length > 0 ? await readKnown(pool, unknown.map((worker) => worker.job)) : new Map<string, never>();
+  const strange = unknown.find((worker) => isLive(worker) || jobs.has(worker.job));
+  if (strange) {
+    await beginIncarnation(pool, incarnation, snapshot.incarnation, `shard ${shard} has attempt ${strange.attempt} of ${strange.job}, which this database never started: it was restored from a backup`);
+  } else if (BigInt(snapshot.incarnation || "0") > BigInt(incarnation)) {
+    await beginIncarnation(pool, incarnation, snapshot.incarnation, `shard ${shard} has seen incarnation ${snapshot.incarnation}, which is newer than the database's: it was restored from a backup`);
+  }
 }
 
 async function settleDifferences({ pool, lease, holder, followed }: AdoptionContext, expected: readonly ExpectedRow[], snapshot: ShardSnapshot): Promise<void> {
@@ -89,14 +99,15 @@ async function settleDifferences({ pool, lease, holder, followed }: AdoptionCont
   if (facts.length === 0) return;
   await transaction(pool, async (client) => {
     await checkLease(client, lease, holder);
+    await lockJobs(client, facts);
     await judgeAttempts(client, await recordFacts(client, facts));
   });
 }
 
-/** Ends what runs without the store's knowledge. Returns whether there was any. */
-async function endForeign({ pool, engine }: AdoptionContext, live: readonly WorkerStatus[]): Promise<boolean> {
+/** Ends what runs without the store's knowledge, and what it took for dead. Returns whether there was any. */
+async function endForeign({ pool, engine }: AdoptionContext, strange: readonly WorkerStatus[], live: readonly WorkerStatus[]): Promise<boolean> {
   const current = new Set((await readExpected(pool, engine.shard)).map(workerKey));
-  const foreign = live.filter((worker) => !current.has(workerKey(worker)));
+  const foreign = [...new Set([...strange, ...live.filter((worker) => !current.has(workerKey(worker)))])];
   if (foreign.length === 0) return false;
   await engine.stop(foreign.map((worker) => ({ job: worker.job, incarnation: worker.incarnation, attempt: worker.attempt, worker: worker.worker, mode: "kill", grace: 0 })));
   return true;

@@ -3,6 +3,8 @@ import {
   appendEvents,
   attemptKey,
   checkLease,
+  holdStarts,
+  lockJobs,
   checkpointDelivered,
   makeAttemptToken,
   markHandedOver,
@@ -75,6 +77,8 @@ async function startWorkers(context: DispatchContext, rows: readonly CommandRow[
   const resume = again.length > 0 ? await readResumePaths(pool, again.map((row) => row.job)) : new Map<string, never>();
   const { started } = await transaction(pool, async (client) => {
     await checkLease(client, lease, holder);
+    if (await holdStarts(client)) return { started: new Set<string>(), jobs: [] };
+    await lockJobs(client, ready);
     const handed = await markHandedOver(client, ready, resume);
     await appendEvents(client, handed.jobs.map((job) => ({ kind: "job.starting", actor: "supervisor", project: job.project, job: job.job, attempt: job.attempt, data: resume.has(job.job) ? { resume_step: resume.get(job.job)?.step } : {} })));
     return handed;

@@ -5,6 +5,7 @@ import {
   changeAttempts,
   changeJobs,
   dropNewestCheckpoint,
+  giveUpSealing,
   lockGangs,
   readCommitted,
   readMembers,
@@ -38,6 +39,7 @@ interface Judgement {
   outcomes: Outcome[];
   stops: StopOrder[];
   release: AttemptId[];
+  superseded: AttemptId[];
   rollbacks: string[];
   suspects: { node: string; reason: string; job: string }[];
 }
@@ -53,12 +55,15 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   const members = Map.groupBy(await readMembers(client, unique), attemptKey);
   const failing = gangs.filter((gang) => gang.state === "recovering");
   const committed = failing.length > 0 ? await readCommitted(client, failing) : new Set<string>();
-  const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], rollbacks: [], suspects: [] };
+  const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], superseded: [], rollbacks: [], suspects: [] };
   for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), out);
   await changeJobs(client, out.jobs);
   await changeAttempts(client, out.attempts);
   await stopAttempts(client, out.stops);
-  await releaseEnded(client, out.release);
+  const projects = new Map(gangs.map((gang) => [gang.job, gang.project]));
+  const late = new Map((await releaseEnded(client, out.release)).map((one) => [attemptKey(one), one]));
+  for (const { job, attempt } of late.values()) out.events.push({ kind: "attempt.released", actor: ACTOR, project: projects.get(job) ?? null, job, attempt });
+  await giveUpSealing(client, out.superseded);
   for (const job of out.rollbacks) await dropNewestCheckpoint(client, job);
   await suspectNodes(client, out.suspects);
   await settleDependencies(client, out.outcomes);
@@ -67,11 +72,12 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
 
 function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: boolean, out: Judgement): void {
   if (!gang.current || gang.attempt_state === "ended") {
-    // an attempt that was superseded gives back what it held when its end is confirmed
-    if (members.every((member) => member.state === "exited" || member.state === "lost")) out.release.push(gang);
+    // an attempt that was superseded gives back what it held as the end of each worker is confirmed
+    out.release.push(gang);
     return;
   }
-  const facts = members.map(toFacts);
+  const facts = members.map((member) => toFacts(gang, member));
+  const unconfirmed = facts.filter((worker) => worker.unconfirmed);
   const evaluation = evaluateGang(gang.attempt_state, facts);
   switch (evaluation.kind) {
     case "wait":
@@ -84,14 +90,21 @@ function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: bool
     case "failed":
       return onFailure(gang, members, evaluation.failed, out);
     case "down":
-      return gang.state === "recovering" ? afterFailure(gang, members, committed, out) : move(gang, "gang_down", out, { ranSeconds: gang.running_for ?? 0, ...timeOver(gang) }, { state: "ended", outcome: "stopped" });
+      if (unconfirmed.length > 0) {
+        // killed as soon as its node can be told; until then it keeps its devices
+        out.stops.push({ job: gang.job, mode: "kill", grace: 0 });
+        out.superseded.push(gang);
+      }
+      return gang.state === "recovering"
+        ? afterFailure(gang, members, committed, out)
+        : move(gang, "gang_down", out, { ranSeconds: gang.running_for ?? 0, ...timeOver(gang) }, { state: "ended", outcome: unconfirmed.length > 0 ? "superseded" : "stopped" });
   }
 }
 
 /** A worker failed by itself: the gang comes down. What it was is judged when all is known. */
 function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonly WorkerFacts[], out: Judgement): void {
   const names = new Set(failed.map((worker) => worker.worker));
-  const endings = members.filter((member) => names.has(member.worker)).map(toEnding);
+  const endings = members.filter((member) => names.has(member.worker)).map((member) => toEnding(gang, member));
   const first = classify(endings, gang.rules);
   out.events.push({
     kind: "worker.failed",
@@ -109,7 +122,8 @@ function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonl
 
 /** The failed gang is down: name the cause, charge it to its ledger, and go on or give up. */
 function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, out: Judgement): void {
-  const verdict = classify(members.filter(tellsSomething).map(toEnding), gang.rules);
+  const verdict = classify(members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member)), gang.rules);
+  const superseded = members.some((member) => isUnconfirmed(gang, member));
   const decision = decideRestart({
     verdict,
     ledgers: { user: gang.user_failures, infrastructure: gang.infrastructure_failures, unknown: gang.unknown_failures },
@@ -133,7 +147,7 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
       notBeforeReason: "restart_backoff",
       ...(exclude !== undefined && { excludeNode: exclude }),
     },
-    { state: "ended", outcome: "failed", failureClass: verdict.class, cause: failure },
+    { state: "ended", outcome: superseded ? "superseded" : "failed", failureClass: verdict.class, cause: failure },
     { class: verdict.class, rule: verdict.rule, node: verdict.node, worker: verdict.worker, evidence: verdict.evidence, restart: decision.restart, why: decision.why, backoff: decision.backoff },
   );
 }
@@ -178,16 +192,22 @@ function move(gang: GangRow, event: JobEvent, out: Judgement, job: Partial<JobCh
   }
 }
 
-function toFacts(member: MemberRow): WorkerFacts {
-  return { worker: member.worker, node: member.node, state: member.state, desired: member.desired, exitCode: member.exit_code, signal: member.signal, oom: member.oom, reason: member.reason };
+/** Alive for all we know, on a node that is lost, and its job goes on without it. */
+function isUnconfirmed(gang: GangRow, member: MemberRow): boolean {
+  return gang.supersedes && member.node_lost && member.state !== "exited" && member.state !== "lost";
 }
 
-/** Ended by itself, or, while being killed, in a way that our kill doesn't explain. */
-function tellsSomething(member: MemberRow): boolean {
-  return failedByItself(toFacts(member)) || (member.desired !== "run" && member.exit_code !== null && member.exit_code !== 0);
+function toFacts(gang: GangRow, member: MemberRow): WorkerFacts {
+  return { worker: member.worker, node: member.node, state: member.state, desired: member.desired, exitCode: member.exit_code, signal: member.signal, oom: member.oom, reason: member.reason, unconfirmed: isUnconfirmed(gang, member) };
 }
 
-function toEnding(member: MemberRow): Ending {
+/** Ended by itself, or, while being killed, in a way that our kill doesn't explain, or fell silent with its node. */
+function tellsSomething(gang: GangRow, member: MemberRow): boolean {
+  return isUnconfirmed(gang, member) || failedByItself(toFacts(gang, member)) || (member.desired !== "run" && member.exit_code !== null && member.exit_code !== 0);
+}
+
+function toEnding(gang: GangRow, member: MemberRow): Ending {
+  const unconfirmed = isUnconfirmed(gang, member);
   return {
     worker: member.worker,
     node: member.node,
@@ -195,8 +215,8 @@ function toEnding(member: MemberRow): Ending {
     exitCode: member.exit_code,
     signal: member.signal,
     oom: member.oom,
-    lost: member.state === "lost" && member.detail?.refused === undefined,
-    reason: member.reason,
+    lost: unconfirmed || (member.state === "lost" && member.detail?.refused === undefined),
+    reason: unconfirmed ? "its node is not heard of, so its end can't be confirmed" : member.reason,
     tail: member.detail?.tail ?? "",
     matched: member.detail?.matched ?? [],
   };

@@ -22,8 +22,13 @@ export function localProvider({ pool, agentsDir, agent = {} }: LocalProviderOpti
       values: [shard.name],
     });
     if (rows.length === 0) throw new Unreachable(`shard ${shard.name} has no nodes`);
-    const { socket } = await startAgent({ shard: shard.name, state_dir: join(agentsDir, shard.name), nodes: rows, ...agent });
-    return socket;
+    try {
+      const { socket } = await startAgent({ shard: shard.name, state_dir: join(agentsDir, shard.name), nodes: rows, ...agent });
+      return socket;
+    } catch (error) {
+      // one that is there but doesn't answer keeps its lock, so none can be started beside it
+      throw new Unreachable((error as Error).message, { cause: error });
+    }
   };
   return {
     connect: async (shard) => new LocalEngine({ shard: shard.name, socket: await ensure(shard) }),

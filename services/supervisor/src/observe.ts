@@ -3,6 +3,7 @@ import {
   appendEvents,
   attemptKey,
   checkLease,
+  lockJobs,
   recordCommits,
   recordFacts,
   recordMatches,
@@ -40,8 +41,6 @@ export interface Recorded {
   changed: boolean;
   /** Attempts with output to keep or ends to forget. */
   ended: AttemptId[];
-  /** Jobs that the engine knows newer than the store. */
-  newer: Extract<Observation, { kind: "newer_known" }>[];
 }
 
 /** Records a batch of observations and takes what follows from it, in one transaction with the shard's cursor. */
@@ -49,6 +48,7 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
   const sorted = sort(batch.observations);
   await transaction(pool, async (client) => {
     await checkLease(client, batch.lease, batch.holder);
+    await lockJobs(client, [...sorted.facts, ...sorted.commits]);
     await recordMatches(client, sorted.matches);
     await recordOutput(client, sorted.output);
     const events: NewEvent[] = [...sorted.events];
@@ -70,7 +70,7 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
     const last = batch.observations.at(-1);
     if (last) await saveShardCursor(client, batch.shard, batch.epoch, last.seq);
   });
-  return { changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0, ended: sorted.facts.filter((fact) => fact.state !== "running"), newer: sorted.newer };
+  return { changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0, ended: sorted.facts.filter((fact) => fact.state !== "running") };
 }
 
 type Seal = { kind: "sealed"; id: number; path: string } | { kind: "seal_failed"; id: number; reason: string };
@@ -83,7 +83,6 @@ interface Sorted {
   seals: Seal[];
   progress: ProgressFact[];
   events: NewEvent[];
-  newer: Recorded["newer"];
 }
 
 /** By kind; of a worker's several facts the last one, and of progress the newest figures. */
@@ -91,7 +90,7 @@ function sort(observations: readonly Observation[]): Sorted {
   const facts = new Map<string, WorkerFact>();
   const output = new Map<string, WorkerId & { size: number }>();
   const progress = new Map<string, ProgressFact>();
-  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = { matches: [], commits: [], seals: [], events: [], newer: [] };
+  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = { matches: [], commits: [], seals: [], events: [] };
   const base = { exitCode: null, signal: null, oom: false, reason: null, detail: null };
   for (const one of observations) {
     switch (one.kind) {
@@ -152,7 +151,7 @@ function sort(observations: readonly Observation[]): Sorted {
         sorted.events.push({ kind: one.health === "ready" ? "node.reported" : "node.reported_bad", actor: "engine", node: one.node, data: { boot_id: one.bootId, reason: one.reason ?? null } });
         break;
       case "newer_known":
-        sorted.newer.push(one);
+        // looked at before anything is recorded
         break;
     }
   }

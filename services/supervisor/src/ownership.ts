@@ -1,4 +1,4 @@
-import { dropLease, readShards, takeLease, type Pool } from "@muster/store";
+import { appearAsSupervisor, dropLease, readShards, takeLease, type Pool } from "@muster/store";
 import type { Logger } from "pino";
 import { ShardKeeper, type EngineProvider, type KeeperOptions } from "./shard-keeper.ts";
 
@@ -14,6 +14,7 @@ export interface OwnershipOptions extends Omit<KeeperOptions, "shard" | "provide
 export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #keepers = new Map<string, ShardKeeper>();
+  #appeared = false;
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
@@ -30,7 +31,9 @@ export class Ownership {
   /** Renews what is owned, takes a fair part of what is free, and lets go of what was lost or is too much. */
   async round(): Promise<void> {
     const { pool, holder, engines, logger } = this.#options;
-    await takeLease(pool, `supervisor:${holder}`, holder, LEASE_SECONDS);
+    if (this.#appeared) await takeLease(pool, `supervisor:${holder}`, holder, LEASE_SECONDS);
+    else if (await appearAsSupervisor(pool, holder, LEASE_SECONDS)) logger.info("the first supervisor: starts wait until the shards have said what they run");
+    this.#appeared = true;
     const alive = await countSupervisors(pool);
     const shards = (await readShards(pool)).filter((shard) => engines[shard.engine]);
     const fair = Math.ceil(shards.length / Math.max(1, alive));

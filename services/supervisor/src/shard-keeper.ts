@@ -1,16 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Gone, Unreachable, type Engine } from "@muster/engine";
 import type { LogStore } from "@muster/logs";
-import { appendEvents, isConnectionError, LeaseLost, newIncarnation, setShardReachable, type Lease, type Pool, type ShardRow, type Waker } from "@muster/store";
+import { appendEvents, hasOldWorkers, isConnectionError, LeaseLost, recordBeat, setShardReachable, transaction, type Lease, type Pool, type ShardRow, type Waker } from "@muster/store";
 import type { Logger } from "pino";
 import { adopt, forgetEnded } from "./adoption.ts";
 import { dispatchCommands, sealCommits, type DispatchContext } from "./dispatch.ts";
 import { keepLogs } from "./keep-logs.ts";
 import { recordObservations } from "./observe.ts";
+import { noticeOlder } from "./restored.ts";
 import { Signal } from "./signal.ts";
 
-/** Seconds without an answer after which a shard counts as unreachable (not as failed). */
-const UNREACHABLE_AFTER = 5;
 /** Milliseconds between looks that nothing asked for. */
 const POLL = 1000;
 const COMPARE_EVERY = 30_000;
@@ -32,6 +31,9 @@ export interface KeeperOptions {
   shard: ShardRow;
   holder: string;
   apiUrl: string;
+  /** Milliseconds without an answer after which a shard counts as unreachable (not as failed), and between signs of life. */
+  unreachableAfter: number;
+  beatEvery: number;
 }
 
 /** Keeps one shard for as long as this supervisor owns it: adopts, observes, sends commands, keeps logs. */
@@ -42,6 +44,8 @@ export class ShardKeeper {
   readonly #output = new Signal();
   #lease: Lease;
   #nodes = new Set<string>();
+  /** When the shard last answered. */
+  #heard = Date.now();
   #done: Promise<void>;
 
   constructor(options: KeeperOptions, lease: Lease) {
@@ -68,25 +72,22 @@ export class ShardKeeper {
   }
 
   async #run(): Promise<void> {
-    const { logger, pool, provider, shard } = this.#options;
-    let silentSince = Date.now();
+    const { logger, provider, shard } = this.#options;
     while (!this.#abort.signal.aborted) {
       let engine: Engine | undefined;
       try {
         engine = await provider.connect(shard);
         await this.#keep(engine);
-        silentSince = Date.now();
       } catch (error) {
         if (this.#abort.signal.aborted) break;
         if (error instanceof LeaseLost) {
           this.#abort.abort();
         } else if (error instanceof Unreachable) {
           logger.warn({ shard: shard.name, error: error.message }, "shard does not answer");
-          if (Date.now() - silentSince > UNREACHABLE_AFTER * 1000) await this.#report(pool, false).catch(() => {});
+          if (Date.now() - this.#heard > this.#options.unreachableAfter) await this.#report(false).catch(() => {});
         } else if (!(error instanceof Gone)) {
           logger.error({ shard: shard.name, err: error }, isConnectionError(error) ? "database does not answer" : "keeping a shard failed; starting over");
         }
-        if (error instanceof Unreachable === false) silentSince = Date.now();
         await delay(error instanceof Unreachable || error instanceof Gone ? 100 : 500, undefined, { signal: this.#abort.signal }).catch(() => {});
       } finally {
         await engine?.close().catch(() => {});
@@ -94,11 +95,32 @@ export class ShardKeeper {
     }
   }
 
-  async #report(pool: Pool, reachable: boolean): Promise<void> {
-    const { shard, waker } = this.#options;
-    if (await setShardReachable(pool, shard.name, reachable)) {
-      await appendEvents(pool, [{ kind: reachable ? "shard.reachable" : "shard.unreachable", actor: "supervisor", data: { shard: shard.name } }]);
-      waker.wake();
+  async #report(reachable: boolean): Promise<void> {
+    const { pool, shard, waker } = this.#options;
+    const changed = await transaction(pool, async (client) => {
+      const nodes = await setShardReachable(client, shard.name, reachable);
+      const kind = reachable ? "reachable" : "unreachable";
+      if (nodes.length > 0) await appendEvents(client, [{ kind: `shard.${kind}`, actor: "supervisor", data: { shard: shard.name } }, ...nodes.map((node) => ({ kind: `node.${kind}`, actor: "supervisor", node: node.name, pool: node.pool }))]);
+      return nodes.length > 0;
+    });
+    if (changed) waker.wake();
+  }
+
+  /** Says that the shard is back only when nothing old lives there: until then nothing new may count on its being dead. */
+  async #welcome(signal: AbortSignal): Promise<void> {
+    const { pool, shard } = this.#options;
+    while (!signal.aborted && (await hasOldWorkers(pool, shard.name))) await delay(50, undefined, { signal }).catch(() => {});
+    if (!signal.aborted) await this.#report(true);
+  }
+
+  /** Signs of life, by which the silence of a shard is told from its having nothing to say. */
+  async #beat(engine: Engine, signal: AbortSignal): Promise<void> {
+    const { pool, shard, beatEvery } = this.#options;
+    while (!signal.aborted) {
+      await engine.ping();
+      this.#heard = Date.now();
+      await recordBeat(pool, shard.name);
+      await delay(beatEvery, undefined, { signal }).catch(() => {});
     }
   }
 
@@ -109,17 +131,19 @@ export class ShardKeeper {
     const probe = await adopt({ ...this.#context(engine), followed: true });
     const followed = cursor.epoch === probe.epoch;
     if (!followed) await adopt({ ...this.#context(engine), followed: false });
-    await this.#report(pool, true);
     const inner = new AbortController();
     const stop = (): void => inner.abort();
     this.#abort.signal.addEventListener("abort", stop);
     this.#nodes = new Set(probe.nodes.map((node) => node.node));
     const seen = { epoch: probe.epoch, seq: followed ? cursor.seq : probe.seq };
-    const loops = [this.#observe(engine, seen, inner.signal), this.#command(engine, inner.signal), this.#keepLogs(engine, inner.signal), this.#compare(engine, inner.signal)];
+    const welcomed = this.#welcome(inner.signal);
+    const loops = [this.#observe(engine, seen, inner.signal), this.#command(engine, inner.signal), this.#keepLogs(engine, inner.signal), this.#compare(engine, inner.signal), this.#beat(engine, inner.signal), welcomed.then(() => aborted(inner.signal))];
     try {
       await Promise.race(loops);
     } finally {
       inner.abort();
+      // what waits for an answer that won't come must not hold up the next try
+      await engine.close().catch(() => {});
       this.#abort.signal.removeEventListener("abort", stop);
       await Promise.allSettled(loops);
     }
@@ -139,15 +163,16 @@ export class ShardKeeper {
   async #observe(engine: Engine, from: { epoch: string; seq: number }, signal: AbortSignal): Promise<void> {
     const { pool, shard, holder, waker, logger } = this.#options;
     for await (const observations of engine.observe(from.epoch, from.seq, signal)) {
+      this.#heard = Date.now();
+      const restored = await noticeOlder(pool, shard.name, observations);
       const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations, lease: this.#lease, holder });
       if (recorded.changed) {
         waker.wake();
         this.#wake.set();
       }
       this.#output.set();
-      for (const newer of recorded.newer) {
-        logger.error({ ...newer }, "the engine knows a newer attempt than the database");
-        await newIncarnation(pool, `shard ${shard.name} knows attempt ${newer.attempt} of ${newer.job}, which is newer than the database's`, BigInt(newer.incarnation));
+      if (restored) {
+        logger.error({ shard: shard.name }, "the engine knows more than the database: it was restored from a backup");
         throw new Gone("the store is older than the engine");
       }
     }
@@ -192,6 +217,13 @@ export class ShardKeeper {
     const { rows } = await this.#options.pool.query<{ starts_paused: boolean }>({ name: "starts-paused", text: "SELECT starts_paused FROM cluster" });
     return rows[0]?.starts_paused ?? false;
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 async function readCursor(pool: Pool, shard: string): Promise<{ epoch: string; seq: number }> {

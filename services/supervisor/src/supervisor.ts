@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
 import type { LogStore } from "@muster/logs";
 import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
 import type { Logger } from "pino";
@@ -10,8 +11,12 @@ import { settle } from "./settle.ts";
 import type { EngineProvider } from "./shard-keeper.ts";
 import { Signal } from "./signal.ts";
 import { SideWork, type Check } from "./side-work.ts";
+import { SilenceWatch } from "./silence-watch.ts";
 
 const POLL = 1000;
+/** Milliseconds; both are shortened with the limits of silence. */
+const UNREACHABLE_AFTER = 5000;
+const BEAT_EVERY = 2000;
 
 export interface SupervisorOptions {
   databaseUrl: string;
@@ -21,6 +26,8 @@ export interface SupervisorOptions {
   engines: Readonly<Record<string, EngineProvider>>;
   /** Where workers reach the API. */
   apiUrl: string;
+  /** When nodes that aren't heard of are suspect and lost. */
+  silence?: Partial<SilenceLimits>;
   /** Further checks for side work. */
   checks?: (pool: Pool) => readonly Check[];
 }
@@ -37,7 +44,9 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
   const pool = createPool(databaseUrl, "supervisor", 12);
   const waker = new Waker(pool);
-  const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines });
+  const limits = { ...SILENCE_LIMITS, ...options.silence };
+  const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines, unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2), beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5) });
+  const silence = new SilenceWatch({ pool, logger, holder: id, limits });
   const woken = new Signal();
   const abort = new AbortController();
   const checks: Check[] = [
@@ -68,8 +77,17 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
       else await pause();
     }
   };
+  const pause = (milliseconds: number) => () => delay(milliseconds, undefined, { signal: abort.signal }).catch(() => {});
   const loops = [
-    repeat("ownership", async () => (await ownership.round(), 0), () => delay(RENEW_EVERY, undefined, { signal: abort.signal }).catch(() => {})),
+    repeat(
+      "watching for silence",
+      async () => {
+        if (await silence.round()) waker.wake();
+        return 0;
+      },
+      pause(Math.min(POLL, limits.suspect / 5)),
+    ),
+    repeat("ownership", async () => (await ownership.round(), 0), pause(RENEW_EVERY)),
     repeat(
       "settling",
       async () => {

@@ -140,7 +140,7 @@ export async function setTodo(client: Client, workers: readonly WorkerId[], todo
   await client.query({
     name: "set-todo",
     text: `UPDATE workers w SET todo = $5 FROM unnest($1::text[], $2::bigint[], $3::int[], $4::text[]) AS k(job, incarnation, attempt, worker)
-      WHERE (w.job, w.incarnation, w.attempt, w.worker) = (k.job, k.incarnation, k.attempt, k.worker) AND w.todo <> $5`,
+      WHERE (w.job, w.incarnation, w.attempt, w.worker) = (k.job, k.incarnation, k.attempt, k.worker) AND w.todo <> $5 AND w.state NOT IN ('exited', 'lost')`,
     values: [...columns(workers), workers.map((worker) => worker.worker), todo],
   });
 }

@@ -11,7 +11,10 @@ export interface WorkerFact extends WorkerId {
   detail: Record<string, unknown> | null;
 }
 
-/** Records facts; what was already over stays as it was. Returns the attempts that changed. */
+/**
+ * Records facts; what was already over stays as it was, and what was never handed over can't have started. Returns the
+ * attempts that changed.
+ */
 export async function recordFacts(client: Client, facts: readonly WorkerFact[]): Promise<AttemptId[]> {
   if (facts.length === 0) return [];
   const { rows } = await client.query<AttemptId>({
@@ -24,7 +27,7 @@ export async function recordFacts(client: Client, facts: readonly WorkerFact[]):
       FROM unnest($1::text[], $2::bigint[], $3::int[], $4::text[], $5::text[], $6::int[], $7::text[], $8::bool[], $9::text[], $10::jsonb[])
         AS f(job, incarnation, attempt, worker, state, exit_code, signal, oom, reason, detail)
       WHERE (w.job, w.incarnation, w.attempt, w.worker) = (f.job, f.incarnation, f.attempt, f.worker)
-        AND w.state NOT IN ('exited', 'lost') AND (w.state <> 'running' OR f.state <> 'running')
+        AND w.state NOT IN ('exited', 'lost') AND (w.state = 'starting' OR f.state <> 'running')
       RETURNING w.job, w.incarnation::text, w.attempt`,
     values: [
       ...columns(facts),

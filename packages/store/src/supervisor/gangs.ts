@@ -23,10 +23,23 @@ export interface GangRow extends AttemptId {
   max_restarts: number;
   rules: { match: { log?: string; exit_code?: number[]; signal?: string[] }; action: "retry" | "exclude_node" | "fail" | "ignore" | "rollback" }[];
   due: boolean;
+  /** Whether it goes on without workers whose node is lost: as it says, else wherever its commits can be fenced. */
+  supersedes: boolean;
 }
 
-/** Locks the jobs in the order of their ids, so that two supervisors can't deadlock. */
+/**
+ * Locks jobs in the order of their ids. Every transaction that changes a job, its attempts or its workers locks the job first, so that
+ * two of them never wait for each other, and reads what it decides on afterwards.
+ */
+export async function lockJobs(client: Client, ids: readonly { job: string }[]): Promise<void> {
+  if (ids.length === 0) return;
+  await client.query({ name: "lock-jobs", text: "SELECT FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE", values: [[...new Set(ids.map((id) => id.job))]] });
+}
+
+/** Locks the jobs of these attempts and reads what they are judged by. */
 export async function lockGangs(client: Client, attempts: readonly AttemptId[]): Promise<GangRow[]> {
+  // of two tables read while waiting for a lock, only the locked one would be up to date
+  await lockJobs(client, attempts);
   const { rows } = await client.query<GangRow>({
     name: "lock-gangs",
     text: `SELECT j.id AS job, a.incarnation::text, a.number AS attempt, j.project, j.state, j.stop_target, j.stop_reason,
@@ -35,11 +48,14 @@ export async function lockGangs(client: Client, attempts: readonly AttemptId[]):
         j.user_failures, j.infrastructure_failures, j.unknown_failures, j.failure->>'signature' AS previous_signature,
         (s.resolved->>'time_limit')::float AS time_limit, coalesce((s.resolved->'checkpoint'->>'grace')::float, 30) AS grace,
         (s.resolved->'recovery'->>'max_restarts')::int AS max_restarts, s.resolved->'recovery'->'rules' AS rules,
-        coalesce(j.due_at <= now(), false) AS due
+        coalesce(j.due_at <= now(), false) AS due,
+        coalesce(s.resolved->'recovery'->>'partition',
+          CASE WHEN EXISTS (SELECT FROM checkpoints c WHERE c.job = j.id AND c.seal_error IS NOT NULL)
+            AND NOT EXISTS (SELECT FROM checkpoints c WHERE c.job = j.id AND c.sealed_at IS NOT NULL) THEN 'wait' ELSE 'supersede' END) = 'supersede' AS supersedes
       FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
         JOIN jobs j ON j.id = k.job JOIN job_specs s ON s.job = k.job
         JOIN attempts a ON (a.job, a.incarnation, a.number) = (k.job, k.incarnation, k.attempt)
-      ORDER BY j.id FOR UPDATE OF j`,
+      ORDER BY j.id`,
     values: columns(attempts),
   });
   return rows;
@@ -58,13 +74,14 @@ export interface MemberRow extends AttemptId {
   reason: string | null;
   detail: { tail?: string; ranks?: { rank: number; exitCode: number | null; signal: string | null }[]; matched?: { id: string; line: string }[]; refused?: string } | null;
   ended_at: Date | null;
+  node_lost: boolean;
 }
 
 export async function readMembers(client: Client, attempts: readonly AttemptId[]): Promise<MemberRow[]> {
   const { rows } = await client.query<MemberRow>({
     name: "read-members",
-    text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.node, w.node_rank, w.first_rank, w.state, w.desired, w.exit_code, w.signal, w.oom, w.reason, w.detail, w.ended_at
-      FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt) JOIN workers w USING (job, incarnation, attempt)
+    text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.node, w.node_rank, w.first_rank, w.state, w.desired, w.exit_code, w.signal, w.oom, w.reason, w.detail, w.ended_at, n.lost_since IS NOT NULL AS node_lost
+      FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt) JOIN workers w USING (job, incarnation, attempt) LEFT JOIN nodes n ON n.name = w.node
       ORDER BY w.job, w.ended_at NULLS LAST, w.role, w.node_rank`,
     values: columns(attempts),
   });
@@ -118,6 +135,7 @@ export async function changeJobs(client: Client, changes: readonly JobChange[]):
         excluded_nodes = CASE WHEN c.exclude_node IS NULL OR c.exclude_node = ANY (j.excluded_nodes) THEN j.excluded_nodes ELSE j.excluded_nodes || c.exclude_node END,
         started_at = CASE WHEN c.started THEN coalesce(j.started_at, now()) ELSE j.started_at END,
         finished_at = CASE WHEN c.finished THEN now() END,
+        conditions = CASE WHEN c.state IN ('starting', 'running', 'recovering', 'stopping') THEN j.conditions ELSE '{}' END,
         ran_seconds = j.ran_seconds + c.ran_seconds
       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float[], $6::float[], $7::text[], $8::jsonb[],
         $9::int[], $10::int[], $11::int[], $12::text[], $13::bool[], $14::bool[], $15::float[])
@@ -176,15 +194,17 @@ export async function changeAttempts(client: Client, changes: readonly AttemptCh
   await releaseEnded(client, changes.filter((change) => change.state === "ended"));
 }
 
-/** Frees what the workers of these attempts held, of those that are confirmed dead. */
-export async function releaseEnded(client: Client, attempts: readonly AttemptId[]): Promise<void> {
-  if (attempts.length === 0) return;
-  await client.query({
+/** Frees what the workers of these attempts held, of those that are confirmed dead. Returns the attempts that gave something back. */
+export async function releaseEnded(client: Client, attempts: readonly AttemptId[]): Promise<AttemptId[]> {
+  if (attempts.length === 0) return [];
+  const { rows } = await client.query<AttemptId>({
     name: "release-ended",
     text: `UPDATE workers w SET released = true FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
-      WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt) AND NOT w.released AND w.state IN ('exited', 'lost')`,
+      WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt) AND NOT w.released AND w.state IN ('exited', 'lost')
+      RETURNING w.job, w.incarnation::text, w.attempt`,
     values: columns(attempts),
   });
+  return rows;
 }
 
 /** Attempts that are being stopped with no worker left alive, and jobs whose time has come: what no observation will bring up. */

@@ -6,3 +6,4 @@ export * from "./facts.ts";
 export * from "./gangs.ts";
 export * from "./kept-logs.ts";
 export * from "./shards.ts";
+export * from "./silence.ts";

@@ -21,30 +21,46 @@ export async function readShards(client: Client): Promise<ShardRow[]> {
 
 /** Observations up to here are recorded; in the transaction that records them. */
 export async function saveShardCursor(client: Client, shard: string, epoch: string, seq: number): Promise<void> {
-  await client.query({ name: "save-shard-cursor", text: "UPDATE shards SET epoch = $2, seq = $3, last_seen = now(), reachable = true WHERE name = $1", values: [shard, epoch, seq] });
+  await client.query({ name: "save-shard-cursor", text: "UPDATE shards SET epoch = $2, seq = $3, last_seen = now() WHERE name = $1", values: [shard, epoch, seq] });
 }
 
-/** Reachability of a shard and of its nodes. Unreachable is a fact about us, not about the work there. */
-export async function setShardReachable(client: Client, shard: string, reachable: boolean): Promise<boolean> {
-  const { rowCount } = await client.query({
+/**
+ * Reachability of a shard and of its nodes. Unreachable is a fact about us, not about the work there. A shard that is
+ * reached again is lost no more, and what was held against its nodes for their silence alone is forgotten. Returns the nodes that
+ * changed.
+ */
+export async function setShardReachable(client: Client, shard: string, reachable: boolean): Promise<{ name: string; pool: string }[]> {
+  const { rows } = await client.query<{ name: string; pool: string }>({
     name: "set-shard-reachable",
-    text: `WITH changed AS (UPDATE shards SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END WHERE name = $1 AND reachable <> $2 RETURNING name)
-      UPDATE nodes SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END WHERE shard = $1 AND (reachable <> $2 OR EXISTS (SELECT FROM changed))`,
+    text: `WITH shard AS (UPDATE shards SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END WHERE name = $1 AND reachable <> $2)
+      UPDATE nodes n SET reachable = $2, version = n.version + 1,
+        last_seen = CASE WHEN $2 THEN now() ELSE n.last_seen END,
+        lost_since = CASE WHEN $2 THEN NULL ELSE n.lost_since END,
+        health = CASE WHEN silence THEN 'ready' ELSE n.health END,
+        health_reason = CASE WHEN silence THEN NULL ELSE n.health_reason END,
+        health_actor = CASE WHEN silence THEN NULL ELSE n.health_actor END,
+        health_since = CASE WHEN silence THEN now() ELSE n.health_since END
+      FROM (SELECT name, $2 AND health = 'suspect' AND health_actor = 'silence' AS silence FROM nodes WHERE shard = $1) o
+      WHERE o.name = n.name AND (n.reachable <> $2 OR silence OR ($2 AND n.lost_since IS NOT NULL))
+      RETURNING n.name, n.pool`,
     values: [shard, reachable],
   });
-  return (rowCount ?? 0) > 0;
+  return rows;
 }
 
 export async function setShardReported(client: Client, shard: string, incarnation: string): Promise<void> {
   await client.query({ name: "set-shard-reported", text: "UPDATE shards SET reported_incarnation = $2 WHERE name = $1", values: [shard, incarnation] });
 }
 
-/** Starts go on once every shard has reported in this incarnation. */
+/**
+ * Starts go on once every shard has reported in this incarnation. One that can't be reached is waited for too where the store
+ * is known to be older than what runs, but not where it merely might be.
+ */
 export async function unpauseStarts(client: Client): Promise<boolean> {
   const { rowCount } = await client.query({
     name: "unpause-starts",
-    text: `UPDATE cluster SET starts_paused = false, starts_paused_reason = NULL WHERE starts_paused
-      AND NOT EXISTS (SELECT FROM shards WHERE reported_incarnation IS DISTINCT FROM cluster.incarnation)`,
+    text: `UPDATE cluster c SET starts_paused = false, starts_paused_reason = NULL, must_report = false WHERE c.starts_paused
+      AND NOT EXISTS (SELECT FROM shards s WHERE s.reported_incarnation IS DISTINCT FROM c.incarnation AND (s.reachable OR c.must_report))`,
   });
   return rowCount === 1;
 }

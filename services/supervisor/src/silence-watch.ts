@@ -1,0 +1,154 @@
+import { judgeSilence, type BrakeDecision, type SilenceDecision, type SilenceLimits, type WatchedNode } from "@muster/lifecycle";
+import {
+  addUnreachable,
+  appendEvents,
+  closeIncident,
+  declareLost,
+  dropUnreachable,
+  readAttemptsOnLostNodes,
+  readBrake,
+  readWatchedNodes,
+  readWatchedShards,
+  suspectSilent,
+  takeLease,
+  transaction,
+  type ConditionRow,
+  type NewEvent,
+  type Pool,
+  type WatchedNodeRow,
+} from "@muster/store";
+import type { Logger } from "pino";
+import { openIncident } from "./incidents.ts";
+import { judgeAttempts } from "./judge.ts";
+
+const ACTOR = "supervisor";
+const LEASE_SECONDS = 5;
+const DEFAULT_LEVELS = ["zone", "spine", "leaf", "domain"];
+
+export interface SilenceWatchOptions {
+  pool: Pool;
+  logger: Logger;
+  holder: string;
+  limits: SilenceLimits;
+}
+
+/**
+ * Watches for shards that aren't heard of, one supervisor at a time, by the database's clock. What it remembers is only since
+ * when it has listened, so that time in which nobody listened counts as silence of nobody.
+ */
+export class SilenceWatch {
+  readonly #options: SilenceWatchOptions;
+  #watchingSince: number | null = null;
+  #lastRound = 0;
+  /** When each shard's present keeper was first seen. */
+  readonly #kept = new Map<string, { epoch: string; since: number }>();
+  #before = "";
+
+  constructor(options: SilenceWatchOptions) {
+    this.#options = options;
+  }
+
+  /** @returns whether something others act on changed */
+  async round(): Promise<boolean> {
+    const { pool, holder, limits } = this.#options;
+    if (!(await takeLease(pool, "silence-watch", holder, LEASE_SECONDS))) {
+      this.#watchingSince = null;
+      return false;
+    }
+    const { now, shards } = await readWatchedShards(pool);
+    // a gap, as when the database was away: whatever was sent meanwhile could not be recorded
+    if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 5) this.#watchingSince = now;
+    this.#lastRound = now;
+    const heard = new Map(shards.map((shard) => [shard.name, this.#heard(shard, now)]));
+    const brake = await readBrake(pool);
+    const silent = [...heard.values()].some((at) => now - at >= limits.suspect);
+    if (!silent && brake.since === null && this.#before === "") return false;
+    const rows = await readWatchedNodes(pool);
+    const nodes = rows.map((row): WatchedNode => ({ node: row.name, switch: switchOf(row), heard: heard.get(row.shard) ?? now, lost: row.lost }));
+    const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
+    const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);
+    // one after another, as each locks rows of another table
+    const changed = [await this.#markNodes(decision), await this.#markJobs(unheard), await this.#supersede()];
+    this.#before = unheard.join();
+    return (await this.#brake(decision.brake, brake.incident)) || changed.includes(true);
+  }
+
+  async #markNodes(decision: SilenceDecision): Promise<boolean> {
+    const { pool, limits } = this.#options;
+    if (decision.suspect.length + decision.lost.length === 0) return false;
+    return transaction(pool, async (client) => {
+      const reason = `not heard of for ${Math.round(limits.suspect / 1000)} s`;
+      const suspect = await suspectSilent(client, decision.suspect, reason);
+      const lost = await declareLost(client, decision.lost, limits.lost / 1000);
+      await appendEvents(client, [
+        ...suspect.map((node) => ({ kind: "node.suspect", actor: ACTOR, node: node.name, pool: node.pool, data: { reason } })),
+        ...lost.map((node) => ({ kind: "node.lost", actor: ACTOR, node: node.name, pool: node.pool, data: { silent_for: limits.lost / 1000 } })),
+      ]);
+      return suspect.length + lost.length > 0;
+    });
+  }
+
+  async #markJobs(unheard: readonly string[]): Promise<boolean> {
+    return transaction(this.#options.pool, async (client) => {
+      const added = await addUnreachable(client, unheard);
+      const dropped = await dropUnreachable(client, unheard);
+      await appendEvents(client, [...added.map((job) => condition(job, "job.unreachable")), ...dropped.map((job) => condition(job, "job.reachable"))]);
+      return added.length + dropped.length > 0;
+    });
+  }
+
+  /** Level-triggered: what is on lost nodes is judged until it has been gone on without. */
+  async #supersede(): Promise<boolean> {
+    return transaction(this.#options.pool, async (client) => {
+      const attempts = await readAttemptsOnLostNodes(client);
+      await judgeAttempts(client, attempts);
+      return attempts.length > 0;
+    });
+  }
+
+  /** A shard that nobody keeps is silent for nobody; one whose keeper is new has had no time to speak. */
+  #heard(shard: { name: string; last_seen: number | null; owner_epoch: string | null }, now: number): number {
+    if (shard.owner_epoch === null) {
+      this.#kept.delete(shard.name);
+      return now;
+    }
+    let kept = this.#kept.get(shard.name);
+    if (kept?.epoch !== shard.owner_epoch) this.#kept.set(shard.name, (kept = { epoch: shard.owner_epoch, since: now }));
+    return Math.max(shard.last_seen ?? 0, kept.since);
+  }
+
+  async #brake(decision: BrakeDecision, incident: string | null): Promise<boolean> {
+    const { pool, logger } = this.#options;
+    if (decision.kind === "engage") {
+      logger.error({ nodes: decision.silent }, decision.why);
+      await transaction(pool, async (client) => {
+        const id = await openIncident(client, {
+          kind: "mass_silence",
+          severity: "critical",
+          evidence: [decision.why, ...decision.silent],
+          action: "no node is declared lost until they are heard of, the incident is closed, or the control plane was well for a while",
+        });
+        await appendEvents(client, [{ kind: "cluster.mass_silence", actor: ACTOR, data: { incident: id, nodes: decision.silent } }]);
+      });
+      return true;
+    }
+    if (decision.kind === "lift" && incident !== null) {
+      logger.warn({ incident }, decision.why);
+      await transaction(pool, async (client) => {
+        if (await closeIncident(client, incident, decision.why)) await appendEvents(client, [{ kind: "cluster.mass_silence_over", actor: ACTOR, data: { incident, why: decision.why } }]);
+      });
+      return true;
+    }
+    return false;
+  }
+}
+
+/** The path down to the leaf switch; without a leaf level, or above it, nothing is known of a common switch. */
+function switchOf({ fabric, fabric_levels: levels }: WatchedNodeRow): string | null {
+  const leaf = (levels && levels.length > 0 ? levels : DEFAULT_LEVELS).indexOf("leaf");
+  return leaf < 0 || fabric.length <= leaf ? null : fabric.slice(0, leaf + 1).join("/");
+}
+
+function condition({ job, project, attempt }: ConditionRow, kind: string): NewEvent {
+  return { kind, actor: ACTOR, project, job, attempt };
+}
