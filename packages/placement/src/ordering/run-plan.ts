@@ -3,14 +3,14 @@ import type { Standing } from './floor.ts';
 import type { OrderedJob } from './job.ts';
 import type { WaitingJobs } from './waiting-jobs.ts';
 
-export interface RunningJob {
+export interface StandingJob {
   readonly job: OrderedJob;
   readonly standing: Standing;
 }
 
 export interface RunPlan {
   /** Stop these; those that also stand in `start` only change places. */
-  preempt: RunningJob[];
+  preempt: StandingJob[];
   start: { job: OrderedJob; standing: Standing }[];
 }
 
@@ -18,90 +18,127 @@ export interface RunPlanInput {
   nodeDevices: number;
   /** Free devices per node now. */
   free: Int32Array;
-  running: readonly RunningJob[];
+  running: readonly StandingJob[];
   waiting: WaitingJobs;
   /** Lower goes first. Of a waiting job it is the key that `waiting` keeps. */
   keyOf: (job: OrderedJob, running: boolean) => number;
 }
 
 /**
- * Which jobs run next. Walks through running and waiting jobs in order and keeps what the number of devices allows;
- * a job that no longer fits is passed over. What is kept stays where it is; a job that starts may make small
+ * Which jobs run next. Walks through the waiting jobs in order; each may push out running jobs that are behind it,
+ * the last first; one that still does not fit is passed over. What is kept stays where it is; a job that starts may make small
  * neighbours change places, at the cost of their restart, where free devices are only scattered.
  * Started jobs are taken out of `waiting`; preempted ones are for the caller to put back.
  */
 export function planRun(input: RunPlanInput): RunPlan {
-  const { kept, dropped, chosen } = choose(input);
+  const { dropped, chosen } = choose(input);
   if (chosen.length === 0) return { preempt: [], start: [] };
-  const plan = new Arrangement(input, kept);
+  const plan = new Arrangement(input, dropped);
   for (const running of dropped) plan.vacate(running.standing);
   chosen.sort((a, b) => b.devices - a.devices || a.id - b.id);
   for (const job of chosen) if (!plan.begin(job)) input.waiting.add(job);
   // Whoever was dropped for a job that then found no place keeps its own.
-  const preempt = dropped.filter((running) => !plan.reoccupy(running.standing));
+  const preempt = [...dropped].reverse().filter((running) => !plan.reoccupy(running.standing));
   return { preempt: [...preempt, ...plan.moved.keys()], start: plan.starts() };
 }
 
 interface Choice {
-  kept: RunningJob[];
-  dropped: RunningJob[];
+  dropped: Set<StandingJob>;
   chosen: OrderedJob[];
 }
 
-function choose({ running, waiting, free, nodeDevices, keyOf }: RunPlanInput): Choice {
-  const order = running.map((r) => ({ r, key: keyOf(r.job, true) })).sort((a, b) => a.key - b.key || a.r.job.id - b.r.job.id);
-  const choice: Choice = { kept: [], dropped: [], chosen: [] };
+/** By numbers of devices alone: a waiting job is chosen if it fits once those behind it, the last first, are gone. */
+function choose({ running, waiting, free, keyOf }: RunPlanInput): Choice {
+  const choice: Choice = { dropped: new Set(), chosen: [] };
   const blocked = new Set<number>();
-  let room = free.length * nodeDevices;
-  let next = 0;
-  for (;;) {
-    const head = waiting.first(blocked);
-    const candidate = order[next];
-    if (head === undefined) {
-      for (; next < order.length; next++) {
-        const { r } = order[next]!;
-        if (r.job.devices > room) choice.dropped.push(r);
-        else {
-          choice.kept.push(r);
-          room -= r.job.devices;
-        }
+  let room = free.reduce((sum, devices) => sum + devices, 0);
+  let behind: Behind | null = null;
+  for (let head = waiting.first(blocked); head !== undefined; head = waiting.first(blocked)) {
+    if (head.devices > room) {
+      behind ??= new Behind(running, keyOf);
+      const gone = behind.take(head.devices - room, waiting.keyOfFirst(head.devices));
+      if (gone === null) {
+        blocked.add(head.devices);
+        continue;
       }
-      return choice;
-    }
-    if (candidate !== undefined && candidate.key <= waiting.keyOfFirst(head.devices)) {
-      next++;
-      if (candidate.r.job.devices > room) choice.dropped.push(candidate.r);
-      else {
-        choice.kept.push(candidate.r);
-        room -= candidate.r.job.devices;
+      for (const r of gone) {
+        choice.dropped.add(r);
+        room += r.job.devices;
       }
-    } else if (head.devices > room) blocked.add(head.devices);
-    else {
-      waiting.remove(head);
-      choice.chosen.push(head);
-      room -= head.devices;
     }
+    waiting.remove(head);
+    choice.chosen.push(head);
+    room -= head.devices;
+  }
+  return choice;
+}
+
+/** Running jobs with their keys, taken from the last in order. */
+class Behind {
+  readonly #running: StandingJob[];
+  readonly #keys: Float64Array;
+  #count: number;
+
+  constructor(running: readonly StandingJob[], keyOf: RunPlanInput['keyOf']) {
+    this.#running = [...running];
+    this.#keys = Float64Array.from(running, (r) => keyOf(r.job, true));
+    this.#count = running.length;
+  }
+
+  /** Jobs with greater keys that hold so many devices together; null, and none taken, where there are too few. */
+  take(devices: number, key: number): StandingJob[] | null {
+    const before = this.#count;
+    let missing = devices;
+    while (missing > 0) {
+      const last = this.#last();
+      if (last < 0 || this.#keys[last]! <= key) {
+        this.#count = before;
+        return null;
+      }
+      missing -= this.#running[last]!.job.devices;
+      this.#count--;
+      this.#swap(last, this.#count);
+    }
+    return this.#running.slice(this.#count, before);
+  }
+
+  #last(): number {
+    let last = -1;
+    for (let i = 0; i < this.#count; i++) if (last < 0 || this.#isBehind(i, last)) last = i;
+    return last;
+  }
+
+  #isBehind(a: number, b: number): boolean {
+    const difference = this.#keys[a]! - this.#keys[b]!;
+    return difference > 0 || (difference === 0 && this.#running[a]!.job.id > this.#running[b]!.job.id);
+  }
+
+  #swap(a: number, b: number): void {
+    [this.#running[a], this.#running[b]] = [this.#running[b]!, this.#running[a]!];
+    [this.#keys[a], this.#keys[b]] = [this.#keys[b]!, this.#keys[a]!];
   }
 }
 
 interface Move {
-  running: RunningJob;
+  running: StandingJob;
   to: Standing;
 }
 
 /** The floor while a plan is made. */
 class Arrangement {
-  readonly moved = new Map<RunningJob, Standing>();
+  readonly moved = new Map<StandingJob, Standing>();
   readonly #free: Int32Array;
   readonly #nodeDevices: number;
-  readonly #kept: readonly RunningJob[];
+  readonly #running: readonly StandingJob[];
+  readonly #dropped: ReadonlySet<StandingJob>;
   readonly #started: { job: OrderedJob; standing: Standing }[] = [];
-  #byNode: RunningJob[][] | null = null;
+  #byNode: StandingJob[][] | null = null;
 
-  constructor(input: RunPlanInput, kept: readonly RunningJob[]) {
+  constructor(input: RunPlanInput, dropped: ReadonlySet<StandingJob>) {
+    this.#running = input.running;
+    this.#dropped = dropped;
     this.#free = input.free.slice();
     this.#nodeDevices = input.nodeDevices;
-    this.#kept = kept;
   }
 
   vacate(standing: Standing): void {
@@ -189,10 +226,12 @@ class Arrangement {
   }
 
   /** Kept jobs that stand on this node alone and have not moved, the cheapest to restart first. */
-  #on(node: number): RunningJob[] {
+  #on(node: number): StandingJob[] {
     if (this.#byNode === null) {
-      const byNode: RunningJob[][] = Array.from(this.#free, () => []);
-      for (const running of this.#kept) if (running.standing.nodes.length === 1) byNode[running.standing.nodes[0]!]!.push(running);
+      const byNode: StandingJob[][] = Array.from(this.#free, () => []);
+      for (const running of this.#running) {
+        if (running.standing.nodes.length === 1 && !this.#dropped.has(running)) byNode[running.standing.nodes[0]!]!.push(running);
+      }
       for (const here of byNode) here.sort((a, b) => a.job.restartCost - b.job.restartCost || a.job.devices - b.job.devices || a.job.id - b.job.id);
       this.#byNode = byNode;
     }

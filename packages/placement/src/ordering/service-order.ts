@@ -10,18 +10,29 @@ const LONGEST = 4_000_000;
 const PRIOR = 8;
 const REFRESH_AFTER = 50;
 
-/** Devices count a little less than in full: a wide job that ends frees much at once. */
-const WIDTH_EXPONENT = 0.9;
-/** How much a long wait brings a job forward; bounds the slowest percent at little cost to the mean. */
-const AGE_EXPONENT = 0.1;
-const AGE_FROM = 3600;
-
-export interface ServiceOrderOptions {
-  knowledge: Knowledge;
-  widthExponent?: number;
-  ageExponent?: number;
-  hold?: number;
+interface Weights {
+  /** Power of the number of devices: below one, a wide job that ends frees much at once. */
+  width: number;
+  /** How much a long wait brings a job forward. */
+  age: number;
+  /**
+   * Need that counts at most: so many root mean squares of what finished jobs took, but not less than so many hours
+   * of the whole cluster. Beyond it jobs go by their age, else large ones share the cluster in turns and all end late.
+   */
+  cap: number;
+  capHours: number;
 }
+
+/** What little is known of a job must weigh less than its age; what is known for certain needs almost no ageing. */
+const WEIGHTS: Record<Knowledge, Weights> = {
+  nothing: { width: 0.9, age: 0.05, cap: 1, capHours: 4 },
+  limits: { width: 0.9, age: 0.1, cap: 0.25, capHours: 1 },
+  runtimes: { width: 1, age: 0.02, cap: Infinity, capHours: Infinity },
+};
+/** Ages below this count as this, in seconds. */
+const YOUNG = 3600;
+/** A running job's need counts less by so many of its restarts, so that a small gain preempts nothing. */
+const HOLD_RESTARTS = 5;
 
 /**
  * Orders jobs by the device-seconds they are expected to need still, per expected completion: the least first.
@@ -30,23 +41,29 @@ export interface ServiceOrderOptions {
  */
 export class ServiceOrder {
   readonly knowledge: Knowledge;
+  clusterDevices: number;
   readonly #learned = new Map<string, LearnedRunTimes>();
   readonly #all: LearnedRunTimes;
   #sinceRefresh = 0;
-  readonly #o: ServiceOrderOptions;
+  #served = 0;
+  #squares = 0;
+  readonly #weights: Weights;
 
-  constructor(options: ServiceOrderOptions) {
-    this.knowledge = options.knowledge;
-    this.#o = options;
+  /** `clusterDevices`: devices of the cluster, to tell what is large for it. */
+  constructor(knowledge: Knowledge, clusterDevices: number) {
+    this.clusterDevices = clusterDevices;
+    this.knowledge = knowledge;
+    this.#weights = WEIGHTS[knowledge];
     this.#all = this.#fresh();
   }
 
-  /** Lower goes first. A running job counts its restart in its own favour, so that a small gain preempts nothing. */
+  /** Lower goes first. Device-seconds, brought down by age. */
   key(job: OrderedJob, now: number, running: boolean): number {
+    const { width, age } = this.#weights;
     const remaining = this.remaining(job);
-    const left = running ? Math.max(remaining - (this.#o.hold ?? 2) * job.restartCost, 0) : remaining;
-    const age = AGE_FROM + Math.max(now - job.submittedAt, 0);
-    return (left * job.devices ** (this.#o.widthExponent ?? WIDTH_EXPONENT)) / age ** (this.#o.ageExponent ?? AGE_EXPONENT);
+    const left = running ? Math.max(remaining - HOLD_RESTARTS * job.restartCost, 0) : remaining;
+    const need = Math.min(left * job.devices ** width, this.#largest());
+    return need / Math.max(now - job.submittedAt, YOUNG) ** age;
   }
 
   /** Seconds still to run, as far as is known. */
@@ -63,9 +80,11 @@ export class ServiceOrder {
     return this.#for(job).nextChange(job.ran / scale) * scale - job.ran;
   }
 
-  /** Learns from a job that ran to its end. True where indexes of waiting jobs are out of date. */
+  /** Learns from a job that ran to its end. True where keys of waiting jobs are out of date. */
   finished(job: OrderedJob): boolean {
     if (this.knowledge === 'runtimes' && job.runTime !== undefined) return false;
+    this.#served++;
+    this.#squares += (job.ran * job.devices) ** 2;
     const age = job.ran / this.#scale(job);
     this.#all.finished(age);
     const key = kindOf(job);
@@ -77,6 +96,12 @@ export class ServiceOrder {
     this.#all.refresh();
     for (const learned of this.#learned.values()) learned.refresh();
     return true;
+  }
+
+  #largest(): number {
+    if (this.#served === 0) return Infinity;
+    const { cap, capHours } = this.#weights;
+    return Math.max(cap * Math.sqrt(this.#squares / this.#served), capHours * 3600 * this.clusterDevices);
   }
 
   #scale(job: OrderedJob): number {

@@ -47,7 +47,7 @@ export function offersFor(model: number, futures: readonly (readonly ExpectedSha
   };
 }
 
-function shuffle<T>(list: T[], random: () => number): void {
+function shuffle(list: ExpectedShape[], random: () => number): void {
   for (let i = list.length - 1; i > 0; i--) {
     const j = Math.floor(random() * (i + 1));
     [list[i], list[j]] = [list[j]!, list[i]!];

@@ -1,15 +1,14 @@
-import { PackingNodes } from '@muster/placement/packing/nodes';
-import { Packer } from '@muster/placement/packing/packer';
-import type { NodeScorer } from '@muster/placement/packing/scorer';
-import { shapeSize } from '@muster/placement/packing/shape';
+import { Fragmentation, Packer, PackingNodes, WHOLE_DEVICE, shapeSize } from '@muster/placement';
+import type { NodeScorer } from '@muster/placement';
 import type { Openb, OpenbArrivals } from './trace.ts';
 
 export interface InflationResult {
   /** Allocated share of all devices in %, by whole arrived %. */
   allocated: Map<number, number>;
+  /** Expected fragmentation at the end in % of all devices. */
+  fragmented: number;
   failed: number;
   placed: number;
-  nodes: PackingNodes;
 }
 
 /**
@@ -19,7 +18,7 @@ export interface InflationResult {
 export function inflate(openb: Openb, arrivals: OpenbArrivals, scorer: NodeScorer): InflationResult {
   const nodes = new PackingNodes(openb.nodes);
   const packer = new Packer(nodes, scorer, arrivals.ranks);
-  const capacity = nodes.deviceFree.length * 1000;
+  const capacity = nodes.deviceFree.length * WHOLE_DEVICE;
   let arrived = 0;
   let allocated = 0;
   let failed = 0;
@@ -37,5 +36,14 @@ export function inflate(openb: Openb, arrivals: OpenbArrivals, scorer: NodeScore
     sums.set(percent, at);
   }
   const byPercent = new Map([...sums].map(([percent, { sum, count }]) => [percent, sum / count]));
-  return { allocated: byPercent, failed, placed: arrivals.rows.length - failed, nodes };
+  return { allocated: byPercent, fragmented: (100 * fragmentationOf(nodes, openb)) / capacity, failed, placed: arrivals.rows.length - failed };
+}
+
+function fragmentationOf(nodes: PackingNodes, openb: Openb): number {
+  const fragmentation = new Fragmentation(openb.typical);
+  let sum = 0;
+  for (let n = 0; n < nodes.count; n++) {
+    sum += fragmentation.of(nodes.cpuFree[n]!, nodes.model[n]!, nodes.deviceFree, nodes.firstDevice[n]!, nodes.firstDevice[n + 1]!);
+  }
+  return sum;
 }

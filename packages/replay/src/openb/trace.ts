@@ -1,8 +1,5 @@
-import { ShapeTable } from '@muster/placement/packing/shape';
-import type { Shape } from '@muster/placement/packing/shape';
-import type { PackingNode } from '@muster/placement/packing/nodes';
-import { typicalMix } from '@muster/placement/packing/mix';
-import type { ExpectedShape } from '@muster/placement/packing/mix';
+import { ShapeTable, typicalMix } from '@muster/placement';
+import type { ExpectedShape, PackingNode, Shape } from '@muster/placement';
 import { readTrace } from '../traces.ts';
 
 export const OPENB_TRACES = ['default', 'cpu250', 'gpushare100', 'gpuspec33', 'multigpu50'] as const;

@@ -1,15 +1,15 @@
-import { planRun } from '../../../placement/src/ordering/run-plan.ts';
-import { ServiceOrder } from '../../../placement/src/ordering/service-order.ts';
-import type { ServiceOrderOptions } from '../../../placement/src/ordering/service-order.ts';
-import { WaitingJobs } from '../../../placement/src/ordering/waiting-jobs.ts';
+import { planRun } from '@muster/placement/ordering/run-plan';
+import { ServiceOrder } from '@muster/placement/ordering/service-order';
+import type { Knowledge } from '@muster/placement/ordering/service-order';
+import { WaitingJobs } from '@muster/placement/ordering/waiting-jobs';
 import type { Scheduler, SimJob } from './simulation.ts';
 
 /** Waiting jobs age; their keys are taken anew this often, in seconds. */
 const REKEY_EVERY = 600;
 
 /** Muster's own order and run plan, the code that the scheduler service uses. */
-export function muster(options: ServiceOrderOptions): Scheduler {
-  const order = new ServiceOrder(options);
+export function muster(knowledge: Knowledge, clusterDevices: number): Scheduler {
+  const order = new ServiceOrder(knowledge, clusterDevices);
   let now = 0;
   let rekeyedAt = 0;
   const waiting = new WaitingJobs((job) => order.key(job, now, false));

@@ -1,7 +1,7 @@
-import { stand } from '../../../placement/src/ordering/floor.ts';
-import type { Standing } from '../../../placement/src/ordering/floor.ts';
-import { WaitingJobs } from '../../../placement/src/ordering/waiting-jobs.ts';
-import type { OrderedJob } from '../../../placement/src/ordering/job.ts';
+import { stand } from '@muster/placement/ordering/floor';
+import type { Standing } from '@muster/placement/ordering/floor';
+import { WaitingJobs } from '@muster/placement/ordering/waiting-jobs';
+import type { OrderedJob } from '@muster/placement/ordering/job';
 import type { Decision, Scheduler, SimFloor, SimJob } from './simulation.ts';
 
 type Key = (job: OrderedJob) => number;
@@ -58,8 +58,12 @@ export function passingOver(key: Key): Scheduler {
 
 export const sjf = (): Scheduler => passingOver((job) => job.runTime!);
 
+interface PackedAnew extends Scheduler {
+  decide(now: number, floor: SimFloor, stopped?: (job: OrderedJob) => void): Decision;
+}
+
 /** Preemptive, packed anew in order of `key` at every event; only a job that had stopped pays for its start. */
-function packedAnew(key: Key, nextChange?: (job: SimJob) => number): Scheduler {
+function packedAnew(key: Key, nextChange?: (job: SimJob) => number): PackedAnew {
   const waiting = new WaitingJobs(key);
   const byId = new Map<number, SimJob>();
   return {
@@ -69,7 +73,7 @@ function packedAnew(key: Key, nextChange?: (job: SimJob) => number): Scheduler {
     },
     finished: () => {},
     ...(nextChange === undefined ? {} : { nextChange }),
-    decide(_now, floor): Decision {
+    decide(_now, floor, stopped): Decision {
       const free = new Int32Array(floor.free.length).fill(floor.nodeDevices);
       const running = [...floor.running].map((job) => ({ job, key: key(job.job) }));
       running.sort((a, b) => a.key - b.key || a.job.job.id - b.job.job.id);
@@ -96,7 +100,10 @@ function packedAnew(key: Key, nextChange?: (job: SimJob) => number): Scheduler {
           start.push({ job, standing });
         }
       }
-      for (const job of preempt) waiting.add(job.job);
+      for (const { job } of preempt) {
+        stopped?.(job);
+        waiting.add(job);
+      }
       return { preempt, start, move };
     },
   };
@@ -105,14 +112,33 @@ function packedAnew(key: Key, nextChange?: (job: SimJob) => number): Scheduler {
 export const srtf = (): Scheduler => packedAnew((job) => job.runTime! - job.ran);
 export const srsf = (): Scheduler => packedAnew((job) => (job.runTime! - job.ran) * job.devices);
 
-/** Tiresias-L: three queues by attained device-seconds, first in, first out within each. */
+/**
+ * Tiresias-L: three queues by attained device-seconds. Within a queue what runs goes first, then in the order in
+ * which jobs began to wait there.
+ */
 const LAS_LIMITS = [3250, 7200];
+const LEVEL = 1e12;
 export function las(): Scheduler {
   const level = (job: OrderedJob): number => LAS_LIMITS.filter((limit) => job.ran * job.devices >= limit - 1e-3).length;
-  return packedAnew(
-    (job) => level(job) * 1e9 + job.submittedAt,
-    (job) => (LAS_LIMITS[level(job.job)] ?? Infinity) / job.job.devices - job.job.ran,
-  );
+  const joined = new Map<OrderedJob, { level: number; at: number; waits: boolean }>();
+  let sequence = 0;
+  const key = (job: OrderedJob): number => {
+    let place = joined.get(job);
+    if (place === undefined || place.level !== level(job)) {
+      place = { level: level(job), at: sequence++, waits: place?.waits ?? true };
+      joined.set(job, place);
+    }
+    return place.level * LEVEL + place.at + (place.waits ? LEVEL / 2 : 0);
+  };
+  const packed = packedAnew(key, (job) => (LAS_LIMITS[level(job.job)] ?? Infinity) / job.job.devices - job.job.ran);
+  return {
+    ...packed,
+    decide(now, floor) {
+      for (const { job } of floor.running) joined.get(job)!.waits = false;
+      const waitAgain = (job: OrderedJob): void => void joined.set(job, { level: level(job), at: sequence++, waits: true });
+      return packed.decide(now, floor, waitAgain);
+    },
+  };
 }
 
 /**

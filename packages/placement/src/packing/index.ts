@@ -1,0 +1,16 @@
+export { ArrivalMix } from './arrival-mix.ts';
+export { defaultScorer } from './default-scorer.ts';
+export { ExpectedUse, emptyRoom } from './expected-use.ts';
+export type { NodeRoom } from './expected-use.ts';
+export { Fragmentation, fgdScorer } from './fragmentation.ts';
+export { typicalMix } from './mix.ts';
+export type { ExpectedShape } from './mix.ts';
+export { PackingNodes } from './nodes.ts';
+export type { PackingNode } from './nodes.ts';
+export { smallRandom } from './offers.ts';
+export { Packer } from './packer.ts';
+export type { Packed } from './packer.ts';
+export { bestFitScorer, dotProductScorer, gpuClusteringScorer, gpuPackingScorer, randomScorer } from './published.ts';
+export type { NodeScorer } from './scorer.ts';
+export { ShapeTable, WHOLE_DEVICE, isFractional, shapeSize } from './shape.ts';
+export type { Shape, ShapeNeed } from './shape.ts';

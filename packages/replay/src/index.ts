@@ -1,0 +1,17 @@
+export { TraceMissing, readTrace, tracesFolder } from './traces.ts';
+export { OPENB_TRACES, readOpenb } from './openb/trace.ts';
+export type { Openb, OpenbArrivals, OpenbTrace } from './openb/trace.ts';
+export { inflate } from './openb/run.ts';
+export type { InflationResult } from './openb/run.ts';
+export { allocationBound } from './openb/bound.ts';
+export { MURI_TRACES, readMuri, readMuriPublished } from './muri/trace.ts';
+export type { MuriJob, MuriPublished, MuriTrace } from './muri/trace.ts';
+export { parityRun } from './muri/parity.ts';
+export type { ParityPolicy } from './muri/parity.ts';
+export { simulate } from './queueing/simulation.ts';
+export type { Scheduler, SimJob, SimOptions, SimResult, TraceJob } from './queueing/simulation.ts';
+export { easy, fifo, las, passingOver, sjf, srsf, srtf } from './queueing/references.ts';
+export { muster } from './queueing/muster.ts';
+export { muriJobs, phillyOctober } from './queueing/traces.ts';
+export { summarise } from './queueing/summary.ts';
+export type { Summary } from './queueing/summary.ts';
