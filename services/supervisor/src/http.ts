@@ -1,0 +1,30 @@
+import type { Pool } from "@muster/store";
+import Fastify, { type FastifyInstance } from "fastify";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { Supervisor } from "./supervisor.ts";
+
+/** Probes and metrics of one supervisor, for everyone on the host. */
+export function createHttp(pool: Pool, supervisor: Pick<Supervisor, "id" | "shards">): FastifyInstance {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  new Gauge({
+    name: "muster_supervisor_shards",
+    help: "Shards that this supervisor keeps",
+    registers: [registry],
+    collect() {
+      this.set(supervisor.shards.length);
+    },
+  });
+  const app = Fastify({ logger: false, forceCloseConnections: true });
+  app.get("/healthz", async () => ({ ok: true }));
+  app.get("/readyz", async (_request, reply) => {
+    try {
+      await pool.query("SELECT 1");
+      return { ok: true, id: supervisor.id, shards: supervisor.shards };
+    } catch {
+      return reply.code(503).send({ ok: false, why: "the database does not answer" });
+    }
+  });
+  app.get("/metrics", async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  return app;
+}

@@ -1,0 +1,35 @@
+import { DirectoryLogStore } from "@muster/logs";
+import { createPool } from "@muster/store";
+import closeWithGrace from "close-with-grace";
+import { pino } from "pino";
+import { readConfig } from "./config.ts";
+import { createHttp } from "./http.ts";
+import { localProvider } from "./local-provider.ts";
+import { createSupervisor } from "./supervisor.ts";
+
+/** A supervisor alone, beside others on the database that DATABASE_URL names, for the agents of this machine. */
+const config = readConfig(process.env);
+if ("problems" in config) {
+  process.stderr.write(`${config.problems.join("\n")}\n`);
+  process.exit(2);
+}
+const logger = pino({ name: "supervisor", level: config.logLevel });
+const pool = createPool(config.databaseUrl, "supervisor-engines", 3);
+const logs = new DirectoryLogStore(config.logDir);
+const supervisor = await createSupervisor({
+  databaseUrl: config.databaseUrl,
+  logger,
+  logs,
+  apiUrl: config.apiUrl,
+  engines: { local: localProvider({ pool, agentsDir: config.agentsDir }) },
+  silence: config.silence,
+});
+const http = createHttp(pool, supervisor);
+closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {
+  if (err) logger.fatal({ err }, "ending after an error");
+  await supervisor.close();
+  await http.close();
+  await logs.close();
+  await pool.end();
+});
+logger.info({ address: await http.listen({ host: config.host, port: config.port }), id: supervisor.id }, "supervisor started");
