@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
-import helmet from "@fastify/helmet";
 import rateLimit from "@fastify/rate-limit";
 import type { LogStore } from "@muster/logs";
 import { makeId } from "@muster/model";
@@ -14,6 +13,7 @@ import type { App, Context } from "./context.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
 import { installBodyParsers } from "./plugins/body-parsers.ts";
 import { installDashboard } from "./plugins/dashboard.ts";
+import { installHeaders } from "./plugins/headers.ts";
 import { installMetrics } from "./plugins/metrics.ts";
 import { installOpenApi, serveDocument } from "./plugins/openapi.ts";
 import { validate } from "./plugins/validation.ts";
@@ -79,7 +79,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   installErrorHandler(app);
   installBodyParsers(app);
   enforceAccess(app, pool, authenticator);
-  await app.register(helmet, { contentSecurityPolicy: { directives: { "script-src": ["'self'", "'unsafe-inline'"], "style-src": ["'self'", "'unsafe-inline'"], "connect-src": ["'self'"], "upgrade-insecure-requests": null } }, strictTransportSecurity: options.tls !== undefined });
+  await installHeaders(app, options.tls !== undefined);
   await app.register(rateLimit, {
     max: limits.requests,
     timeWindow: 10_000,

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 export type Config =
-  | { ok: true; databaseUrl: string; host: string; port: number; tls: { certFile: string; keyFile: string } | undefined; logFolder: string; logLevel: string }
+  | { ok: true; databaseUrl: string; host: string; port: number; tls: { certFile: string; keyFile: string } | undefined; logs: string; logLevel: string }
   | { ok: false; problems: string[] };
 
 const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
@@ -26,8 +26,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, wo
   }
   const logLevel = env["MUSTER_LOG_LEVEL"] ?? "info";
   if (!LEVELS.includes(logLevel)) problems.push(`MUSTER_LOG_LEVEL: expected one of ${LEVELS.join(", ")}`);
-  const logFolder = env["MUSTER_LOG_DIR"] ?? join(env["MUSTER_STATE_DIR"] ?? join(homedir(), ".muster"), "logs");
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, databaseUrl, host, port, tls, logFolder, logLevel };
+  const logs = env["MUSTER_LOG_STORE"] ?? join(env["MUSTER_STATE_DIR"] ?? join(homedir(), ".muster"), "logs");
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, databaseUrl, host, port, tls, logs, logLevel };
 }
 
 /** Addresses that only this machine reaches. A name other than localhost may be anything. */

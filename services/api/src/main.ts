@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { DirectoryLogStore } from "@muster/logs";
+import { openLogStore } from "@muster/logs";
 import { migrate } from "@muster/store";
 import closeWithGrace from "close-with-grace";
 import { pino } from "pino";
@@ -16,7 +16,7 @@ const logger = pino({ level: config.logLevel, redact: ["req.headers.authorizatio
 await migrate(config.databaseUrl);
 const api = await createApi({
   databaseUrl: config.databaseUrl,
-  logs: new DirectoryLogStore(config.logFolder),
+  logs: openLogStore(config.logs),
   logger,
   dashboard: join(import.meta.dirname, "../../dashboard/dist"),
   ...(config.tls && { tls: config.tls }),

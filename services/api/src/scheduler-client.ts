@@ -4,7 +4,7 @@ import { leaseHolder, readCluster, SIGNATURE_HEADER, signInternal, type Pool } f
 const TIMEOUT = 2000;
 
 /** Asks the scheduler's leader; undefined where there is none, or it does not answer. */
-export async function askScheduler(pool: Pool, path: "/internal/explain" | "/internal/plan", question: unknown): Promise<unknown> {
+export async function askScheduler(pool: Pool, path: "/internal/explain" | "/internal/plan" | "/internal/state", question: object): Promise<unknown> {
   const leader = await leaseHolder(pool, "scheduler");
   if (!leader?.address) return undefined;
   const { secret } = await readCluster(pool);

@@ -1,4 +1,3 @@
-export * from "./checkpoint-request.ts";
 export * from "./cluster-shape.ts";
 export * from "./declared.ts";
 export * from "./engine-inputs.ts";

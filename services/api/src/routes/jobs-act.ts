@@ -1,6 +1,6 @@
 import { actionBody, jobView, updateJobBody } from "@muster/model";
-import { appendEvents, applyJobAction, getJob, lockJob, requestCheckpoint, transaction, updateJobPriority } from "@muster/store";
-import { identityOf, placeOf } from "../access/enforce.ts";
+import { appendEvents, applyJobAction, askCheckpoint, getJob, lockJob, transaction, updateJobPriority } from "@muster/store";
+import { identityOf } from "../access/enforce.ts";
 import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toJobView } from "../views/job.ts";
@@ -23,11 +23,11 @@ export function jobActionRoutes(app: App, context: Context): void {
     });
   }
   app.post("/v1/jobs/:id/checkpoint", { schema: { operationId: "checkpointJob", tags: ["jobs"], summary: "Ask a running job for a checkpoint now", params: jobParams, body: actionBody, response: { 200: jobView } } }, async (request) => {
-    const place = placeOf(request);
-    const done = await transaction(pool, (client) => requestCheckpoint(client, place.id, identityOf(request).subject, request.body.reason));
-    if (!done.ok) throw wrongState("checkpoint", done.state, done.possible);
+    const { id } = request.params;
+    const result = await transaction(pool, (client) => askCheckpoint(client, { jobId: id, reason: request.body.reason, actor: identityOf(request).subject }));
+    if (!result.ok) throw result.code === "not_found" ? notFound("job", id) : wrongState("checkpoint", result.state, result.possible);
     waker.wake();
-    return view(place.id);
+    return view(id);
   });
   app.patch("/v1/jobs/:id", { schema: { operationId: "updateJob", tags: ["jobs"], summary: "Change a job's priority; needs If-Match with its version", params: jobParams, headers: ifMatchHeaders, body: updateJobBody, response: { 200: jobView } } }, async (request, reply) => {
     const { id } = request.params;

@@ -1,11 +1,14 @@
 import { idFloor, meView, overviewView, type OverviewView } from "@muster/model";
 import { countFinished, countLiveJobs, countWaiting, getJobs, leaseHolder, listBrokenNodes, listIncidents, listShards, listTopJobIds, readCluster } from "@muster/store";
+import { z } from "zod";
 import { identityOf } from "../access/enforce.ts";
 import { visibleProjects } from "../access/identity.ts";
 import type { App, Context } from "../context.ts";
+import { askScheduler } from "../scheduler-client.ts";
 import { toIncidentView, toJobView } from "../views/job.ts";
 import { poolViews } from "./pools.ts";
 
+const leaderState = z.object({ cycle_ms: z.number().nullable(), lag_ms: z.number().nullable() });
 /** Milliseconds back to which submissions are looked through for what ended within a day. */
 const RECENT = 7 * 86_400_000;
 /** Milliseconds for which one look serves everyone with the same projects. */
@@ -38,6 +41,7 @@ export function overviewRoutes(app: App, { pool }: Context): void {
     const waiting = await countWaiting(pool, visible);
     const top = await getJobs(pool, await listTopJobIds(pool, visible, 10));
     const leader = await leaseHolder(pool, "scheduler");
+    const state = leaderState.safeParse(leader && (await askScheduler(pool, "/internal/state", {})));
     const cluster = await readCluster(pool);
     const jobs: Record<string, number> = {};
     for (const row of [...live, ...finished]) jobs[row.state] = (jobs[row.state] ?? 0) + row.jobs;
@@ -57,7 +61,7 @@ export function overviewRoutes(app: App, { pool }: Context): void {
       failures_24h: Object.fromEntries(finished.flatMap((row) => (row.class === null ? [] : [[row.class, row.jobs]]))),
       top_jobs: top.sort((a, b) => b.devices - a.devices || (a.id < b.id ? -1 : 1)).map(toJobView),
       control_plane: {
-        scheduler: { leader: leader?.holder ?? null, cycle_ms: null, lag_ms: null },
+        scheduler: { leader: leader?.holder ?? null, ...(state.success ? state.data : { cycle_ms: null, lag_ms: null }) },
         shards: (await listShards(pool)).map((row) => ({ ...row, last_seen: row.last_seen?.toISOString() ?? null })),
         incarnation: cluster.incarnation,
         starts_paused: cluster.starts_paused ? (cluster.starts_paused_reason ?? "asked") : null,
