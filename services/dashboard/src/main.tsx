@@ -1,6 +1,5 @@
 import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { Tooltip } from "radix-ui";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { worthRetrying } from "./api/client.ts";
@@ -56,9 +55,7 @@ const element = document.getElementById("app");
 if (element) {
   createRoot(element).render(
     <StrictMode>
-      <Tooltip.Provider delayDuration={300}>
-        <App />
-      </Tooltip.Provider>
+      <App />
     </StrictMode>,
   );
 }

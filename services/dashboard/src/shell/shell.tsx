@@ -1,5 +1,5 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, Outlet, useNavigate, useParams, useRouter } from "@tanstack/react-router";
+import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { useLive } from "../api/live.ts";
 import { meQuery, overviewQuery } from "../api/queries.ts";
@@ -14,7 +14,6 @@ import { PAGES } from "./pages.ts";
 
 export function Shell(): React.ReactNode {
   const client = useQueryClient();
-  const router = useRouter();
   const navigate = useNavigate();
   const { job } = useParams({ strict: false });
   const [open, setOpen] = useState<"palette" | "help">();
@@ -34,13 +33,9 @@ export function Shell(): React.ReactNode {
         search: () => setOpen("palette"),
         help: () => setOpen("help"),
         filter: () => document.querySelector<HTMLElement>("[data-filter]")?.focus(),
-        escape: () => {
-          const parent = document.querySelector<HTMLAnchorElement>("[data-parent]");
-          if (parent && router.history.canGoBack()) router.history.back();
-          else parent?.click();
-        },
+        escape: () => document.querySelector<HTMLAnchorElement>("[data-parent]")?.click(),
       }),
-    [navigate, router],
+    [navigate],
   );
 
   return (

@@ -2,6 +2,7 @@ import type { JobView } from "@muster/model";
 import { Link } from "@tanstack/react-router";
 import { count, decimal, duration, figure, percent, plural } from "../../lib/format.ts";
 import { restartsOf, secondsLeft } from "../../lib/overview.ts";
+import { lastJobs } from "../../shell/trail.ts";
 import { Copy } from "../../ui/copy.tsx";
 import { Meter } from "../../ui/meter.tsx";
 import { JobState } from "../../ui/state.tsx";
@@ -14,7 +15,7 @@ export function JobHeader({ job }: { job: JobView }): React.ReactNode {
       <div className="page-head">
         <div className="grow">
           <div className="crumbs">
-            <Link to="/jobs" data-parent>
+            <Link to="/jobs" search={lastJobs()} data-parent>
               Jobs
             </Link>
             <span className="faint">/</span>

@@ -54,7 +54,7 @@ export function JobPage(): React.ReactNode {
       </div>
     );
   }
-  const go = (next: JobPageSearch): void => void navigate({ to: "/jobs/$job", params: { job: id }, search: next });
+  const go = (next: JobPageSearch): void => void navigate({ to: "/jobs/$job", params: { job: id }, search: next, replace: next.find !== search.find });
   const tab = search.tab ?? "overview";
   return (
     <div className={tab === "overview" ? "page job" : "page whole job"}>

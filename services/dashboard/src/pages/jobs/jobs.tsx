@@ -1,10 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { JobView } from "@muster/model";
-import { useMemo } from "react";
+import { useEffect, useMemo } from "react";
 import { jobsQuery, PAGE_SIZE } from "../../api/queries.ts";
 import { jobQuery } from "../../lib/url-state.ts";
 import type { JobSearch } from "../../lib/url-state.ts";
+import { leaveTrail } from "../../shell/trail.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { Failure, Notice, Skeleton } from "../../ui/notice.tsx";
 import { Table } from "../../ui/table.tsx";
@@ -21,7 +22,9 @@ export function JobsPage(): React.ReactNode {
   const query = useMemo(() => jobQuery(search, PAGE_SIZE), [search]);
   const { data, error, isPlaceholderData, refetch } = useQuery(jobsQuery(query));
   const held = useHeldRows(query.toString(), isPlaceholderData ? undefined : data?.items, idOf);
-  const change = (next: JobSearch): void => void navigate({ to: "/jobs", search: next });
+  // Typing a name is one step of the history, not one for each letter.
+  const change = (next: JobSearch): void => void navigate({ to: "/jobs", search: next, replace: search.name !== undefined && next.name !== undefined && search.name !== next.name });
+  useEffect(() => leaveTrail.jobs(search), [search]);
   const filtered = Object.keys(search).some((key) => !["group", "sort", "cursor"].includes(key));
   const pill = pillText(held.fresh, held.gone.size);
 

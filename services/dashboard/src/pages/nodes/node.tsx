@@ -5,6 +5,7 @@ import { ApiError } from "../../api/client.ts";
 import { eventsQuery, jobsQuery, nodeQueryOf } from "../../api/queries.ts";
 import { bytes, decimal, plural, shares } from "../../lib/format.ts";
 import { freeDevices, heldShares } from "../../lib/nodes.ts";
+import { lastNodes } from "../../shell/trail.ts";
 import { EventList } from "../../ui/event-list.tsx";
 import { Meter } from "../../ui/meter.tsx";
 import { Failure, Notice, Skeleton } from "../../ui/notice.tsx";
@@ -23,7 +24,7 @@ export function NodePage(): React.ReactNode {
       <div className="page-head">
         <div className="grow">
           <div className="crumbs">
-            <Link to="/nodes" data-parent>
+            <Link to="/nodes" search={lastNodes()} data-parent>
               Nodes
             </Link>
             {node ? (

@@ -8,6 +8,7 @@ import { filterNodes, freeDevices, healthCounts, sortNodes } from "../../lib/nod
 import { NODE_SHOWS, parseNodeSearch } from "../../lib/url-state.ts";
 import type { NodeSearch } from "../../lib/url-state.ts";
 import { NODE_LOOK } from "../../lib/words.ts";
+import { leaveTrail } from "../../shell/trail.ts";
 import { Failure, Notice, Skeleton } from "../../ui/notice.tsx";
 import { ShapeMark } from "../../ui/shape.tsx";
 import { State } from "../../ui/state.tsx";
@@ -78,6 +79,7 @@ export function NodesPage(): React.ReactNode {
   const { data, error, refetch } = useQuery(nodesQuery);
   const pools = useQuery(poolsQuery);
   const change = (next: { [Key in keyof NodeSearch]?: NodeSearch[Key] | "" }): void => void navigate({ to: "/nodes", search: parseNodeSearch({ ...search, ...next }) });
+  useEffect(() => leaveTrail.nodes(search), [search]);
   const inPool = useMemo(() => filterNodes(data ?? [], search.pool === undefined ? {} : { pool: search.pool }), [data, search.pool]);
   const rows = useMemo(() => sortNodes(filterNodes(data ?? [], search)), [data, search]);
   const devices = rows.reduce((sum, node) => sum + node.devices, 0);
