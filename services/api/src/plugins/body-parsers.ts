@@ -2,6 +2,8 @@ import type { FastifyInstance } from "fastify";
 import { parseDocument } from "yaml";
 import { Problem } from "../problems/problem.ts";
 
+/** What bodies of job specs may be, as the document tells it. */
+export const BODY_TYPES = ["application/json", "application/yaml"];
 const YAML_TYPES = ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"];
 /** Nodes that aliases may add up to, against documents that unfold without end. */
 const MOST_ALIASES = 100;

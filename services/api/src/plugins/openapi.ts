@@ -30,9 +30,21 @@ export async function installOpenApi(app: FastifyInstance): Promise<void> {
 export function serveDocument(app: FastifyInstance): void {
   let text: string | undefined;
   app.get("/v1/openapi.json", { schema: { operationId: "getOpenApi", tags: ["service"], summary: "This document", response: { 200: z.unknown() } } }, async (_request, reply) => {
-    text ??= JSON.stringify(app.swagger());
+    text ??= JSON.stringify(withProblems(app.swagger() as unknown as Document));
     return reply.type("application/json; charset=utf-8").serializer((body: unknown) => body as string).send(text);
   });
+}
+
+interface Document {
+  components: { responses?: Record<string, unknown> };
+  paths: Record<string, Record<string, { responses: Record<string, unknown> }>>;
+}
+
+/** Every route may answer with a problem. */
+function withProblems(document: Document): Document {
+  document.components.responses = { Problem: { description: "A problem; docs/errors.md lists the codes", content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } } };
+  for (const methods of Object.values(document.paths)) for (const operation of Object.values(methods)) operation.responses["default"] = { $ref: "#/components/responses/Problem" };
+  return document;
 }
 
 function needed(access: Access): string {

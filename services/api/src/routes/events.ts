@@ -34,7 +34,7 @@ export function eventRoutes(app: App, { pool, hub, streams }: Context): void {
     return toPage(rows, limit, eventToView, (row) => `${row.xid}-${row.seq}`);
   });
 
-  app.get("/v1/events/stream", { schema: { operationId: "streamEvents", tags: ["events"], summary: "Follow events as they happen; resume with Last-Event-ID", querystring: z.object(filterQuery), headers: z.object({ "last-event-id": z.string().max(64).optional() }), response: { 200: text } } }, async (request, reply) => {
+  app.get("/v1/events/stream", { schema: { operationId: "streamEvents", tags: ["events"], produces: ["text/event-stream"], summary: "Follow events as they happen; resume with Last-Event-ID", querystring: z.object(filterQuery), headers: z.object({ "last-event-id": z.string().max(64).optional() }), response: { 200: text } } }, async (request, reply) => {
     const filter: EventFilter = { visible: visibleProjects(identityOf(request)), ...request.query };
     const last = lastEventId(request);
     const stream = streams.open(request, reply);

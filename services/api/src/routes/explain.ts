@@ -3,6 +3,7 @@ import { getJob, getJobPlaces, type JobListRow } from "@muster/store";
 import { identityOf } from "../access/enforce.ts";
 import { sees, type Identity } from "../access/identity.ts";
 import type { App, Context } from "../context.ts";
+import { BODY_TYPES } from "../plugins/body-parsers.ts";
 import { validateAllButBody } from "../plugins/validation.ts";
 import { notFound } from "../problems/problem.ts";
 import { askScheduler } from "../scheduler-client.ts";
@@ -21,7 +22,7 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
 
   app.post(
     "/v1/jobs/plan",
-    { validatorCompiler: validateAllButBody, schema: { operationId: "planJob", tags: ["jobs"], summary: "Say what would happen if the job were submitted now; changes nothing", body: jobSpec, response: { 200: planView } } },
+    { validatorCompiler: validateAllButBody, schema: { operationId: "planJob", tags: ["jobs"], consumes: BODY_TYPES, summary: "Say what would happen if the job were submitted now; changes nothing", body: jobSpec, response: { 200: planView } } },
     async (request) => {
       const { prepared, cluster } = await submitter.check(identityOf(request), request.body);
       const verdict = submitter.fit.judge(prepared.resolved, cluster);

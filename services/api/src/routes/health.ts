@@ -13,7 +13,7 @@ export function healthRoutes(app: App, { pool }: Context, metrics: Metrics): voi
     });
     return { status: "ok" as const };
   });
-  app.get("/metrics", { schema: { operationId: "getMetrics", tags: ["service"], summary: "Figures for Prometheus", response: { 200: z.string() } } }, async (_request, reply) =>
+  app.get("/metrics", { schema: { operationId: "getMetrics", tags: ["service"], produces: ["text/plain"], summary: "Figures for Prometheus", response: { 200: z.string() } } }, async (_request, reply) =>
     reply
       .type(metrics.contentType)
       .serializer((body: unknown) => body as string)

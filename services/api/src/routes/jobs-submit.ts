@@ -3,6 +3,7 @@ import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { identityOf } from "../access/enforce.ts";
 import type { App, Context } from "../context.ts";
+import { BODY_TYPES } from "../plugins/body-parsers.ts";
 import { validateAllButBody } from "../plugins/validation.ts";
 import { Problem } from "../problems/problem.ts";
 import type { SubmissionAnswer } from "../submit/commit.ts";
@@ -18,7 +19,7 @@ export function submitRoutes(app: App, { submitter, limits }: Context): void {
     "/v1/jobs",
     {
       validatorCompiler: validateAllButBody,
-      schema: { operationId: "submitJob", tags: ["jobs"], summary: "Submit a job; of an array, the answer is its first element", querystring: submitQuery, headers: idempotencyHeaders, body: jobSpec, response: { 201: jobView } },
+      schema: { operationId: "submitJob", tags: ["jobs"], consumes: BODY_TYPES, summary: "Submit a job; of an array, the answer is its first element", querystring: submitQuery, headers: idempotencyHeaders, body: jobSpec, response: { 201: jobView } },
     },
     async (request, reply) => {
       const answer = await submitter.submit({ identity: identityOf(request), specs: [request.body], many: false, held: request.query.hold ?? false, idempotencyKey: request.headers["idempotency-key"] });
@@ -30,7 +31,7 @@ export function submitRoutes(app: App, { submitter, limits }: Context): void {
     {
       bodyLimit: limits.batchBody,
       validatorCompiler: validateAllButBody,
-      schema: { operationId: "submitJobs", tags: ["jobs"], summary: "Submit several jobs, all or none; `after` may name one of them by its name", querystring: submitQuery, headers: idempotencyHeaders, body: batchBody, response: { 201: z.object({ items: z.array(jobView) }) } },
+      schema: { operationId: "submitJobs", tags: ["jobs"], consumes: BODY_TYPES, summary: "Submit several jobs, all or none; `after` may name one of them by its name", querystring: submitQuery, headers: idempotencyHeaders, body: batchBody, response: { 201: z.object({ items: z.array(jobView) }) } },
     },
     async (request, reply) => send(reply, await submitter.submit({ identity: identityOf(request), specs: specsOf(request.body), many: true, held: request.query.hold ?? false, idempotencyKey: request.headers["idempotency-key"] })),
   );

@@ -1,5 +1,6 @@
+import { isFinal } from "@muster/lifecycle";
 import { logKey } from "@muster/logs";
-import { getLogState, listWorkers, type WorkerListRow } from "@muster/store";
+import { getJobPlace, getLogState, listWorkers, type WorkerListRow } from "@muster/store";
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import type { App, Context } from "../context.ts";
@@ -28,7 +29,7 @@ export function logRoutes(app: App, context: Context): void {
   const { pool, logs, streams } = context;
   app.get(
     "/v1/jobs/:id/logs",
-    { schema: { operationId: "getLogs", tags: ["jobs"], summary: "Read or follow what a worker wrote", params: jobParams, querystring: logQuery, headers: z.object({ "last-event-id": z.string().max(32).optional() }), response: { 200: z.string().describe("text/plain, or text/event-stream with follow") } } },
+    { schema: { operationId: "getLogs", tags: ["jobs"], produces: ["text/plain", "text/event-stream"], summary: "Read or follow what a worker wrote", params: jobParams, querystring: logQuery, headers: z.object({ "last-event-id": z.string().max(32).optional() }), response: { 200: z.string().describe("text/plain, or text/event-stream with follow") } } },
     async (request, reply) => {
       const { attempt, worker: named, offset, limit, tail, follow } = request.query;
       const worker = await findWorker(request.params.id, attempt, named);
@@ -62,8 +63,13 @@ export function logRoutes(app: App, context: Context): void {
   async function stay(job: string, found: WorkerListRow | undefined, where: { attempt: number | undefined; named: string | undefined; offset: number | undefined; tail: number | undefined }, stream: SseStream): Promise<void> {
     let worker = found;
     while (!worker && stream.isOpen) {
-      await pause(POLL * 3);
+      // asked before the workers: a job that has ended by then gets no more of them
+      const place = await getJobPlace(pool, job);
       worker = await findWorker(job, where.attempt, where.named);
+      if (!worker && (!place || isFinal(place.state))) {
+        stream.send({ id: "0", data: { offset: 0, next: 0, text: "", end: true } });
+        stream.end();
+      } else if (!worker) await pause(POLL * 3);
     }
     if (!worker) return;
     const key = logKey(worker);

@@ -143,6 +143,16 @@ test("logs: a part, the last lines, and following to the end", async () => {
   ]);
 });
 
+test("following a job that ended before it began ends", async () => {
+  const job = await submit("own", "never-ran");
+  const reader = open(`/v1/jobs/${job}/logs?follow=true`);
+  await eventually(() => expect(reader.status).toBe(200));
+  expect(reader.ended).toBe(false);
+  await t.call("POST", `/v1/jobs/${job}/cancel`);
+  await eventually(() => expect(reader.ended).toBe(true));
+  expect(reader.messages.map((message) => message.data)).toEqual([{ offset: 0, next: 0, text: "", end: true }]);
+});
+
 test("closing ends open streams at once", async () => {
   const own = await testApi();
   const address = await own.api.listen({ host: "127.0.0.1", port: 0 });
