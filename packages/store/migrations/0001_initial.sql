@@ -305,74 +305,55 @@ CREATE INDEX workers_todo ON workers (shard, job) WHERE todo;
 CREATE INDEX workers_held ON workers (node) WHERE NOT released;
 CREATE INDEX workers_logs ON workers (shard) WHERE kept_size < output_size;
 
--- Devices are counted when workers are inserted and when they are released, in the order of node names so that two
--- transactions can't deadlock. Workers never change what they hold.
-CREATE FUNCTION workers_hold() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE bad text;
+-- Adds a share (below zero: gives it back) to some of a node's devices; null where the node has no such device.
+CREATE FUNCTION add_share(held smallint[], devices smallint[], share integer) RETURNS smallint[] LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE d integer;
 BEGIN
-  PERFORM FROM node_usage WHERE node IN (SELECT DISTINCT node FROM added) ORDER BY node FOR UPDATE;
-  WITH deltas AS (
-    SELECT node, d AS device, sum(share)::int AS held FROM added, unnest(devices) AS d GROUP BY node, d
-  ), arrays AS (
-    SELECT u.node, array_agg((h + coalesce(x.held, 0))::smallint ORDER BY i) AS held
-    FROM node_usage u CROSS JOIN unnest(u.held) WITH ORDINALITY AS o(h, i)
-      LEFT JOIN deltas x ON x.node = u.node AND x.device = i - 1
-    WHERE u.node IN (SELECT node FROM deltas)
-    GROUP BY u.node
-  ), sums AS (
-    SELECT node, sum(cpus)::int AS cpus, sum(memory)::bigint AS memory FROM added GROUP BY node
-  )
-  UPDATE node_usage u SET held = coalesce(a.held, u.held), cpus = u.cpus + s.cpus, memory = u.memory + s.memory
-    FROM sums s LEFT JOIN arrays a ON a.node = s.node WHERE u.node = s.node;
-  SELECT string_agg(DISTINCT n.name, ', ') INTO bad
-    FROM added w JOIN nodes n ON n.name = w.node JOIN node_usage u ON u.node = n.name
-    WHERE u.cpus > n.cpus OR u.memory > n.memory
-      OR EXISTS (SELECT FROM unnest(w.devices) AS d WHERE d < 0 OR d >= n.devices);
-  IF bad IS NOT NULL THEN
-    RAISE EXCEPTION 'more is assigned than there is on %', bad USING ERRCODE = 'MU002';
-  END IF;
-  -- a worker may join only an attempt that this very transaction opens
-  IF EXISTS (SELECT FROM added w JOIN attempts a ON (a.job, a.incarnation, a.number) = (w.job, w.incarnation, w.attempt)
-             WHERE a.state <> 'scheduled') THEN
+  FOREACH d IN ARRAY devices LOOP
+    IF d < 0 OR d >= cardinality(held) THEN
+      RETURN NULL;
+    END IF;
+    held[d + 1] := held[d + 1] + share;
+  END LOOP;
+  RETURN held;
+END $$;
+
+-- Devices are counted row by row when workers are inserted and when they are released. Whoever does either locks the rows of
+-- node_usage first, in the order of node names, so that two transactions can't deadlock.
+CREATE FUNCTION worker_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  -- a worker may join only an attempt that has not been handed over
+  IF NOT EXISTS (SELECT FROM attempts a WHERE (a.job, a.incarnation, a.number) = (NEW.job, NEW.incarnation, NEW.attempt) AND a.state = 'scheduled') THEN
     RAISE EXCEPTION 'a worker can only be added while its attempt is opened' USING ERRCODE = 'MU004';
   END IF;
-  RETURN NULL;
-END $$;
-CREATE TRIGGER workers_hold AFTER INSERT ON workers REFERENCING NEW TABLE AS added
-  FOR EACH STATEMENT EXECUTE FUNCTION workers_hold();
-
-CREATE FUNCTION workers_release() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF EXISTS (SELECT FROM after_rows n JOIN before_rows o USING (job, incarnation, attempt, worker)
-             WHERE (o.released AND NOT n.released)
-                OR (n.node, n.devices, n.share, n.cpus, n.memory) IS DISTINCT FROM (o.node, o.devices, o.share, o.cpus, o.memory)) THEN
-    RAISE EXCEPTION 'what a worker holds can''t change, and what it gave back stays given' USING ERRCODE = 'MU005';
-  END IF;
-  PERFORM FROM node_usage WHERE node IN (
-    SELECT n.node FROM after_rows n JOIN before_rows o USING (job, incarnation, attempt, worker) WHERE n.released AND NOT o.released)
-    ORDER BY node FOR UPDATE;
+  UPDATE node_usage u SET cpus = u.cpus + NEW.cpus, memory = u.memory + NEW.memory, held = add_share(u.held, NEW.devices, NEW.share)
+    FROM nodes n
+    WHERE u.node = NEW.node AND n.name = NEW.node AND u.cpus + NEW.cpus <= n.cpus AND u.memory + NEW.memory <= n.memory
+      AND add_share(u.held, NEW.devices, 0) IS NOT NULL;
   IF NOT FOUND THEN
-    RETURN NULL;
+    RAISE EXCEPTION 'more is assigned than there is on %', NEW.node USING ERRCODE = 'MU002';
   END IF;
-  WITH freed AS (
-    SELECT n.* FROM after_rows n JOIN before_rows o USING (job, incarnation, attempt, worker) WHERE n.released AND NOT o.released
-  ), deltas AS (
-    SELECT node, d AS device, sum(share)::int AS held FROM freed, unnest(devices) AS d GROUP BY node, d
-  ), arrays AS (
-    SELECT u.node, array_agg((h - coalesce(x.held, 0))::smallint ORDER BY i) AS held
-    FROM node_usage u CROSS JOIN unnest(u.held) WITH ORDINALITY AS o(h, i)
-      LEFT JOIN deltas x ON x.node = u.node AND x.device = i - 1
-    WHERE u.node IN (SELECT node FROM deltas)
-    GROUP BY u.node
-  ), sums AS (
-    SELECT node, sum(cpus)::int AS cpus, sum(memory)::bigint AS memory FROM freed GROUP BY node
-  )
-  UPDATE node_usage u SET held = coalesce(a.held, u.held), cpus = u.cpus - s.cpus, memory = u.memory - s.memory
-    FROM sums s LEFT JOIN arrays a ON a.node = s.node WHERE u.node = s.node;
   RETURN NULL;
 END $$;
-CREATE TRIGGER workers_release AFTER UPDATE ON workers REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION workers_release();
+CREATE TRIGGER worker_holds AFTER INSERT ON workers FOR EACH ROW EXECUTE FUNCTION worker_holds();
+
+CREATE FUNCTION worker_releases() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE node_usage u SET cpus = u.cpus - NEW.cpus, memory = u.memory - NEW.memory, held = add_share(u.held, NEW.devices, -NEW.share)
+    WHERE u.node = NEW.node;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER worker_releases AFTER UPDATE ON workers FOR EACH ROW
+  WHEN (NEW.released AND NOT OLD.released) EXECUTE FUNCTION worker_releases();
+
+CREATE FUNCTION worker_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'what a worker holds can''t change, and what it gave back stays given' USING ERRCODE = 'MU005';
+END $$;
+CREATE TRIGGER worker_keeps BEFORE UPDATE ON workers FOR EACH ROW
+  WHEN ((OLD.released AND NOT NEW.released)
+    OR (NEW.node, NEW.devices, NEW.share, NEW.cpus, NEW.memory) IS DISTINCT FROM (OLD.node, OLD.devices, OLD.share, OLD.cpus, OLD.memory))
+  EXECUTE FUNCTION worker_keeps();
 
 -- Workers go only with their whole attempt, and only when retention takes it.
 CREATE FUNCTION workers_stay() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -493,4 +474,4 @@ CREATE INDEX incidents_by_job ON incidents (job) WHERE job IS NOT NULL;
 
 DROP TABLE incidents, idempotency_keys, events, checkpoints, progress, workers, attempts, job_dependencies, job_specs, jobs,
   node_usage, nodes, shards, pools, queues, tokens, members, projects, leases, cluster;
-DROP FUNCTION node_usage_follow, attempts_only_rise, workers_hold, workers_release, workers_stay, gang_is_whole, attempt_is_current;
+DROP FUNCTION node_usage_follow, attempts_only_rise, add_share, worker_holds, worker_releases, worker_keeps, workers_stay, gang_is_whole, attempt_is_current;

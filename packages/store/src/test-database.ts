@@ -16,7 +16,7 @@ export async function testDatabase(): Promise<TestDatabase> {
   await onServer(server, `CREATE DATABASE ${name} TEMPLATE muster_template STRATEGY wal_log`);
   const url = new URL(server);
   url.pathname = `/${name}`;
-  const pool = createPool(url.href, "test", 10);
+  const pool = createPool(url.href, "test", { max: 10 });
   return {
     url: url.href,
     pool,

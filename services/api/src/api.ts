@@ -67,7 +67,7 @@ const SWEEP = 600_000;
 export async function createApi(options: ApiOptions): Promise<Api> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const app = createApp(options, limits);
-  const pool = createPool(options.databaseUrl, "api", 12);
+  const pool = createPool(options.databaseUrl, "api", { max: 12 });
   const waker = new Waker(pool);
   const cluster = new ClusterCache(pool);
   const streams = new Streams(limits.streams, limits.streamBuffer);

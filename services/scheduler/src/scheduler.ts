@@ -37,7 +37,7 @@ const LONGEST_PAUSE = 5000;
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { logger } = options;
   const holder = `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
-  const pool = createPool(options.databaseUrl, "scheduler", 6);
+  const pool = createPool(options.databaseUrl, "scheduler", { max: 6, genericPlans: true });
   const waker = new Waker(pool);
   const closing = new AbortController();
   let term: Term | undefined;

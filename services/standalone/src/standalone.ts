@@ -68,7 +68,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   if (postgres) undo.push(() => postgres.stop());
   if (claim) undo.push(claim);
   try {
-    const pool = createPool(databaseUrl, "standalone", 4);
+    const pool = createPool(databaseUrl, "standalone", { max: 4 });
     undo.push(() => pool.end());
     await bootstrap(databaseUrl, pool);
     const logs = new DirectoryLogStore(join(stateDir, "logs"));

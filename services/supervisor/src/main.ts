@@ -14,7 +14,7 @@ if ("problems" in config) {
   process.exit(2);
 }
 const logger = pino({ name: "supervisor", level: config.logLevel });
-const pool = createPool(config.databaseUrl, "supervisor-engines", 3);
+const pool = createPool(config.databaseUrl, "supervisor-engines", { max: 3 });
 const logs = new DirectoryLogStore(config.logDir);
 const supervisor = await createSupervisor({
   databaseUrl: config.databaseUrl,

@@ -42,7 +42,7 @@ export interface Supervisor {
 export async function createSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const { databaseUrl, logger, logs, engines, apiUrl } = options;
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
-  const pool = createPool(databaseUrl, "supervisor", 12);
+  const pool = createPool(databaseUrl, "supervisor", { max: 12, genericPlans: true });
   const waker = new Waker(pool);
   const limits = { ...SILENCE_LIMITS, ...options.silence };
   const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines, unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2), beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5) });

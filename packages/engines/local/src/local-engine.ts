@@ -49,7 +49,9 @@ export class LocalEngine implements Engine {
       for await (const data of response.body.setEncoding("utf8")) {
         const lines = (rest + String(data)).split("\n");
         rest = lines.pop() as string;
-        for (const line of lines) if (line !== "") yield JSON.parse(line) as Observation[];
+        // what came while the last batch was worked on is one batch
+        const observations = lines.flatMap((line) => (line === "" ? [] : (JSON.parse(line) as Observation[])));
+        if (observations.length > 0) yield observations;
       }
     } catch (error) {
       if (signal.aborted) return;

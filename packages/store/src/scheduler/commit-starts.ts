@@ -1,6 +1,5 @@
-import { appendEvents } from "../events.ts";
-import { checkLease, type Lease } from "../leases.ts";
-import { transaction, type Pool } from "../pool.ts";
+import { LeaseLost, type Lease } from "../leases.ts";
+import type { Client } from "../pool.ts";
 
 export interface NewWorker {
   role: string;
@@ -9,6 +8,7 @@ export interface NewWorker {
   firstRank: number;
   ranks: number;
   node: string;
+  shard: string;
   devices: readonly number[];
   share: number;
   cpus: number;
@@ -27,96 +27,85 @@ export interface NewAttempt {
   locality: number;
 }
 
+export interface OpenedAttempt {
+  incarnation: string;
+  attempt: number;
+  version: number;
+}
+
 export interface StartsCommitted {
-  /** Attempts that are open now, by job. */
-  opened: Map<string, { incarnation: string; attempt: number; version: number }>;
-  /** Nodes that take nothing at the moment, so that starts on them were dropped. */
+  /** Attempts that are open now, by job; those missing met a job that changed. */
+  opened: Map<string, OpenedAttempt>;
+  /** Nodes that take nothing at the moment: where there is one, nothing at all was written. */
   closedNodes: string[];
 }
 
-/**
- * Opens attempts in one transaction: those whose job changed meanwhile, or one of whose nodes takes nothing any more, are
- * dropped whole; the others are durable when this resolves. Over-committing a device fails the transaction (MU002 or 23514).
+/*
+ * One statement, and so one transaction and one round trip. The lease and the nodes are locked shared before any job is
+ * changed; attempts, workers and events are made of the jobs that really changed.
  */
-export async function commitStarts(pool: Pool, lease: Lease, holder: string, starts: readonly NewAttempt[]): Promise<StartsCommitted> {
-  return transaction(pool, async (client) => {
-    await checkLease(client, lease, holder);
-    const names = [...new Set(starts.flatMap((start) => start.workers.map((worker) => worker.node)))].sort();
-    const nodes = await client.query<{ name: string; shard: string }>({
-      name: "scheduler-lock-nodes",
-      text: "SELECT name, shard FROM nodes WHERE name = ANY($1::text[]) AND schedulable AND reachable ORDER BY name FOR SHARE",
-      values: [names],
-    });
-    const shards = new Map(nodes.rows.map((row) => [row.name, row.shard]));
-    const closedNodes = names.filter((name) => !shards.has(name));
-    const possible = starts.filter((start) => start.workers.every((worker) => shards.has(worker.node)));
-    const changed = await client.query<{ id: string; project: string; queue: string; incarnation: string; attempt: number; version: number }>({
-      name: "scheduler-open-jobs",
-      text: `UPDATE jobs j SET state = 'scheduled', state_since = now(), attempt = j.attempt + 1, incarnation = c.incarnation, variant = s.variant,
-          wait_reason = NULL, wait_since = NULL, not_before = NULL, not_before_reason = NULL, version = j.version + 1
-        FROM unnest($1::text[], $2::int[], $3::int[], $4::smallint[]) AS s(id, attempt, version, variant), cluster c
-        WHERE j.id = s.id AND j.state = 'queued' AND j.attempt = s.attempt AND j.version = s.version AND NOT c.starts_paused
-        RETURNING j.id, j.project, j.queue, j.incarnation::text, j.attempt, j.version`,
-      values: [possible.map((start) => start.job), possible.map((start) => start.expected.attempt), possible.map((start) => start.expected.version), possible.map((start) => start.variant)],
-    });
-    const opened = new Map(changed.rows.map((row) => [row.id, row]));
-    const made = possible.filter((start) => opened.has(start.job));
-    if (made.length === 0) return { opened: new Map(), closedNodes };
-    await client.query({
-      name: "scheduler-open-attempts",
-      text: `INSERT INTO attempts (job, incarnation, number, gang, variant, rendezvous_address, rendezvous_port, resume_reason)
-        SELECT s.job, s.incarnation, s.number, s.gang, s.variant, s.address, s.port,
-          (SELECT coalesce(a.failure_class, a.outcome) FROM attempts a WHERE s.number > 1 AND a.job = s.job ORDER BY a.incarnation DESC, a.number DESC LIMIT 1)
-        FROM unnest($1::text[], $2::bigint[], $3::int[], $4::int[], $5::smallint[], $6::text[], $7::int[]) AS s(job, incarnation, number, gang, variant, address, port)`,
-      values: [
-        made.map((start) => start.job),
-        made.map((start) => opened.get(start.job)?.incarnation),
-        made.map((start) => opened.get(start.job)?.attempt),
-        made.map((start) => start.workers.length),
-        made.map((start) => start.variant),
-        made.map((start) => start.rendezvous.address),
-        made.map((start) => start.rendezvous.port),
-      ],
-    });
-    const workers = made.flatMap((start) => start.workers.map((worker) => ({ ...worker, job: start.job, of: opened.get(start.job) })));
-    await client.query({
-      name: "scheduler-add-workers",
-      text: `INSERT INTO workers (job, incarnation, attempt, worker, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory)
-        SELECT job, incarnation, attempt, role || '/' || node_rank, role, node_rank, first_rank, ranks, node, shard, devices::smallint[], share, cpus, memory
-        FROM unnest($1::text[], $2::bigint[], $3::int[], $4::text[], $5::int[], $6::int[], $7::int[], $8::text[], $9::text[], $10::text[], $11::smallint[], $12::int[], $13::bigint[])
-          AS w(job, incarnation, attempt, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory)`,
-      values: [
-        workers.map((worker) => worker.job),
-        workers.map((worker) => worker.of?.incarnation),
-        workers.map((worker) => worker.of?.attempt),
-        workers.map((worker) => worker.role),
-        workers.map((worker) => worker.nodeRank),
-        workers.map((worker) => worker.firstRank),
-        workers.map((worker) => worker.ranks),
-        workers.map((worker) => worker.node),
-        workers.map((worker) => shards.get(worker.node)),
-        workers.map((worker) => `{${worker.devices.join(",")}}`),
-        workers.map((worker) => worker.share),
-        workers.map((worker) => worker.cpus),
-        workers.map((worker) => worker.memory),
-      ],
-    });
-    await appendEvents(
-      client,
-      made.map((start) => {
-        const row = opened.get(start.job);
-        const nodes = [...new Set(start.workers.map((worker) => worker.node))];
-        return {
-          kind: "job.scheduled",
-          actor: "scheduler",
-          project: row?.project ?? null,
-          job: start.job,
-          attempt: row?.attempt ?? null,
-          queue: row?.queue ?? null,
-          data: { attempt: row?.attempt, nodes, variant: start.variant, why: start.why, locality: start.locality },
-        };
-      }),
-    );
-    return { opened, closedNodes };
+const OPEN = `WITH lease AS (
+    SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > now() FOR SHARE
+  ), open_nodes AS (
+    SELECT n.name FROM unnest($4::text[], $5::text[]) AS u(name, shard) JOIN nodes n ON n.name = u.name AND n.shard = u.shard
+      JOIN node_usage held ON held.node = n.name
+    WHERE n.schedulable AND n.reachable ORDER BY n.name FOR SHARE OF n FOR UPDATE OF held
+  ), opened AS (
+    UPDATE jobs j SET state = 'scheduled', state_since = now(), attempt = j.attempt + 1, incarnation = c.incarnation, variant = s.variant,
+      wait_reason = NULL, wait_since = NULL, not_before = NULL, not_before_reason = NULL, version = j.version + 1
+    FROM unnest($6::text[], $7::int[], $8::int[], $9::smallint[], $10::text[], $11::int[], $12::jsonb[], $13::jsonb[])
+      AS s(id, attempt, version, variant, address, port, workers, data), cluster c
+    WHERE EXISTS (SELECT FROM lease) AND (SELECT count(*) FROM open_nodes) = cardinality($4::text[]) AND NOT c.starts_paused
+      AND j.id = s.id AND j.state = 'queued' AND j.attempt = s.attempt AND j.version = s.version
+    RETURNING j.id, j.project, j.queue, j.incarnation, j.attempt, j.version, j.variant, s.address, s.port, s.workers, s.data
+  ), new_attempts AS (
+    INSERT INTO attempts (job, incarnation, number, gang, variant, rendezvous_address, rendezvous_port, resume_reason)
+    SELECT o.id, o.incarnation, o.attempt, jsonb_array_length(o.workers), o.variant, o.address, o.port,
+      CASE WHEN o.attempt > 1 THEN (SELECT coalesce(a.failure_class, a.outcome) FROM attempts a WHERE a.job = o.id ORDER BY a.incarnation DESC, a.number DESC LIMIT 1) END
+    FROM opened o
+  ), new_workers AS (
+    INSERT INTO workers (job, incarnation, attempt, worker, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory)
+    SELECT o.id, o.incarnation, o.attempt, w.role || '/' || w."nodeRank", w.role, w."nodeRank", w."firstRank", w.ranks, w.node, w.shard, w.devices, w.share, w.cpus, w.memory
+    FROM opened o CROSS JOIN LATERAL jsonb_to_recordset(o.workers)
+      AS w(role text, "nodeRank" int, "firstRank" int, ranks int, node text, shard text, devices smallint[], share smallint, cpus int, memory bigint)
+  ), new_events AS (
+    INSERT INTO events (kind, actor, project, job, attempt, queue, data)
+    SELECT 'job.scheduled', 'scheduler', o.project, o.id, o.attempt, o.queue, o.data || jsonb_build_object('attempt', o.attempt) FROM opened o
+  )
+  SELECT EXISTS (SELECT FROM lease) AS leading, (SELECT coalesce(array_agg(name), '{}') FROM open_nodes) AS nodes,
+    (SELECT coalesce(json_agg(json_build_array(o.id, o.incarnation::text, o.attempt, o.version)), '[]') FROM opened o) AS opened`;
+
+/**
+ * Opens attempts in one transaction: starts whose job changed meanwhile are dropped whole; the others are durable when this
+ * resolves. Fails with MU002 or 23514, having written nothing, where more would be assigned than there is.
+ */
+export async function commitStarts(client: Client, lease: Lease, holder: string, starts: readonly NewAttempt[]): Promise<StartsCommitted> {
+  const shards = new Map(starts.flatMap((start) => start.workers.map((worker) => [worker.node, worker.shard] as const)));
+  const names = [...shards.keys()].sort();
+  const { rows } = await client.query<{ leading: boolean; nodes: string[]; opened: [string, string, number, number][] }>({
+    name: "scheduler-open",
+    text: OPEN,
+    values: [
+      lease.name,
+      holder,
+      lease.epoch,
+      names,
+      names.map((name) => shards.get(name)),
+      starts.map((start) => start.job),
+      starts.map((start) => start.expected.attempt),
+      starts.map((start) => start.expected.version),
+      starts.map((start) => start.variant),
+      starts.map((start) => start.rendezvous.address),
+      starts.map((start) => start.rendezvous.port),
+      starts.map((start) => JSON.stringify(start.workers)),
+      starts.map((start) => JSON.stringify({ nodes: [...new Set(start.workers.map((worker) => worker.node))], variant: start.variant, why: start.why, locality: start.locality })),
+    ],
   });
+  const row = rows[0];
+  if (!row?.leading) throw new LeaseLost(`${lease.name} is no longer ours`);
+  const open = new Set(row.nodes);
+  return {
+    opened: new Map(row.opened.map(([job, incarnation, attempt, version]) => [job, { incarnation, attempt, version }])),
+    closedNodes: names.filter((name) => !open.has(name)),
+  };
 }

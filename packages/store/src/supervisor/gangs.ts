@@ -199,8 +199,13 @@ export async function releaseEnded(client: Client, attempts: readonly AttemptId[
   if (attempts.length === 0) return [];
   const { rows } = await client.query<AttemptId>({
     name: "release-ended",
-    text: `UPDATE workers w SET released = true FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
-      WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt) AND NOT w.released AND w.state IN ('exited', 'lost')
+    text: `WITH k AS (
+        SELECT * FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
+      ), locked AS (
+        SELECT node FROM node_usage WHERE node IN (SELECT w.node FROM k JOIN workers w USING (job, incarnation, attempt)) ORDER BY node FOR UPDATE
+      )
+      UPDATE workers w SET released = true FROM k
+      WHERE (SELECT count(*) FROM locked) > 0 AND (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt) AND NOT w.released AND w.state IN ('exited', 'lost')
       RETURNING w.job, w.incarnation::text, w.attempt`,
     values: columns(attempts),
   });
