@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestCluster } from "../support/cluster.ts";
+import { processesOf } from "../support/processes.ts";
 
 let cluster: TestCluster;
 
@@ -10,21 +11,6 @@ beforeAll(async () => {
   await cluster.startSupervisor();
 });
 afterAll(() => cluster.close());
-
-/** Pids of processes whose environment names this job. */
-export function processesOf(job: string, attempt?: number): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const environment = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
-        return environment.includes(`MUSTER_JOB_ID=${job}`) && (attempt === undefined || environment.includes(`MUSTER_ATTEMPT=${attempt}`));
-      } catch {
-        return false;
-      }
-    });
-}
 
 describe("a job's life on real agents", () => {
   it("runs a tiny job to its end, with its log", async () => {

@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { stopAgent } from "@muster/agent";
+import type { SilenceLimits } from "@muster/lifecycle";
 import { DirectoryLogStore, logKey } from "@muster/logs";
 import { makeId, poolSpec, resolveJobSpec, type JobState, type SubmittedJobSpec } from "@muster/model";
 import { createScheduler, type Scheduler } from "@muster/scheduler";
 import { appendEvents, applyJobAction, beginSubmission, ensureCluster, ensureShard, insertJobs, putNode, putPool, transaction, Waker, type Pool } from "@muster/store";
 import { createSupervisor, localProvider, type Supervisor } from "@muster/supervisor";
 import { pino } from "pino";
+import { agentPid, descendants, pidsWhere } from "./processes.ts";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
 
 const logger = pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" });
@@ -42,6 +44,7 @@ export class TestCluster {
   readonly supervisors: Supervisor[] = [];
   readonly #waker: Waker;
   readonly #shards = new Set<string>();
+  readonly #nodesOf = new Map<string, string[]>();
 
   static async create(nodes: readonly TestNode[]): Promise<TestCluster> {
     const db = await testDatabase();
@@ -64,6 +67,7 @@ export class TestCluster {
 
   async addNode({ name, pool = "h800", shard = "a", devices = 8, cpus = 16, fabric = ["zone", "spine", "leaf", name] }: TestNode): Promise<void> {
     this.#shards.add(shard);
+    this.#nodesOf.set(shard, [...(this.#nodesOf.get(shard) ?? []), name]);
     await putPool(this.pool, poolSpec.parse({ name: pool, vendor: "nvidia", accelerator: pool }));
     await ensureShard(this.pool, shard, "local");
     await putNode(this.pool, { name, pool, shard, fabric, devices, deviceMemory: 0, cpuMillis: cpus * 1000, memory: 64 * 2 ** 30, address: "127.0.0.1", labels: {} });
@@ -77,12 +81,13 @@ export class TestCluster {
     return scheduler;
   }
 
-  async startSupervisor(apiUrl = "http://127.0.0.1:9"): Promise<Supervisor> {
+  async startSupervisor({ apiUrl = "http://127.0.0.1:9", silence }: { apiUrl?: string; silence?: Partial<SilenceLimits> } = {}): Promise<Supervisor> {
     const supervisor = await createSupervisor({
       databaseUrl: this.db.url,
       logger,
       logs: this.logs,
       apiUrl,
+      ...(silence && { silence }),
       engines: { local: localProvider({ pool: this.pool, agentsDir: join(this.dir, "agents"), agent: { area: join(this.dir, "area"), checkpoint_roots: [join(this.dir, "ckpt")] } }) },
     });
     this.supervisors.push(supervisor);
@@ -162,6 +167,13 @@ export class TestCluster {
     const { rows } = await this.pool.query<{ incarnation: string }>("SELECT incarnation::text FROM attempts WHERE job = $1 AND number = $2", [id, attempt]);
     const part = await this.logs.read(logKey({ job: id, incarnation: rows[0]?.incarnation ?? "", attempt, worker }), 0, 1 << 20);
     return part.bytes.toString();
+  }
+
+  /** Pids of the agent of a shard and of everything that it started: the agent's own session, and each worker's. */
+  shardProcesses(shard: string): number[] {
+    const agent = agentPid(this.agentDir(shard));
+    const nodes = new Set(this.#nodesOf.get(shard));
+    return [...(agent === undefined ? [] : [agent, ...descendants(agent)]), ...pidsWhere((environment) => nodes.has(environment.get("MUSTER_NODE") ?? ""))];
   }
 
   agentDir(shard: string): string {

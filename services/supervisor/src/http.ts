@@ -7,14 +7,15 @@ import type { Supervisor } from "./supervisor.ts";
 export function createHttp(pool: Pool, supervisor: Pick<Supervisor, "id" | "shards">): FastifyInstance {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  new Gauge({
+  const shards = new Gauge({
     name: "muster_supervisor_shards",
     help: "Shards that this supervisor keeps",
-    registers: [registry],
+    registers: [],
     collect() {
       this.set(supervisor.shards.length);
     },
   });
+  registry.registerMetric(shards);
   const app = Fastify({ logger: false, forceCloseConnections: true });
   app.get("/healthz", async () => ({ ok: true }));
   app.get("/readyz", async (_request, reply) => {

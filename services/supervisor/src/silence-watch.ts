@@ -57,7 +57,7 @@ export class SilenceWatch {
     }
     const { now, shards } = await readWatchedShards(pool);
     // a gap, as when the database was away: whatever was sent meanwhile could not be recorded
-    if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 5) this.#watchingSince = now;
+    if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 2) this.#watchingSince = now;
     this.#lastRound = now;
     const heard = new Map(shards.map((shard) => [shard.name, this.#heard(shard, now)]));
     const brake = await readBrake(pool);

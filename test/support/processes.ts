@@ -1,0 +1,83 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/* What runs on this machine, read from /proc: tests look there, not into what the product believes. */
+
+/** Pids of living processes whose environment satisfies a condition. */
+export function pidsWhere(condition: (environment: ReadonlyMap<string, string>) => boolean): number[] {
+  return livePids().filter((pid) => {
+    const environment = environmentOf(pid);
+    return environment !== undefined && condition(environment);
+  });
+}
+
+export function environmentOf(pid: number): Map<string, string> | undefined {
+  try {
+    const words = readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
+    return new Map(words.flatMap((word) => (word.includes("=") ? [[word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)] as const] : [])));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Pids of processes whose environment names this job. */
+export function processesOf(job: string, attempt?: number): number[] {
+  return pidsWhere((environment) => environment.get("MUSTER_JOB_ID") === job && (attempt === undefined || environment.get("MUSTER_ATTEMPT") === String(attempt)));
+}
+
+export function isAlive(pid: number): boolean {
+  const state = stateOf(pid);
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
+/** All processes below this one. */
+export function descendants(pid: number): number[] {
+  const children = Map.groupBy(livePids(), parentOf);
+  const below = (one: number): number[] => (children.get(one) ?? []).flatMap((child) => [child, ...below(child)]);
+  return below(pid);
+}
+
+/** Pid of the agent that keeps this state directory. */
+export function agentPid(stateDir: string): number | undefined {
+  return livePids().find((pid) => {
+    const words = commandOf(pid);
+    return words.at(-1) === `${stateDir}/config.json` && words.some((word) => word.endsWith("agent/src/main.ts"));
+  });
+}
+
+export function commandOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // gone since it was listed
+    }
+  }
+}
+
+function livePids(): number[] {
+  return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) && isAlive(Number(name)) ? [Number(name)] : []));
+}
+
+function stateOf(pid: number): string | undefined {
+  return statOf(pid)?.[0];
+}
+
+function parentOf(pid: number): number {
+  return Number(statOf(pid)?.[1] ?? 0);
+}
+
+function statOf(pid: number): string[] | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ");
+  } catch {
+    return undefined;
+  }
+}
