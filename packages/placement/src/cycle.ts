@@ -20,10 +20,11 @@ import { closedNodes, leaseLasts } from './windows.ts';
 /** Searches for victims in one cycle; the other jobs have their turn in the next ones. */
 const SEARCHES = 64;
 /**
- * Looks at all running jobs in one cycle, for moves, for the cheapest nodes to clear, or for a date. Where fewer jobs
- * run than `SMALL`, they cost nothing and are not counted.
+ * Looks at all running jobs in one cycle of every few, for moves, for the cheapest nodes to clear, or for a date.
+ * Where fewer jobs run than `SMALL`, they cost nothing and are not counted.
  */
 const THOROUGH = 1;
+const THOROUGH_EVERY = 4;
 const SMALL = 1000;
 /** Longest pause, in cycles, between two searches for one lane where there are more lanes than searches. */
 const LONGEST_PAUSE = 64;
@@ -206,7 +207,7 @@ class Cycle {
     const state = this.#state;
     if (this.#searches === 0 || (this.#crowded && lane.searchFrom > state.cycles)) return false;
     this.#searches--;
-    if (failure === 'capacity' && state.policy.consolidation && this.#mayBeThorough()) {
+    if (failure === 'capacity' && state.policy.consolidation && this.#mayBeThorough(job)) {
       const moves = planMoves(state, job);
       if (moves.searched) this.#thorough--;
       if (moves.plan !== null) {
@@ -214,19 +215,21 @@ class Cycle {
         return true;
       }
     }
-    const plan = planPreemption(state, job, this.#mayBeThorough());
+    const plan = planPreemption(state, job, this.#mayBeThorough(job));
     if (plan !== null) {
       preempt(state, job, plan, this.#decided);
       return true;
     }
-    if (failure === 'capacity' && state.policy.backfill === 'dated' && this.#mayBeThorough() && state.dated.make(job)) this.#thorough--;
+    if (failure === 'capacity' && state.policy.backfill === 'dated' && this.#mayBeThorough(job) && state.dated.make(job)) this.#thorough--;
     lane.pause = Math.min(LONGEST_PAUSE, Math.max(1, lane.pause * 2));
     lane.searchFrom = state.cycles + lane.pause;
     return false;
   }
 
-  #mayBeThorough(): boolean {
-    return this.#thorough > 0 || this.#state.holding.size < SMALL;
+  #mayBeThorough(job: JobRecord): boolean {
+    if (this.#state.holding.size < SMALL) return true;
+    const single = job.request.variants.every(({ roles }) => roles.every(({ min, shape }) => min * shape.devices <= 1));
+    return this.#thorough > 0 && !single && this.#state.cycles % THOROUGH_EVERY === 0;
   }
 
   #started(job: JobRecord): void {

@@ -10,11 +10,6 @@ export interface DatedReservation {
   nodes: ReadonlySet<number>;
 }
 
-/** When a running job is expected to end; never earlier than now. */
-export function expectedEnd(state: State, job: JobRecord, which: 'likely' | 'longest'): number {
-  return Math.max(state.now, job.startedAt + durations(job, state.learned)[which]);
-}
-
 /**
  * The earliest instant at which a job fits when running jobs end as expected, and the nodes that it would get then.
  * Null when it does not even fit after all of them whose end is known. Ends are released in order, in steps that
@@ -32,10 +27,11 @@ export function earliestStart(state: State, job: JobRecord, which: 'likely' | 'l
 function earliestIn(state: State, job: JobRecord, partition: Partition, which: 'likely' | 'longest'): DatedReservation | null {
   const { placer } = state;
   const ends: { at: number; placement: Placement }[] = [];
-  for (const other of state.holding) {
-    if (other.placement!.roles.every((placed) => placed.partition !== partition)) continue;
-    const at = other.state === 'running' ? expectedEnd(state, other, which) : Infinity;
-    if (at < Infinity) ends.push({ at, placement: other.placement! });
+  for (const [other, end] of state.ending) {
+    const placement = other.placement!;
+    if (end[which] === Infinity || placement.roles.every((placed) => placed.partition !== partition)) continue;
+    // Never earlier than now: who is late may end any moment.
+    ends.push({ at: Math.max(state.now, end[which]), placement });
   }
   ends.sort((a, b) => a.at - b.at);
   let released = 0;

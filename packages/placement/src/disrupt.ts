@@ -20,7 +20,7 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
   const byVictim = new Map<JobRecord, Unit[]>();
   for (const unit of plan.units) byVictim.set(unit.job, [...(byVictim.get(unit.job) ?? []), unit]);
   for (const [victim, units] of byVictim) {
-    const cause = causeOf(job, units[0]!);
+    const cause = causeOf(job, victim, plan.kinds.get(victim.queue)!);
     if (units.some((unit) => !unit.surplus)) {
       decided.evictions.push({ job: victim.input.id, cause, graceMs: victim.input.checkpoint?.grace ?? 0, lostWork: lostWork(victim, state.now) });
       state.evict(victim, job.input.id);
@@ -57,7 +57,7 @@ export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decid
   state.occupy(job, plan.placement, state.now, plan.moves.map((move) => move.job));
 }
 
-function causeOf(job: JobRecord, { kind, job: victim }: Unit): DisruptionCause {
+function causeOf(job: JobRecord, victim: JobRecord, kind: DisruptionCause['kind']): DisruptionCause {
   const why = kind === 'priority'
     ? `priority ${job.input.priority} goes before ${victim.input.priority} in queue "${job.queue.id}"`
     : kind === 'reclaim'

@@ -2,7 +2,7 @@ import type { JobRecord } from './jobs.ts';
 import type { Placement } from './placer.ts';
 import { atLeast, focusNodes, Search } from './preempt.ts';
 import type { State } from './state.ts';
-import { mayGo, Source, wholeUnit, type Unit } from './victims.ts';
+import { goesFirst, mayGo, Source, wholeUnit, type Unit } from './victims.ts';
 
 /** A start, and running jobs with the new homes that make room for it. */
 export interface MovePlan {
@@ -12,6 +12,9 @@ export interface MovePlan {
 
 /** Work that moving may lose, per device of the job that starts by it: what it would gain in this time. */
 const WORTH_MS = 10 * 60_000;
+
+/** Nodes that are looked at for clearing. */
+const CLEARABLE = 256;
 
 /**
  * Finds running jobs to move closer together so that a job can start, or null. Each has its new home before it is
@@ -29,13 +32,15 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const needed = role.min * role.shape.devices;
       if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
       searched = true;
-      const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue }, () => {
+      const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: 'consolidation' }, () => {
         const units: Unit[] = [];
+        const emptiest = emptiestNodes(state, partition.nodeAt);
         for (const other of state.holding) {
+          if (!other.placement!.roles.some(({ members }) => members.some((member) => emptiest.has(member.node)))) continue;
           const movable = other.state === 'running' && other.input.priority <= job.input.priority && mayGo(state, other, partition);
-          if (movable) units.push(wholeUnit(state, other, 'consolidation'));
+          if (movable) units.push(wholeUnit(state, other));
         }
-        return units;
+        return units.sort(goesFirst);
       });
       const least = atLeast(job.request, variant);
       const focus = focusNodes(state, least, partition, [source]);
@@ -51,6 +56,17 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
     }
   }
   return { plan: null, searched };
+}
+
+/** Nodes that are partly free, the emptiest first: the others are not worth clearing. */
+function emptiestNodes(state: State, slots: Int32Array): ReadonlySet<number> {
+  const { nodes } = state.placer;
+  const byFree: number[][] = [];
+  for (const slot of slots) {
+    const free = nodes.freeDevices[slot]!;
+    if (nodes.schedulable[slot] === 1 && free > 0) (byFree[free] ??= []).push(slot);
+  }
+  return new Set(byFree.reverse().flat().slice(0, CLEARABLE));
 }
 
 function freeDevices(state: State, slots: Int32Array): number {

@@ -288,10 +288,8 @@ export class Placer {
       }
       this.failure = 'capacity';
       if (counts.total < members) continue;
-      const simple = members === 1 && avoid.size === 0 && inside === undefined && request.preferredNodes.length === 0;
-      const slots = simple
-        ? this.#placeOne(partition, counts, role)
-        : this.#placeMany(request, role, counts, members, avoid, inside);
+      const slots = (members === 1 && inside === undefined ? this.#placeOne(partition, counts, role, avoid) : null) ??
+        (members === 1 && inside === undefined && avoid.size === 0 ? null : this.#placeMany(request, role, counts, members, avoid, inside));
       if (slots !== null) return this.takeAt(slots, role.shape);
     }
     return null;
@@ -312,19 +310,21 @@ export class Placer {
   }
 
   /** One member: the node with the fewest free devices that takes it; a fresh node only from the fullest blocks. */
-  #placeOne(partition: Partition, counts: ShapeCounts, role: ResolvedRole): number[] | null {
+  #placeOne(partition: Partition, counts: ShapeCounts, role: ResolvedRole, avoid: ReadonlySet<number>): number[] | null {
     const index = this.#free[partition.index]!;
     index.refresh(this.nodes);
     const perNode = counts.sums[0]!;
     if (role.shape.share > 0) {
+      if (avoid.size > 0) return null;
       const best = this.#tightestShare(partition, counts, role.shape.share);
       return best < 0 ? null : [best];
     }
     for (let free = role.shape.devices; free < index.highest; free++) {
       for (let position = index.next(free, 0); position >= 0; position = index.next(free, position + 1)) {
-        if (perNode[position]! > 0) return [partition.nodeAt[position]!];
+        if (perNode[position]! > 0 && !avoid.has(partition.nodeAt[position]!)) return [partition.nodeAt[position]!];
       }
     }
+    if (avoid.size > 0) return null;
     let block = 0;
     for (let level = partition.levels.length - 1; level > 0; level--) {
       const { childStart } = partition.levels[level]!;

@@ -3,6 +3,7 @@ import type { Policy } from './types.ts';
 export const DEFAULT_POLICY: Policy = {
   protectedRuntimeMs: 5 * 60_000,
   reclaim: 'fair_share',
+  fairShareMargin: 0.001,
   unassignedCapacity: 'borrowable',
   usageHalfLifeMs: 0,
   backfill: 'dated',
@@ -13,7 +14,7 @@ export const DEFAULT_POLICY: Policy = {
 /** Checks a change of policy and merges it. Throws an Error that names the field. */
 export function mergePolicy(policy: Policy, change: Partial<Policy>): Policy {
   const merged = { ...policy, ...change };
-  for (const field of ['protectedRuntimeMs', 'usageHalfLifeMs', 'reservations', 'maxCrossZoneJobs'] as const) {
+  for (const field of ['protectedRuntimeMs', 'usageHalfLifeMs', 'reservations', 'fairShareMargin', 'maxCrossZoneJobs'] as const) {
     const value = merged[field];
     if (value !== undefined && !(Number.isFinite(value) && value >= 0)) throw new Error(`policy.${field}: must be 0 or more`);
   }

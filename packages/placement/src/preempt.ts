@@ -2,15 +2,18 @@ import { fitsOnNode } from './counts.ts';
 import type { JobRecord } from './jobs.ts';
 import type { Partition } from './partition.ts';
 import type { Placement } from './placer.ts';
-import type { Usage } from './quota.ts';
+import type { QueueNode, Usage } from './quota.ts';
 import type { Request, ResolvedVariant } from './request.ts';
 import type { State } from './state.ts';
+import type { DisruptionCause } from './types.ts';
 import { mayTake, sources, type Source, type Unit } from './victims.ts';
 
 /** A start and what must go for it. */
 export interface PreemptionPlan {
   placement: Placement;
   units: Unit[];
+  /** By queue of the victims: in whose name they go. */
+  kinds: ReadonlyMap<QueueNode, DisruptionCause['kind']>;
 }
 
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
@@ -149,7 +152,7 @@ export class Search {
     }
     this.#state.placer.untake(placement);
     for (const unit of kept) this.#revert(unit);
-    return { placement, units: kept };
+    return { placement, units: kept, kinds: new Map(from.map((source) => [source.queue, source.kind])) };
   }
 
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
@@ -254,15 +257,12 @@ export function focusNodes(state: State, request: Request, partition: Partition,
   const within = request.withinRequired ? request.within : state.levels.root;
   const each = within === 0 || role.min === 1 ? role.min : 1;
   const byNode = new Map<number, Unit[]>();
-  for (const source of from) {
-    for (const unit of source.units) {
-      for (const slot of new Set(unit.holdings.map((h) => h.node))) {
-        const here = byNode.get(slot) ?? [];
-        here.push(unit);
-        byNode.set(slot, here);
-      }
-    }
-  }
+  const put = (slot: number, unit: Unit): void => {
+    const here = byNode.get(slot);
+    if (here === undefined) byNode.set(slot, [unit]);
+    else if (here[here.length - 1] !== unit) here.push(unit);
+  };
+  for (const source of from) for (const unit of source.units) for (const { node } of unit.holdings) put(node, unit);
   const counts = state.placer.counts(partition, role.shape);
   const costs: { position: number; priority: number; work: number; gangs: number }[] = [];
   for (let position = 0; position < partition.nodeAt.length; position++) {

@@ -262,7 +262,9 @@ export class QuotaTree {
   share(queue: QueueNode, more: Usage = [], within: readonly number[] = this.#counted): number {
     let most = 0;
     for (const d of within) {
-      const capacity = Math.max(this.#capacity[d]!, 1);
+      // Of all there is to share: where nothing beyond the quotas may be used, that is their sum.
+      const closed = this.unassigned === 'closed' && this.#anyNominal[d] === true;
+      const capacity = Math.max(closed ? this.root.entitled[d]! : this.#capacity[d]!, 1);
       let held = queue.held[d] ?? 0;
       for (const usage of more) if (usage.dimension === d) held += usage.amount;
       const above = held - (queue.entitled[d] ?? 0);

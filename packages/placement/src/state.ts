@@ -1,6 +1,6 @@
 import { gateOf, type JobRecord } from './jobs.ts';
 import { DatedReservations } from './dated.ts';
-import { Learned } from './learned.ts';
+import { durations, Learned } from './learned.ts';
 import { Leaving } from './leaving.ts';
 import { Levels } from './levels.ts';
 import { Placer, type Charge, type Placement } from './placer.ts';
@@ -9,6 +9,7 @@ import { DEFAULT_POLICY, mergePolicy } from './policy.ts';
 import { QuotaTree, type QueueNode } from './quota.ts';
 import { requestKey, resolveRequest, type Request } from './request.ts';
 import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from './types.ts';
+import type { Unit } from './victims.ts';
 import { Heap, Lane } from './waiting.ts';
 import { WHOLE, type Holding } from './nodes.ts';
 
@@ -40,6 +41,11 @@ export class State {
   readonly dated = new DatedReservations(this);
   readonly learned = new Learned();
   readonly windows = new Map<string, WindowInput>();
+  /** Running jobs whose end is known, by what is expected or by a limit. */
+  readonly ending = new Map<JobRecord, { likely: number; longest: number }>();
+  /** Raised per queue when what runs in it changes. */
+  readonly runVersion = new Map<QueueNode, number>();
+  readonly unitCache = new Map<QueueNode, { stamp: string; units: readonly Unit[] }>();
   /** The next instant at which a protected job may be evicted that somebody could use. */
   protectedUntil = Infinity;
   /** Jobs that run, by queue. */
@@ -126,6 +132,10 @@ export class State {
     this.lanes.delete(queue!);
     this.jobsOfQueue.delete(queue!);
     this.running.delete(queue!);
+    this.runVersion.delete(queue!);
+    this.unitCache.delete(queue!);
+    this.#leastUrgent.delete(queue!);
+    this.#oldestStart.delete(queue!);
   }
 
   /** Brings layouts and quotas up to date; before any decision. */
@@ -285,6 +295,8 @@ export class State {
   }
 
   #stopsRunning(job: JobRecord): void {
+    this.runVersion.set(job.queue, (this.runVersion.get(job.queue) ?? 0) + 1);
+    this.ending.delete(job);
     this.running.get(job.queue)?.delete(job);
     if (this.#oldestStart.get(job.queue) === job.startedAt) this.#oldestStart.delete(job.queue);
     if (this.#leastUrgent.get(job.queue) === job.input.priority) this.#leastUrgent.delete(job.queue);
@@ -292,6 +304,9 @@ export class State {
 
   #runs(job: JobRecord): void {
     job.state = 'running';
+    this.runVersion.set(job.queue, (this.runVersion.get(job.queue) ?? 0) + 1);
+    const { likely, longest } = durations(job, this.learned);
+    if (likely < Infinity) this.ending.set(job, { likely: job.startedAt + likely, longest: job.startedAt + longest });
     const running = this.running.get(job.queue) ?? new Set();
     running.add(job);
     this.running.set(job.queue, running);
@@ -372,6 +387,7 @@ export class State {
 
   /** Some members of a gang are gone; the others keep their places and close ranks. */
   dropMembers(job: JobRecord, gone: readonly { role: string; rank: number }[]): void {
+    this.runVersion.set(job.queue, (this.runVersion.get(job.queue) ?? 0) + 1);
     if (job.placement === null) throw new Error(`job ${job.input.id}: holds no places`);
     const { nodes } = this.placer;
     for (const { role, partition, members } of job.placement.roles) {

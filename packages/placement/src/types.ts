@@ -380,6 +380,11 @@ export interface Policy {
   protectedRuntimeMs: number;
   /** `fair_share`: also surplus is taken back from those who hold more of it. Default `fair_share`. */
   reclaim: 'fair_share' | 'nominal' | 'never';
+  /**
+   * Part of the cluster by which a queue's share must exceed another's before work is evicted to even them out;
+   * smaller differences are not worth the lost work. Default 0.001.
+   */
+  fairShareMargin: number;
   /** Whether capacity that no queue is guaranteed may be borrowed. Default `borrowable`. */
   unassignedCapacity: 'borrowable' | 'closed';
   /** Half-life of past usage in the fair order; 0 counts present usage only. Default 0. */

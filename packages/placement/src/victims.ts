@@ -14,7 +14,6 @@ export interface Unit {
   holdings: readonly Holding[];
   usage: Usage;
   lostWork: number;
-  kind: DisruptionCause['kind'];
 }
 
 /** One queue from which a job may take, and what of it. */
@@ -26,21 +25,23 @@ export class Source {
   /** The branches below that meeting point: the taker's and the source's. */
   readonly taker: QueueNode;
   readonly giver: QueueNode;
-  readonly #list: () => Unit[];
-  #units: Unit[] | null = null;
+  readonly kind: DisruptionCause['kind'];
+  readonly #list: () => readonly Unit[];
+  #units: readonly Unit[] | null = null;
 
-  constructor(at: { queue: QueueNode; own: boolean; height: number; taker: QueueNode; giver: QueueNode }, list: () => Unit[]) {
+  constructor(at: Pick<Source, 'queue' | 'own' | 'height' | 'taker' | 'giver' | 'kind'>, list: () => readonly Unit[]) {
     this.queue = at.queue;
     this.own = at.own;
     this.height = at.height;
     this.taker = at.taker;
     this.giver = at.giver;
+    this.kind = at.kind;
     this.#list = list;
   }
 
   /** In the order in which they go; listed when first asked for, as most sources never are. */
   get units(): readonly Unit[] {
-    this.#units ??= this.#list().sort(goesFirst);
+    this.#units ??= this.#list();
     return this.#units;
   }
 
@@ -59,14 +60,9 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   const { quota, policy } = state;
   const dims = quota.countedOf(usage);
   const found: Source[] = [];
-  const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: Unit['kind'], accept: (job: JobRecord) => boolean): void => {
-    found.push(new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b }, () => {
-      const units: Unit[] = [];
-      for (const job of state.running.get(queue) ?? []) {
-        if (accept(job) && mayGo(state, job, partition)) units.push(...unitsOf(state, job, kind));
-      }
-      return units;
-    }));
+  const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause['kind'], accept: (job: JobRecord) => boolean): void => {
+    found.push(new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, kind }, () =>
+      unitsIn(state, queue, partition).filter((unit) => accept(unit.job))));
   };
 
   const { input, queue } = taker;
@@ -88,13 +84,30 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
       after.set(meeting.a, mine);
     }
     if (mine > 0 && policy.reclaim !== 'fair_share') continue;
-    if (!(quota.share(meeting.b, [], dims) > mine + 1e-12)) continue;
+    if (!(quota.share(meeting.b, [], dims) > mine + leastGap(state, mine))) continue;
     const below = reclaim === 'lower_priority' ? input.priority - 1 : mine > 0 ? input.priority : Infinity;
     if (state.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
     add(other, false, meeting, mine > 0 ? 'fair_share' : 'reclaim', (job) =>
       reclaim === 'lower_priority' ? job.input.priority < input.priority : job.input.priority <= below);
   }
   return found;
+}
+
+/** How much larger the giver's share must be: any difference for what is guaranteed, a worthwhile one for surplus. */
+function leastGap(state: State, mine: number): number {
+  return mine > 0 ? Math.max(1e-12, state.policy.fairShareMargin) : 1e-12;
+}
+
+/** All that may go of a queue's running jobs, in order; listed once in a cycle unless what runs changes. */
+function unitsIn(state: State, queue: QueueNode, partition: Partition): readonly Unit[] {
+  const stamp = `${state.cycles}/${state.runVersion.get(queue) ?? 0}/${partition.index}`;
+  const known = state.unitCache.get(queue);
+  if (known?.stamp === stamp) return known.units;
+  const units: Unit[] = [];
+  for (const job of state.running.get(queue) ?? []) if (mayGo(state, job, partition)) units.push(...unitsOf(state, job));
+  units.sort(goesFirst);
+  state.unitCache.set(queue, { stamp, units });
+  return units;
 }
 
 export function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
@@ -105,13 +118,13 @@ export function mayGo(state: State, job: JobRecord, partition: Partition): boole
 }
 
 /** All of a job as one unit. */
-export function wholeUnit(state: State, job: JobRecord, kind: Unit['kind']): Unit {
-  const units = unitsOf(state, job, kind);
+export function wholeUnit(state: State, job: JobRecord): Unit {
+  const units = unitsOf(state, job);
   const base = units.at(-1)!;
   return { ...base, holdings: units.flatMap((unit) => unit.holdings), usage: job.usage };
 }
 
-function unitsOf(state: State, job: JobRecord, kind: Unit['kind']): Unit[] {
+function unitsOf(state: State, job: JobRecord): Unit[] {
   const units: Unit[] = [];
   const work = lostWork(job, state.now);
   const base: Holding[] = [];
@@ -121,14 +134,14 @@ function unitsOf(state: State, job: JobRecord, kind: Unit['kind']): Unit[] {
     let end = placed.members.length;
     for (; end - step >= min; end -= step) {
       units.push({
-        job, surplus: true, role, holdings: placed.members.slice(end - step, end), lostWork: 0, kind,
+        job, surplus: true, role, holdings: placed.members.slice(end - step, end), lostWork: 0,
         usage: state.quota.usageOf([{ partition: placed.partition, shape, members: step }]),
       });
     }
     for (let i = 0; i < end; i++) base.push(placed.members[i]!);
     charges.push({ partition: placed.partition, shape, members: end });
   }
-  units.push({ job, surplus: false, role: -1, holdings: base, lostWork: work, kind, usage: state.quota.usageOf(charges) });
+  units.push({ job, surplus: false, role: -1, holdings: base, lostWork: work, usage: state.quota.usageOf(charges) });
   return units;
 }
 
@@ -152,7 +165,8 @@ export function mayTake(state: State, source: Source, unit: Unit, usage: Usage):
   if (source.own) return true;
   const { quota } = state;
   const dims = quota.countedOf(usage);
-  if (!(quota.share(source.giver, [], dims) > quota.share(source.taker, usage, dims) + 1e-12)) return false;
+  const mine = quota.share(source.taker, usage, dims);
+  if (!(quota.share(source.giver, [], dims) > mine + leastGap(state, mine))) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;
