@@ -38,3 +38,17 @@ test("every other read of a job answers", async () => {
     expect(answer.status, `${path}: ${answer.text.slice(0, 500)}`).toBe(200);
   }
 });
+
+test("a list and its counts are narrowed alike, whatever the filter", async () => {
+  const finished = (await t.call("POST", "/v1/jobs", { body: { ...spec, name: "filtered", labels: { a: "b" } } })).json as { id: string };
+  await t.call("POST", `/v1/jobs/${finished.id}/cancel`);
+  await t.call("POST", "/v1/jobs", { body: { ...spec, name: "filtered%", project: "own" } }).then((answer) => expect(answer.status).toBe(422));
+  await t.call("POST", "/v1/jobs?hold=true", { body: { ...spec, name: "filtered-too", project: "own", priority: "high" } });
+  const filters: [string, number][] = [["name=filtered", 2], ["name=filtered&state=cancelled", 1], ["name=filtered&state=cancelled,held", 2], ["name=filtered&active=true", 1], ["name=filtered&active=false", 1], ["name=filtered&label=a=b", 1], ["name=filtered&project=own", 1], ["name=filtered&submitter=nobody", 0], ["name=filter_d", 0], ["name=filtered&queue=default", 2], ["name=filtered&submitted_since=2100-01-01T00:00:00Z", 0], ["name=filtered&node=n0", 0]];
+  for (const [query, count] of filters) {
+    const list = (await t.call("GET", `/v1/jobs?${query}`)).json as { items: unknown[] };
+    const summary = (await t.call("GET", `/v1/jobs/summary?${query}&group_by=state,project,priority`)).json as { groups: { jobs: number }[] };
+    expect([list.items.length, summary.groups.reduce((sum, group) => sum + group.jobs, 0)], query).toEqual([count, count]);
+  }
+  expect((await t.call("GET", "/v1/jobs?state=dreaming")).json).toMatchObject({ status: 400, errors: [{ path: "state" }] });
+});

@@ -1,4 +1,5 @@
-import { attemptView, checkpointView, eventView, FINAL_JOB_STATES, idFloor, JOB_STATES, jobListQuery, jobPage, jobSummary, jobView, workerView } from "@muster/model";
+import { isFinal } from "@muster/lifecycle";
+import { attemptView, checkpointView, eventView, idFloor, JOB_STATES, jobListQuery, jobPage, jobSummary, jobView, workerView, type JobState } from "@muster/model";
 import { eventToView, getJob, getJobSpec, listAttempts, listCheckpoints, listEvents, listJobs, listWorkers, parsePosition, summarizeJobs, SUMMARY_GROUPS, type JobFilter, type SummaryGroup } from "@muster/store";
 import { z } from "zod";
 import { identityOf, placeOf } from "../access/enforce.ts";
@@ -100,8 +101,14 @@ function filterOf(query: ListQuery, identity: Identity): JobFilter {
     reason: query.reason,
     array: query.array,
     node: query.node,
-    // states that all are live, or all final, can use the index of live jobs
-    active: query.active ?? (states?.every((state) => !(FINAL_JOB_STATES as readonly string[]).includes(state)) ? true : undefined),
+    // said so that an index of live, or of finished, jobs alone can serve it
+    active: query.active ?? (states && allAlike(states)),
     fromId: since === undefined ? undefined : idFloor("job", since),
   };
+}
+
+/** Whether all of these states are live (true) or all final (false); undefined where there are both. */
+function allAlike(states: readonly JobState[]): boolean | undefined {
+  const final = states.filter((state) => isFinal(state)).length;
+  return final === 0 ? true : final === states.length ? false : undefined;
 }
