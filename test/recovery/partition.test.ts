@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { TestCluster } from "../support/cluster.ts";
 import { agentPid, commandOf, isAlive, processesOf, signalAll } from "../support/processes.ts";
 import { trainer } from "../support/trainer.ts";
@@ -19,21 +19,21 @@ beforeAll(async () => {
   await cluster.startScheduler();
   await cluster.startSupervisor({ silence: SILENCE });
 });
-afterAll(async () => {
-  signalAll([...stopped], "SIGCONT");
-  await cluster.close();
-});
+afterEach(() => signalAll([...stopped], "SIGCONT"));
+afterAll(() => cluster.close());
 
 /** The node and shard of a job's only worker, and everything that runs there, stopped: no network reaches them either. */
 async function cutOff(job: string, attempt: number): Promise<{ node: string; shard: string; agent: number; workers: number[] }> {
   const { rows } = await cluster.pool.query<{ node: string; shard: string }>("SELECT node, shard FROM workers WHERE job = $1 AND attempt = $2", [job, attempt]);
   const { node, shard } = rows[0] as { node: string; shard: string };
   const agent = agentPid(cluster.agentDir(shard)) as number;
-  const workers = processesOf(job, attempt);
-  const all = [agent, ...workers, ...cluster.shardProcesses(shard)];
-  for (const pid of all) stopped.add(pid);
-  signalAll(all, "SIGSTOP");
-  return { node, shard, agent, workers };
+  // twice, as what was made between the first look and its stop is seen by the second
+  for (let look = 0; look < 2; look++) {
+    const all = cluster.shardProcesses(shard);
+    for (const pid of all) stopped.add(pid);
+    signalAll(all, "SIGSTOP");
+  }
+  return { node, shard, agent, workers: processesOf(job, attempt) };
 }
 
 async function heldOn(node: string): Promise<number> {
