@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stand } from './floor.ts';
 import type { OrderedJob } from './job.ts';
@@ -144,7 +144,7 @@ describe('planRun', () => {
         expect(Math.min(...free)).toBeGreaterThanOrEqual(0);
         const startedFresh = plan.start.filter((s) => s.job.id >= 100).length;
         expect(queue.size + startedFresh).toBe(waiting.length);
-        if (startedFresh === 0) expect(plan.preempt).toEqual([]);
+        expect(startedFresh > 0 || plan.preempt.length === 0).toBe(true);
       }),
     );
   });

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ArrivalMix } from './arrival-mix.ts';
 import { ExpectedUse, emptyRoom } from './expected-use.ts';
@@ -28,7 +28,7 @@ describe('ExpectedUse', () => {
     const use = new ExpectedUse(MIX);
     fc.assert(
       fc.property(fc.array(fc.constantFrom(0, 100, 500, 1000), { maxLength: 8 }), fc.nat(64_000), (free, cpu) => {
-        const total = free.reduce((a, b) => a + b, 0);
+        const total = free.reduce<number>((a, b) => a + b, 0);
         const value = use.value(room(cpu, free));
         expect(value).toBeGreaterThanOrEqual(0);
         expect(value).toBeLessThanOrEqual(2 * total);
@@ -92,7 +92,7 @@ describe('WinnerTree', () => {
         for (const [at, key] of updates) {
           const position = at % count;
           keys[position] = key === -3 ? Number.NEGATIVE_INFINITY : key;
-          tree.update(position, keys[position]!);
+          tree.update(position, keys[position]);
           const best = Math.max(...keys);
           expect(tree.best()).toBe(best === Number.NEGATIVE_INFINITY ? -1 : keys.indexOf(best));
         }

@@ -2,7 +2,7 @@ import { WHOLE_DEVICE, shapeSize } from '@muster/placement';
 import type { PackingNode, Shape } from '@muster/placement';
 import type { Openb, OpenbArrivals } from './trace.ts';
 
-const ITERATIONS = 400;
+const ITERATIONS = 3000;
 /** Sizes are rounded down to this many thousandths, which can only raise the bound. */
 const GRAIN = 10;
 const SLOTS = WHOLE_DEVICE / GRAIN;
@@ -30,7 +30,7 @@ export function allocationBound(openb: Openb, arrivals: OpenbArrivals): number {
   let best = capacity;
   for (let i = 0; i < ITERATIONS; i++) {
     best = Math.min(best, dual.evaluate());
-    dual.step(0.3 / (1 + i / 20));
+    dual.step(0.03 / (1 + i / 100));
   }
   return (100 * best) / capacity;
 }
@@ -44,6 +44,13 @@ function kindsOf(nodes: readonly PackingNode[]): Kind[] {
     byKey.set(key, kind);
   }
   return [...byKey.values()].filter((kind) => kind.node.devices > 0);
+}
+
+interface Offer {
+  shape: Shape;
+  index: number;
+  slots: number;
+  value: number;
 }
 
 class Dual {
@@ -82,16 +89,19 @@ class Dual {
     return bound;
   }
 
-  /** Raises the price of what is used beyond its supply and lowers that of what is left over, relative to supply. */
+  /** A subgradient step: prices rise by what is used beyond the supply and fall by what is left over. */
   step(size: number): void {
-    for (const [s, shape] of this.#shapes.entries()) {
-      const excess = (this.#jobs[s]! - this.#counts[s]!) / Math.max(this.#jobs[s]!, this.#counts[s]!);
-      this.#jobPrice[s] = Math.max(0, this.#jobPrice[s]! + size * excess * shapeSize(shape) * 0.2);
+    const devices = this.#kinds.reduce((sum, { node, nodes }) => sum + nodes * node.devices, 0);
+    for (const s of this.#shapes.keys()) {
+      const excess = (this.#jobs[s]! - this.#counts[s]!) / devices;
+      this.#jobPrice[s] = Math.max(0, this.#jobPrice[s]! + size * excess * WHOLE_DEVICE);
     }
     for (const [k, { node, nodes }] of this.#kinds.entries()) {
-      const scale = node.devices * WHOLE_DEVICE * 0.2;
-      this.#cpuPrice[k] = Math.max(0, this.#cpuPrice[k]! + (size * excessOf(this.#cpu[k]!, nodes * node.cpu) * scale) / node.cpu);
-      this.#memoryPrice[k] = Math.max(0, this.#memoryPrice[k]! + (size * excessOf(this.#memory[k]!, nodes * node.memory) * scale) / node.memory);
+      const worth = node.devices * WHOLE_DEVICE;
+      const cpuExcess = this.#cpu[k]! / (nodes * node.cpu) - 1;
+      const memoryExcess = this.#memory[k]! / (nodes * node.memory) - 1;
+      this.#cpuPrice[k] = Math.max(0, this.#cpuPrice[k]! + (size * cpuExcess * worth) / node.cpu);
+      this.#memoryPrice[k] = Math.max(0, this.#memoryPrice[k]! + (size * memoryExcess * worth) / node.memory);
     }
   }
 
@@ -112,8 +122,8 @@ class Dual {
         }
       }
     }
-    this.#cpu[k] = 0;
-    this.#memory[k] = 0;
+    let cpu = 0;
+    let memory = 0;
     const devices = nodes * node.devices;
     for (let room = SLOTS; room > 0; ) {
       const offer = offers[last[room]!];
@@ -123,28 +133,27 @@ class Dual {
       }
       const { shape, index } = offer;
       this.#jobs[index]! += devices / shape.devices;
-      this.#cpu[k] = this.#cpu[k]! + (devices * shape.cpu) / shape.devices;
-      this.#memory[k] = this.#memory[k]! + (devices * shape.memory) / shape.devices;
+      cpu += (devices * shape.cpu) / shape.devices;
+      memory += (devices * shape.memory) / shape.devices;
       room -= offer.slots;
     }
+    this.#cpu[k] = cpu;
+    this.#memory[k] = memory;
     return value[SLOTS]!;
   }
 
-  /** Shapes worth having on a kind at the present prices, per device that they take. */
-  #offersTo(k: number): { shape: Shape; index: number; slots: number; value: number }[] {
+  /** For each size the shape most worth having on a kind at the present prices, per device that it takes. */
+  #offersTo(k: number): Offer[] {
     const { node } = this.#kinds[k]!;
-    const offers = [];
+    const offers = new Map<number, Offer>();
     for (const [index, shape] of this.#shapes.entries()) {
       const allowed = shape.models === null || shape.models.has(node.model);
       if (!allowed || shape.devices > node.devices || shape.cpu > node.cpu || shape.memory > node.memory) continue;
       const price = this.#jobPrice[index]! + shape.cpu * this.#cpuPrice[k]! + shape.memory * this.#memoryPrice[k]!;
       const value = (shapeSize(shape) - price) / shape.devices;
-      if (value > 0) offers.push({ shape, index, slots: Math.max(1, Math.floor(shape.share / GRAIN)), value });
+      const slots = Math.max(1, Math.floor(shape.share / GRAIN));
+      if (value > (offers.get(slots)?.value ?? 0)) offers.set(slots, { shape, index, slots, value });
     }
-    return offers;
+    return [...offers.values()];
   }
-}
-
-function excessOf(used: number, supply: number): number {
-  return (used - supply) / Math.max(used, supply);
 }
