@@ -14,6 +14,6 @@ if (name === undefined || rest.length > 0 || !known.includes(name) || !existsSyn
   process.stderr.write(`usage: npm run bench -- NAME, where NAME is one of ${known.join(", ")}\n`);
   process.exit(2);
 }
-const { run } = (await import(`./${name}.ts`)) as Bench;
-const { figures, peers } = await run();
+const bench = (await import(`./${name}.ts`)) as Bench;
+const { figures, peers } = await bench.run();
 process.stdout.write(`${JSON.stringify({ bench: name, figures, peers })}\n`);

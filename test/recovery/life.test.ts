@@ -65,6 +65,6 @@ describe("a job's life on real agents", () => {
     await cluster.act(id, "requeue");
     await cluster.until(id, (job) => job.state === "running" && job.attempt === 3);
     await cluster.act(id, "cancel");
-    await cluster.untilState(id, "cancelled");
+    expect(await cluster.untilState(id, "cancelled")).toMatchObject({ attempt: 3, user_failures: 0 });
   });
 });

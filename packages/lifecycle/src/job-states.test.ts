@@ -1,4 +1,4 @@
-import { JOB_STATES, STOP_TARGETS, type JobState, type StopTarget } from "@muster/model";
+import { JOB_STATES, STOP_TARGETS, type JobState } from "@muster/model";
 import { describe, expect, it } from "vitest";
 import { isFinal, JOB_ACTIONS, JOB_EVENTS, JOB_TRANSITIONS, nextJobPlace, possibleActions, rowOf, type JobEvent, type JobPlace } from "./job-states.ts";
 
@@ -71,6 +71,6 @@ describe("the table of job states", () => {
     for (const state of JOB_STATES.filter((one: JobState) => isFinal(one))) {
       for (const [event, next] of Object.entries(JOB_TRANSITIONS[state])) expect(next === "same" || event === "requeue").toBe(true);
     }
-    expect(rowOf({ state: "stopping", stopTarget: "failed" as StopTarget })).toBe("ending");
+    expect(rowOf({ state: "stopping", stopTarget: "failed" })).toBe("ending");
   });
 });

@@ -23,8 +23,10 @@ export interface WatchedNode {
   node: string;
   /** The switch that it hangs on, by its whole path; null where that isn't known. */
   switch: string | null;
-  /** When it was last heard of, or since when somebody listens to it, if that is later. */
+  /** When it was last heard of. */
   heard: number;
+  /** Since when somebody listens to it. */
+  listenedSince: number;
   /** Already declared lost. */
   lost: boolean;
 }
@@ -58,7 +60,8 @@ export interface SilenceDecision {
 
 export function judgeSilence(input: SilenceInput): SilenceDecision {
   const { now, limits, nodes, watchingSince } = input;
-  const onset = (node: WatchedNode): number => (node.lost ? node.heard : Math.max(node.heard, watchingSince));
+  // under the brake only an answer counts, not that listening began anew
+  const onset = (node: WatchedNode): number => (node.lost || input.brakedSince !== null ? node.heard : Math.max(node.heard, node.listenedSince, watchingSince));
   const silent = nodes.filter((node) => now - onset(node) >= limits.suspect);
   const suspect = silent.filter((node) => !node.lost).map((node) => node.node);
   const due = silent.filter((node) => !node.lost && now - onset(node) >= limits.lost).map((node) => node.node);

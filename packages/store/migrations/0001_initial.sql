@@ -195,6 +195,7 @@ CREATE TABLE jobs (
 ) PARTITION BY RANGE (id);
 CREATE TABLE jobs_default PARTITION OF jobs DEFAULT WITH (fillfactor = 70);
 CREATE INDEX jobs_live ON jobs (state, id) WHERE finished_at IS NULL;
+CREATE INDEX jobs_finished ON jobs (state, id) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX jobs_by_project ON jobs (project, id);
 CREATE INDEX jobs_by_name ON jobs (project, name, id);

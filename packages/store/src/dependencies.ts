@@ -14,7 +14,7 @@ export async function settleDependencies(client: Client, outcomes: readonly Outc
     name: "settle-dependencies",
     text: `WITH settled AS (
         UPDATE job_dependencies d SET state = CASE
-            WHEN d.condition = 'started' OR d.condition = o.what OR (d.condition = 'finished' AND o.what <> 'started') THEN 'met'
+            WHEN d.condition = o.what OR (d.condition = 'finished' AND o.what <> 'started') OR (d.condition = 'started' AND o.what = 'succeeded') THEN 'met'
             ELSE 'never' END
           FROM unnest($1::text[], $2::text[]) AS o(job, what)
           WHERE d.on_job = o.job AND d.state = 'open' AND (o.what <> 'started' OR d.condition = 'started')

@@ -58,7 +58,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   // workers and the database run as other users: they must get through, though they can list nothing
   await chmod(stateDir, 0o711);
   const postgres = options.databaseUrl === undefined ? await startEmbeddedPostgres({ dir: join(stateDir, "postgres") }) : undefined;
-  const databaseUrl = options.databaseUrl ?? (postgres?.url as string);
+  const databaseUrl = postgres?.url ?? options.databaseUrl ?? "";
   const claim = postgres && (await claimStateDir(databaseUrl, stateDir));
   const undo: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {

@@ -186,8 +186,6 @@ function move(gang: GangRow, event: JobEvent, out: Judgement, job: Partial<JobCh
   out.events.push({ kind: `job.${next.state}`, actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, data: { from: gang.state, ...(next.stopTarget && { towards: next.stopTarget }), ...(attempt.outcome && { outcome: attempt.outcome }), ...data } });
   if (next.state === "running") out.outcomes.push({ job: gang.job, what: "started" });
   if (finished) {
-    // a job that ended before all its ranks were seen up has started none the less
-    if (next.state === "succeeded") out.outcomes.push({ job: gang.job, what: "started" });
     out.outcomes.push({ job: gang.job, what: next.state as "succeeded" | "failed" | "cancelled" });
   }
 }

@@ -1,8 +1,14 @@
-import { createPostgresBackend, Queue, runMigrations, Worker } from "bullmq";
+import { createPostgresBackend, Queue, runMigrations, Worker, type PostgresConnectionOptions, type PostgresQueueBackend } from "bullmq";
 import { appendEvents, type Pool, type Waker } from "@muster/store";
 import type { Logger } from "pino";
 
 const QUEUE = "side-work";
+
+/** Both on the Postgres backend; the classes' own types are those of Redis. */
+interface OnPostgres {
+  queue: Queue<unknown, unknown, string, unknown, unknown, string, PostgresQueueBackend, PostgresConnectionOptions>;
+  worker: Worker<unknown, unknown, string, PostgresQueueBackend, PostgresConnectionOptions, PostgresConnectionOptions>;
+}
 
 /** A check that runs every so often, on one supervisor at a time. */
 export interface Check {
@@ -25,8 +31,8 @@ export interface SideWorkOptions {
  * that losing or repeating one changes nothing.
  */
 export class SideWork {
-  readonly #queue: Queue;
-  readonly #worker: Worker;
+  readonly #queue: OnPostgres["queue"];
+  readonly #worker: OnPostgres["worker"];
   readonly #logger: Logger;
 
   static async start(options: SideWorkOptions): Promise<SideWork> {
@@ -44,7 +50,7 @@ export class SideWork {
   private constructor({ databaseUrl, pool, waker, logger, checks }: SideWorkOptions) {
     this.#logger = logger;
     const connection = { connectionString: databaseUrl, max: 4, application_name: "muster-side-work" };
-    this.#queue = new Queue(QUEUE, { connection } as never, createPostgresBackend as never);
+    this.#queue = new Queue(QUEUE, { connection }, createPostgresBackend);
     const byName = new Map(checks.map((check) => [check.name, check]));
     this.#worker = new Worker(
       QUEUE,
@@ -57,8 +63,8 @@ export class SideWork {
           waker.wake();
         }
       },
-      { connection, concurrency: 2, drainDelay: 1, runRetryDelay: 500 } as never,
-      createPostgresBackend as never,
+      { connection, concurrency: 2, drainDelay: 1, runRetryDelay: 500 },
+      createPostgresBackend,
     );
     const warn = (error: Error): void => logger.warn({ err: error }, "side work");
     this.#queue.on("error", warn);

@@ -59,12 +59,12 @@ export class SilenceWatch {
     // a gap, as when the database was away: whatever was sent meanwhile could not be recorded
     if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 2) this.#watchingSince = now;
     this.#lastRound = now;
-    const heard = new Map(shards.map((shard) => [shard.name, this.#heard(shard, now)]));
+    const heard = new Map(shards.map((shard) => [shard.name, { heard: shard.last_seen ?? 0, listenedSince: this.#listenedSince(shard, now) }]));
     const brake = await readBrake(pool);
-    const silent = [...heard.values()].some((at) => now - at >= limits.suspect);
+    const silent = [...heard.values()].some((shard) => now - Math.max(shard.heard, shard.listenedSince) >= limits.suspect);
     if (!silent && brake.since === null && this.#before === "") return false;
     const rows = await readWatchedNodes(pool);
-    const nodes = rows.map((row): WatchedNode => ({ node: row.name, switch: switchOf(row), heard: heard.get(row.shard) ?? now, lost: row.lost }));
+    const nodes = rows.map((row): WatchedNode => ({ node: row.name, switch: switchOf(row), ...(heard.get(row.shard) ?? { heard: now, listenedSince: now }), lost: row.lost }));
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);
     // one after another, as each locks rows of another table
@@ -107,14 +107,14 @@ export class SilenceWatch {
   }
 
   /** A shard that nobody keeps is silent for nobody; one whose keeper is new has had no time to speak. */
-  #heard(shard: { name: string; last_seen: number | null; owner_epoch: string | null }, now: number): number {
+  #listenedSince(shard: { name: string; owner_epoch: string | null }, now: number): number {
     if (shard.owner_epoch === null) {
       this.#kept.delete(shard.name);
       return now;
     }
     let kept = this.#kept.get(shard.name);
     if (kept?.epoch !== shard.owner_epoch) this.#kept.set(shard.name, (kept = { epoch: shard.owner_epoch, since: now }));
-    return Math.max(shard.last_seen ?? 0, kept.since);
+    return kept.since;
   }
 
   async #brake(decision: BrakeDecision, incident: string | null): Promise<boolean> {

@@ -60,7 +60,7 @@ export class Narrator {
       case "job.succeeded":
         return [this.style("green", "✓"), "succeeded"];
       case "job.failed":
-        return [this.style("red", "✗"), `failed: ${String(data["why"] ?? "")}`];
+        return [this.style("red", "✗"), `failed: ${typeof data["why"] === "string" ? data["why"] : "see its attempts"}`];
       default:
         return undefined;
     }
