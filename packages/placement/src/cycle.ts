@@ -139,6 +139,7 @@ class Cycle {
       const cursor = QueueCursor.of(queue, list);
       if (cursor === null) continue;
       this.#stand(cursor);
+      this.#kept.keep(cursor.job, this.#leadUsage(cursor.job.request));
       order.push(cursor);
     }
     return order;

@@ -22,7 +22,7 @@ export function growElastic(state: State, decided: Decided): void {
     if (tries === 0) return;
     if (job.state !== 'running' || job.leaving !== null || job.resized || job.placement!.roles.length > 1) continue;
     const { partition } = job.placement!.roles[0]!;
-    if (wanted.has(partition) || state.now - job.startedAt < Math.max(1, state.policy.protectedRuntimeMs)) continue;
+    if (wanted.has(partition) || state.now - job.startedAt < state.protectedRuntime) continue;
     tries--;
     grow(state, job, decided);
   }

@@ -275,9 +275,11 @@ export class QuotaTree {
 
   /** Height of the smallest subtree whose own nominal covers the use: 0 when the queue need not borrow. */
   borrowHeight(queue: QueueNode, usage: Usage): number {
+    // What nobody is guaranteed is not borrowed from anyone.
+    const guaranteed = usage.filter(({ dimension }) => this.#anyNominal[dimension]);
     for (let up: QueueNode = queue; ; up = up.parent) {
       if (up.parent === null) return up.height;
-      if (usage.every(({ dimension, amount }) => (up.held[dimension] ?? 0) + amount <= (up.entitled[dimension] ?? 0))) return up.height;
+      if (guaranteed.every(({ dimension, amount }) => (up.held[dimension] ?? 0) + amount <= (up.entitled[dimension] ?? 0))) return up.height;
     }
   }
 

@@ -281,6 +281,11 @@ export class State {
     return least;
   }
 
+  /** What started in a cycle is not stopped in the same one, whatever the policy. */
+  get protectedRuntime(): number {
+    return Math.max(1, this.policy.protectedRuntimeMs);
+  }
+
   /** Whether a queue runs anything that is no longer protected; if not, notes when that will be so. */
   anyUnprotected(queue: QueueNode): boolean {
     let oldest = this.#oldestStart.get(queue);
@@ -289,7 +294,7 @@ export class State {
       for (const job of this.running.get(queue) ?? []) oldest = Math.min(oldest, job.startedAt);
       this.#oldestStart.set(queue, oldest);
     }
-    const until = oldest + this.policy.protectedRuntimeMs;
+    const until = oldest + this.protectedRuntime;
     if (until > this.now) this.protectedUntil = Math.min(this.protectedUntil, until);
     return until <= this.now;
   }

@@ -112,7 +112,7 @@ function unitsIn(state: State, queue: QueueNode, partition: Partition): readonly
 
 export function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
   if (!job.input.preemptible || job.leaving !== null || job.resized || !job.placement!.roles.some((placed) => placed.partition === partition)) return false;
-  const until = job.startedAt + state.policy.protectedRuntimeMs;
+  const until = job.startedAt + state.protectedRuntime;
   if (until > state.now) state.protectedUntil = Math.min(state.protectedUntil, until);
   return until <= state.now;
 }
