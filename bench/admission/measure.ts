@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { makeId, resolveJobSpec } from "@muster/model";
 import { createPool, ensureCluster, insertJobs, leaseHolder, migrate, readCluster, Waker, type NewJob, type Pool } from "@muster/store";
 import { Executor } from "./executor.ts";
-import { countOf, lowerBound, QUEUE_SPEC, submissionsOf, type Submission, type Workload, type WorkloadClass } from "./workloads.ts";
+import { cohortSpec, countOf, lowerBound, QUEUE_SPEC, submissionsOf, type Submission, type Workload, type WorkloadClass } from "./workloads.ts";
 
 export interface Measured {
   jobs: number;
@@ -28,12 +28,12 @@ const GIVE_UP = 600_000;
  */
 export async function measure(serverUrl: string, workload: Workload, saturated: boolean): Promise<Measured> {
   const name = `admission_${workload.name}_${process.pid}_${randomBytes(3).toString("hex")}`;
-  const server = createPool(serverUrl, "bench", 1);
+  const server = createPool(serverUrl, "bench", { max: 1 });
   await server.query(`CREATE DATABASE ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   await migrate(url.href);
-  const pool = createPool(url.href, "bench", 8);
+  const pool = createPool(url.href, "bench", { max: 8 });
   const runTimes = new Map<string, number>();
   const executor = new Executor({ pool, databaseUrl: url.href, runTimeOf: (job) => (saturated ? 0 : (runTimes.get(job) ?? 0)) });
   const waker = new Waker(pool);
@@ -101,7 +101,7 @@ async function makeCluster(pool: Pool, workload: Workload): Promise<void> {
       SELECT 'r' || r || '-n' || n, 'bench', 'bench', ARRAY['r' || r], 0, $3, 1::bigint << 50 FROM generate_series(1, $1::int) AS r, generate_series(1, $2::int) AS n`,
     [racks, ofRack, cpus * 1000],
   );
-  await pool.query("INSERT INTO queues (name) SELECT 'c' || c FROM generate_series(0, $1::int - 1) AS c", [workload.cohorts]);
+  await pool.query("INSERT INTO queues (name, spec) SELECT 'c' || c, $2 FROM generate_series(0, $1::int - 1) AS c", [workload.cohorts, cohortSpec(workload)]);
   await pool.query("INSERT INTO queues (name, parent, projects, spec) SELECT 'c' || c || '-q' || q, 'c' || c, '{*}', $3 FROM generate_series(0, $1::int - 1) AS c, generate_series(0, $2::int - 1) AS q", [
     workload.cohorts,
     workload.queuesOfCohort,

@@ -27,6 +27,11 @@ export interface Workload {
 const NOMINAL_CPUS = 20;
 export const QUEUE_SPEC = { nominal: { cpus: NOMINAL_CPUS }, borrow_limit: { cpus: 100 } };
 
+/** Queues of a cohort lend to each other, cohorts don't. */
+export function cohortSpec(workload: Workload): typeof QUEUE_SPEC {
+  return { nominal: { cpus: NOMINAL_CPUS * workload.queuesOfCohort }, borrow_limit: { cpus: 0 } };
+}
+
 const oneNode = (cpus: number): Workload["nodes"] => ({ racks: 1, ofRack: 1, cpus });
 
 export const BASELINE: Workload = {

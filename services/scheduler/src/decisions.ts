@@ -53,7 +53,16 @@ export class DecisionWriter {
     };
     try {
       const { opened, closedNodes } = await commitStarts(this.#pool, this.#lease, this.#holder, attempts);
-      for (const name of closedNodes) changes.nodes.add(name);
+      if (closedNodes.length > 0) {
+        for (const name of closedNodes) changes.nodes.add(name);
+        const closed = new Set(closedNodes);
+        const touches = (start: Start): boolean => start.members.some((member) => closed.has(member.node));
+        for (const start of starts.filter(touches)) undo(start);
+        const rest = starts.filter((start) => !touches(start));
+        if (rest.length > 0 && rest.length < starts.length) await this.#start(rest, changes, committed);
+        else for (const start of rest) undo(start);
+        return;
+      }
       for (const [index, start] of starts.entries()) {
         const at = opened.get(start.job);
         const attempt = attempts[index];
@@ -103,6 +112,7 @@ export class DecisionWriter {
         firstRank: member.rank * (ranks[member.role] ?? 1),
         ranks: ranks[member.role] ?? 1,
         node: member.node,
+        shard: this.#mirror.nodes.get(member.node)?.shard ?? "",
         devices: member.devices,
         // a member without devices holds none; the column still wants a share of something
         share: member.share > 0 ? member.share : 1000,

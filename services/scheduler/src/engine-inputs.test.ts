@@ -9,7 +9,7 @@ const node: NodeRow = { name: "n", pool: "p", shard: "s", fabric: ["s1", "l1"], 
 const row: SchedulingJobRow = {
   id: "job_1", project: "default", queue: "q", priority: 7, preemptible: true, array_id: null, array_index: null, array_limit: null, state: "queued", incarnation: "1", attempt: 0, variant: null,
   unmet_dependencies: 0, dependency_never: false, not_before: null, not_before_reason: null, wait_reason: null, wait_since: null, excluded_nodes: [], submitted_at: new Date(1000), started_at: null, finished_at: null,
-  ran_seconds: 0, version: 1, held_now: 0, held_before: 0, attempt_started_at: null, rendezvous_address: null, rendezvous_port: null, last_nodes: null, checkpointed_at: null,
+  ran_seconds: 0, version: 1, held_now: 0, held_before: 0, attempt_started_at: null, rendezvous_address: null, rendezvous_port: null, last_nodes: null, checkpointed_at: null, resolved: null,
 };
 
 function resolved(spec: Record<string, unknown>): ResolvedJobSpec {

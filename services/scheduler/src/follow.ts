@@ -1,4 +1,4 @@
-import { feedEnd, readAllNodes, readFeed, readHoldings, readJobs, readJobSpecs, readLiveJobs, readNodes, readPools, readPreemptors, readQueues, transaction, type Client, type EventRow, type FeedPosition, type NodeRow, type Pool, type QueueRow, type SchedulingJobRow } from "@muster/store";
+import { feedEnd, readAllNodes, readFeed, readHoldings, readJobs, readLiveJobs, readNodes, readPools, readPreemptors, readQueues, transaction, type Client, type EventRow, type FeedPosition, type NodeRow, type Pool, type QueueRow, type SchedulingJobRow } from "@muster/store";
 import type { Mirror } from "./mirror.ts";
 
 const LOAD_BATCH = 2000;
@@ -62,16 +62,9 @@ export async function follow(pool: Pool, mirror: Mirror, position: FeedPosition,
   return { position: last ? { xid: last.xid, seq: last.seq } : position, events: events.length, newest: last?.at, more: events.length === FEED_BATCH };
 }
 
-/** Reads the rows of what changed, one query a kind and all as of one moment, and puts them into the mirror. */
-export async function applyChanges(pool: Pool, mirror: Mirror, changes: Changes): Promise<void> {
+/** Reads the rows of what changed, one query a kind, and puts them into the mirror. */
+export async function applyChanges(client: Client, mirror: Mirror, changes: Changes): Promise<void> {
   if (changes.empty) return;
-  await transaction(pool, async (client) => {
-    await client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-    await readChanges(client, mirror, changes);
-  });
-}
-
-async function readChanges(client: Client, mirror: Mirror, changes: Changes): Promise<void> {
   if (changes.pools) mirror.putPools(await readPools(client));
   const queues = changes.queues ? await readQueues(client) : undefined;
   // those that are gone leave after their jobs
@@ -84,10 +77,11 @@ async function readChanges(client: Client, mirror: Mirror, changes: Changes): Pr
     gone = [...changes.nodes].filter((name) => !found.has(name));
   }
   if (changes.jobs.size > 0) {
-    const rows = await readJobs(client, [...changes.jobs]);
+    const ids = [...changes.jobs];
+    const rows = await readJobs(client, ids, ids.filter((id) => !mirror.jobs.has(id)));
     await putJobs(client, mirror, rows);
     const found = new Set(rows.map((row) => row.id));
-    for (const id of changes.jobs) if (!found.has(id)) mirror.removeJob(id);
+    for (const id of ids) if (!found.has(id)) mirror.removeJob(id);
   }
   for (const name of gone) mirror.removeNode(name);
   if (queues) mirror.putQueues(queues);
@@ -99,20 +93,22 @@ async function putNodes(client: Client, mirror: Mirror, rows: readonly NodeRow[]
   mirror.putNodes(rows);
 }
 
+/**
+ * What a job holds may be read a little later than its row. It can only have given back some of it since, and the feed will
+ * tell of that.
+ */
 async function putJobs(client: Client, mirror: Mirror, rows: readonly SchedulingJobRow[]): Promise<void> {
-  const unknown = rows.filter((row) => !mirror.jobs.has(row.id) && (row.finished_at === null || row.held_now + row.held_before > 0)).map((row) => row.id);
-  const specs = await readJobSpecs(client, unknown);
-  const holdings = await readHoldings(client, rows.filter((row) => mirror.needsHoldings(row)).map((row) => row.id));
-  const preemptors = await readPreemptors(client, rows.filter((row) => row.state === "stopping" && !mirror.jobs.has(row.id)).map((row) => row.id));
+  // a finished job that holds nothing is news only where it was known
+  const news = rows.filter((row) => mirror.jobs.has(row.id) || row.finished_at === null || row.held_now + row.held_before > 0);
+  const holdings = await readHoldings(client, news.filter((row) => mirror.needsHoldings(row)).map((row) => row.id));
+  const preemptors = await readPreemptors(client, news.filter((row) => row.state === "stopping" && !mirror.jobs.has(row.id)).map((row) => row.id));
   // a row may name what the feed tells of only later
-  if (rows.some((row) => !mirror.queues.has(row.queue))) mirror.putQueues(withKnownQueues(mirror, await readQueues(client)));
+  if (news.some((row) => !mirror.queues.has(row.queue))) mirror.putQueues(withKnownQueues(mirror, await readQueues(client)));
   const newNodes = new Set(holdings.map((row) => row.node).filter((name) => !mirror.nodes.has(name)));
   if (newNodes.size > 0) await putNodes(client, mirror, await readNodes(client, [...newNodes]));
   const byJob = Map.groupBy(holdings, (row) => row.job);
-  for (const row of rows) {
-    // a finished job that holds nothing is news only where it was known
-    if (!mirror.jobs.has(row.id) && !specs.has(row.id)) continue;
-    mirror.putJob({ row, spec: specs.get(row.id), holdings: byJob.get(row.id), stoppingFor: preemptors.get(row.id) });
+  for (const { resolved, ...row } of news) {
+    mirror.putJob({ row: { ...row, resolved: null }, spec: resolved ?? undefined, holdings: byJob.get(row.id), stoppingFor: preemptors.get(row.id) });
   }
 }
 

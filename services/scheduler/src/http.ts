@@ -149,5 +149,6 @@ function plannedRow(spec: ResolvedJobSpec, priority: number, now: number): Sched
     rendezvous_port: null,
     last_nodes: null,
     checkpointed_at: null,
+    resolved: null,
   };
 }

@@ -142,7 +142,7 @@ test("a decision on what changed since it was read writes nothing", async () => 
   const [id] = await submit(pool, [newJob({ resources: { cpus: 1 } })]);
   const at = await feedEnd(pool);
   expect(at.xid).toMatch(/^\d+$/);
-  const start = { job: id as string, expected: { attempt: 0, version: 7 }, variant: 0, rendezvous: { address: "127.0.0.1", port: 20_001 }, why: "", locality: 1, workers: [{ role: "worker", nodeRank: 0, firstRank: 0, ranks: 1, node: "h20-0", devices: [], share: 1000, cpus: 1, memory: 1 }] };
+  const start = { job: id as string, expected: { attempt: 0, version: 7 }, variant: 0, rendezvous: { address: "127.0.0.1", port: 20_001 }, why: "", locality: 1, workers: [{ role: "worker", nodeRank: 0, firstRank: 0, ranks: 1, node: "h20-0", shard: "test", devices: [], share: 1000, cpus: 1, memory: 1 }] };
   expect((await commitStarts(pool, lease, "me", [start])).opened.size).toBe(0);
   await expect(commitStarts(pool, { ...lease, epoch: "99" }, "me", [start])).rejects.toThrow("no longer ours");
   const { rows } = await pool.query("SELECT state, attempt FROM jobs WHERE id = $1", [id]);

@@ -1,4 +1,3 @@
-import type { ResolvedJobSpec } from "@muster/model";
 import type { Client } from "../pool.ts";
 import type { HoldingRow, NodeRow, PoolRow, QueueRow, SchedulingJobRow } from "./rows.ts";
 
@@ -7,15 +6,18 @@ const NODE = "SELECT name, pool, shard, fabric, devices, cpus, memory, address, 
 const QUEUE = "SELECT name, parent, paused, spec FROM queues";
 const HOLDING = "SELECT job, incarnation::text, attempt, role, node_rank, node, devices, share, cpus, memory FROM workers";
 
+/* Lateral queries, so that each row is looked up by its key whatever the statistics say: a batch joined as a whole costs its square. */
 const JOB = `SELECT j.id, j.project, j.queue, j.priority, j.preemptible, j.array_id, j.array_index, j.array_limit, j.state,
     j.incarnation::text, j.attempt, j.variant, j.unmet_dependencies, j.not_before, j.not_before_reason, j.wait_reason, j.wait_since,
     j.excluded_nodes, j.submitted_at, j.started_at, j.finished_at, j.ran_seconds, j.version,
     j.unmet_dependencies > 0 AND EXISTS (SELECT FROM job_dependencies d WHERE d.job = j.id AND d.state = 'never') AS dependency_never,
     coalesce(h.now, 0)::int AS held_now, coalesce(h.before, 0)::int AS held_before,
-    a.started_at AS attempt_started_at, a.rendezvous_address, a.rendezvous_port, h.last_nodes,
+    a.started_at AS attempt_started_at, a.rendezvous_address, a.rendezvous_port, h.last_nodes, s.resolved,
     CASE WHEN j.attempt > 0 THEN (SELECT c.accepted_at FROM checkpoints c WHERE c.job = j.id ORDER BY c.id DESC LIMIT 1) END AS checkpointed_at
   FROM jobs j
-    LEFT JOIN attempts a ON j.attempt > 0 AND (a.job, a.incarnation, a.number) = (j.id, j.incarnation, j.attempt) AND a.state <> 'ended'
+    LEFT JOIN LATERAL (
+      SELECT * FROM attempts a WHERE (a.job, a.incarnation, a.number) = (j.id, j.incarnation, j.attempt) LIMIT 1
+    ) a ON j.attempt > 0 AND a.state <> 'ended'
     LEFT JOIN LATERAL (
       SELECT count(*) FILTER (WHERE NOT w.released AND w.incarnation = j.incarnation AND w.attempt = j.attempt) AS now,
         count(*) FILTER (WHERE NOT w.released AND (w.incarnation, w.attempt) <> (j.incarnation, j.attempt)) AS before,
@@ -41,16 +43,10 @@ export async function readQueues(client: Client): Promise<QueueRow[]> {
   return (await client.query<QueueRow>({ name: "scheduler-queues", text: QUEUE })).rows;
 }
 
-export async function readJobs(client: Client, ids: readonly string[]): Promise<SchedulingJobRow[]> {
+/** Jobs as they are now; with its spec each that is among `unseen`: specs never change, so each is read once. */
+export async function readJobs(client: Client, ids: readonly string[], unseen: readonly string[]): Promise<SchedulingJobRow[]> {
   if (ids.length === 0) return [];
-  return (await client.query<SchedulingJobRow>({ name: "scheduler-jobs", text: `${JOB} WHERE j.id = ANY($1::text[])`, values: [ids] })).rows;
-}
-
-/** Specs never change, so each is read once. */
-export async function readJobSpecs(client: Client, ids: readonly string[]): Promise<Map<string, ResolvedJobSpec>> {
-  if (ids.length === 0) return new Map();
-  const { rows } = await client.query<{ job: string; resolved: ResolvedJobSpec }>({ name: "scheduler-specs", text: "SELECT job, resolved FROM job_specs WHERE job = ANY($1::text[])", values: [ids] });
-  return new Map(rows.map((row) => [row.job, row.resolved]));
+  return (await client.query<SchedulingJobRow>({ name: "scheduler-jobs", text: `${JOB} LEFT JOIN job_specs s ON s.job = CASE WHEN j.id = ANY($2::text[]) THEN j.id END WHERE j.id = ANY($1::text[])`, values: [ids, unseen] })).rows;
 }
 
 /** Every worker of these jobs whose devices are not free yet, in rank order. */
@@ -72,10 +68,10 @@ export async function readPreemptors(client: Client, jobs: readonly string[]): P
   return new Map(rows.flatMap((row) => (row.by === null ? [] : [[row.job, row.by] as const])));
 }
 
-/** Jobs that are not finished, and finished ones whose workers still hold something, a batch at a time. Needs a transaction. */
+/** Jobs that are not finished, and finished ones whose workers still hold something, with their specs, a batch at a time. Needs a transaction. */
 export async function* readLiveJobs(client: Client, batch: number): AsyncGenerator<SchedulingJobRow[]> {
-  await client.query(`DECLARE live_jobs NO SCROLL CURSOR FOR ${JOB} WHERE j.finished_at IS NULL
-    UNION ALL ${JOB} WHERE j.finished_at IS NOT NULL AND j.id IN (SELECT w.job FROM workers w WHERE NOT w.released)`);
+  await client.query(`DECLARE live_jobs NO SCROLL CURSOR FOR ${JOB} LEFT JOIN job_specs s ON s.job = j.id WHERE j.finished_at IS NULL
+    UNION ALL ${JOB} LEFT JOIN job_specs s ON s.job = j.id WHERE j.finished_at IS NOT NULL AND j.id IN (SELECT w.job FROM workers w WHERE NOT w.released)`);
   for (;;) {
     const { rows } = await client.query<SchedulingJobRow>(`FETCH ${batch} FROM live_jobs`);
     if (rows.length === 0) break;

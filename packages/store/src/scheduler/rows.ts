@@ -78,11 +78,8 @@ export interface SchedulingJobRow {
   /** Nodes of the last attempt, in rank order; only of a job that waits again. */
   last_nodes: string[] | null;
   checkpointed_at: Date | null;
-}
-
-export interface JobSpecOfRow {
-  job: string;
-  resolved: ResolvedJobSpec;
+  /** Where it was asked for. */
+  resolved: ResolvedJobSpec | null;
 }
 
 /** A worker whose devices are not free yet. */
