@@ -3,6 +3,7 @@ export { OPENB_TRACES, readOpenb } from './openb/trace.ts';
 export type { Openb, OpenbArrivals, OpenbTrace } from './openb/trace.ts';
 export { inflate } from './openb/run.ts';
 export type { InflationResult } from './openb/run.ts';
+export { inventedMix } from './openb/mixes.ts';
 export { allocationBound } from './openb/bound.ts';
 export { MURI_TRACES, readMuri, readMuriPublished } from './muri/trace.ts';
 export type { MuriJob, MuriPublished, MuriTrace } from './muri/trace.ts';

@@ -16,7 +16,7 @@ export interface Offers {
 
 /**
  * Draws the futures. Every shape appears as often as the mix says (systematic sampling), dealt evenly over the
- * futures and shuffled within each by a fixed seed, so that equal mixes give equal futures.
+ * futures; the order within each is shuffled by a fixed seed, so that equal mixes give equal futures.
  */
 export function drawFutures(mix: readonly ExpectedShape[]): ExpectedShape[][] {
   const futures: ExpectedShape[][] = Array.from({ length: FUTURES }, () => []);
@@ -29,7 +29,11 @@ export function drawFutures(mix: readonly ExpectedShape[]): ExpectedShape[][] {
     for (; drawn < draws && (drawn + 0.5) / draws < covered; drawn++) futures[drawn % FUTURES]!.push(entry);
   }
   const random = smallRandom(1);
-  for (const future of futures) shuffle(future, random);
+  for (const future of futures) {
+    shuffle(future, random);
+    // Small members can be steered elsewhere, wide ones cannot: a node is offered those first.
+    future.sort((a, b) => b.shape.devices - a.shape.devices);
+  }
   return futures;
 }
 
