@@ -226,6 +226,18 @@ describe('a first cut of placement', () => {
     expect(() => engine.submit(job('x'))).toThrow('already known');
   });
 
+  it('starts again on the nodes it had, where they are free', () => {
+    const engine = createEngine();
+    fabric(engine, 2);
+    const had = ['n6', 'n5'];
+    engine.submit(job('again', { roles: [role(2)], preferredNodes: had }));
+    expect(nodesOf(engine)).toEqual({ again: had });
+    engine.submit(job('late', { roles: [role(2)], preferredNodes: had }));
+    expect(nodesOf(engine, 2)['late']).not.toContain('n6');
+    engine.submit(job('apart', { roles: [role(2)], preferredNodes: ['n0', 'n7'], within: { within: 'leaf', mode: 'required' } }));
+    expect(nodesOf(engine, 3)['apart']).toEqual(['n0', 'n1']);
+  });
+
   it('gives several roles each its own hardware, all or nothing', () => {
     const engine = createEngine();
     engine.putQueue({ id: 'q' });

@@ -34,14 +34,11 @@ class Engine implements PlacementEngine {
   }
 
   putWindow(window: WindowInput): void {
-    if (!(window.end > window.start)) throw new Error(`window ${window.id}: must end after it starts`);
-    this.#state.windows.set(window.id, window);
-    this.#state.placer.epoch++;
+    this.#state.putWindow(window);
   }
 
   removeWindow(id: string): void {
-    if (!this.#state.windows.delete(id)) throw new Error(`window ${id}: not known`);
-    this.#state.placer.epoch++;
+    this.#state.removeWindow(id);
   }
 
   putQueue(queue: QueueInput): void {

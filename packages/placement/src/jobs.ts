@@ -28,6 +28,8 @@ export interface JobRecord {
   stoppingFor: string | null;
   /** Places that its workers have been told to leave and are not yet confirmed to have left. */
   leaving: Placement | null;
+  /** All its places before it was shrunk, to go back to. */
+  larger: Placement | null;
   /** Its size has changed: its workers stop once, and then it starts again where it is. */
   resized: boolean;
   /** Lost ranks by role, while it is recovering. */

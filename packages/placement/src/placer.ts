@@ -288,11 +288,44 @@ export class Placer {
       }
       this.failure = 'capacity';
       if (counts.total < members) continue;
+      const before = charged.reduce((sum, charge) => sum + charge.members, 0);
+      const again = this.#sameNodes(request, role, counts, request.preferredNodes.slice(before, before + members), members, avoid, inside);
+      if (again !== null) return this.takeAt(again, role.shape);
       const slots = (members === 1 && inside === undefined ? this.#placeOne(partition, counts, role, avoid) : null) ??
         (members === 1 && inside === undefined && avoid.size === 0 ? null : this.#placeMany(request, role, counts, members, avoid, inside));
       if (slots !== null) return this.takeAt(slots, role.shape);
     }
     return null;
+  }
+
+  /** The preferred nodes in rank order, where all of them take their member and no constraint is broken. */
+  #sameNodes(
+    request: Request, role: ResolvedRole, counts: ShapeCounts, ids: readonly string[], members: number, avoid: ReadonlySet<number>, inside: Block | undefined,
+  ): number[] | null {
+    if (ids.length < members || members === 0 || inside !== undefined) return null;
+    const { nodes } = this;
+    const { partition } = counts;
+    const slots = ids.map((id) => nodes.names.find(id));
+    const wanted = new Map<number, number>();
+    for (const slot of slots) {
+      if (slot < 0 || nodes.partition[slot] !== partition.index || avoid.has(slot)) return null;
+      wanted.set(slot, (wanted.get(slot) ?? 0) + 1);
+      if (wanted.get(slot)! > counts.sums[0]![nodes.position[slot]!]!) return null;
+    }
+    const together = (from: number, size: number, level: number): boolean => {
+      const blocks = new Set<number>();
+      for (const slot of slots.slice(from, from + size)) {
+        let block = nodes.position[slot]!;
+        for (let l = 0; l < level; l++) block = partition.levels[l]!.parent[block]!;
+        blocks.add(block);
+      }
+      return blocks.size === 1;
+    };
+    if (request.withinRequired && !together(0, members, request.within)) return null;
+    for (const { size, level, required } of role.layers) {
+      for (let from = 0; required && from < members; from += size) if (!together(from, size, level)) return null;
+    }
+    return slots;
   }
 
   #placeMany(

@@ -89,15 +89,15 @@ describe('against brute force', () => {
       }
       engine.submit({
         id: 'gang', queue: 'q', priority: 0, preemptible: true, submittedAt: 0,
-        roles: [{ name: 'worker', nodes: { min: members!, max: members! }, resources: { accelerators: 1 }, colocate: true }],
-        segments: [{ ranks: segment!, within: 'leaf', mode: 'required' }],
+        roles: [{ name: 'worker', nodes: { min: members, max: members }, resources: { accelerators: 1 }, colocate: true }],
+        segments: [{ ranks: segment, within: 'leaf', mode: 'required' }],
         ...(withinSpine ? { within: { within: 'spine', mode: 'required' as const } } : {}),
       });
       const { starts } = engine.cycle(1);
-      expect(starts.length === 1).toBe(fitsByBruteForce(free, members!, segment!, withinSpine));
+      expect(starts.length === 1).toBe(fitsByBruteForce(free, members, segment, withinSpine));
       for (const { members: placed } of starts) {
-        for (let from = 0; from < placed.length; from += segment!) {
-          expect(new Set(placed.slice(from, from + segment!).map((m) => free[Number(m.node.slice(1))]!.leaf)).size).toBe(1);
+        for (let from = 0; from < placed.length; from += segment) {
+          expect(new Set(placed.slice(from, from + segment).map((m) => free[Number(m.node.slice(1))]!.leaf)).size).toBe(1);
         }
       }
     }), { numRuns: 400 });

@@ -43,11 +43,17 @@ function wholeNumber(value: number, least: number): boolean {
   return Number.isSafeInteger(value) && value >= least;
 }
 
-/** Text that is equal for jobs that fit in the same places. */
-export function requestKey(job: JobInput): string {
+/** Durations of one bucket are treated alike, so that jobs with many different limits still share requests. */
+function durationBucket(duration: number | undefined): number {
+  return duration === undefined ? -1 : Math.ceil(Math.log2(Math.max(1, duration)));
+}
+
+/** Text that is equal for jobs that fit in the same places at the same time; `windows` name the job itself. */
+export function requestKey(job: JobInput, windows: readonly string[]): string {
   return JSON.stringify([
     job.roles, job.variants ?? 0, job.variantPolicy ?? 0, job.stickyVariant ?? -1, job.segments ?? 0, job.within ?? 0,
-    job.excludedNodes ?? 0, job.preferredNodes ?? 0, job.jobClass ?? 0,
+    job.excludedNodes ?? 0, job.preferredNodes ?? 0, job.jobClass ?? 0, durationBucket(job.expectedDuration), durationBucket(job.timeLimit),
+    job.preemptible && job.checkpoint !== undefined, windows,
   ]);
 }
 

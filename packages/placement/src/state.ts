@@ -138,6 +138,29 @@ export class State {
     this.#oldestStart.delete(queue!);
   }
 
+  putWindow(window: WindowInput): void {
+    if (!(window.end > window.start)) throw new Error(`window ${window.id}: must end after it starts`);
+    const named = new Set([...(this.windows.get(window.id)?.jobs ?? []), ...(window.jobs ?? [])]);
+    this.windows.set(window.id, window);
+    this.#windowsChanged(named);
+  }
+
+  removeWindow(id: string): void {
+    const window = this.windows.get(id);
+    if (window === undefined) throw new Error(`window ${id}: not known`);
+    this.windows.delete(id);
+    this.#windowsChanged(new Set(window.jobs));
+  }
+
+  /** Jobs that a window names fit where others of the same request do not, so they wait apart. */
+  #windowsChanged(named: ReadonlySet<string>): void {
+    this.placer.epoch++;
+    for (const id of named) {
+      const job = this.jobs.get(id);
+      if (job !== undefined) this.updateJob(job.input);
+    }
+  }
+
   /** Brings layouts and quotas up to date; before any decision. */
   settle(): void {
     if (this.#capacityChanged) this.placer.layout();
@@ -156,12 +179,13 @@ export class State {
   makeRecord(input: JobInput): JobRecord {
     const queue = this.quota.queues.get(input.queue);
     if (queue === undefined) throw new Error(`job ${input.id}: queue "${input.queue}" is not known`);
-    const key = requestKey(input);
+    const named = [...this.windows.values()].filter((window) => window.jobs?.includes(input.id) === true).map((window) => window.id);
+    const key = requestKey(input, named);
     let shared = this.#requests.get(key);
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
       input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), resized: false, lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), larger: null, resized: false, lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
     };
   }
 
@@ -336,15 +360,10 @@ export class State {
   unevict(job: JobRecord): void {
     const before = job.leaving!;
     for (const other of this.reserved) if (other !== job && other.awaits.has(job)) this.requeue(other);
-    const kept = job.state === 'running' ? job.placement : null;
+    const back = job.larger ?? before;
     this.vacate(job);
     this.left(job);
-    job.resized = false;
-    const roles = (kept ?? before).roles.map((placed) => {
-      const back = kept === null ? [] : before.roles.filter(({ role }) => role === placed.role).flatMap(({ members }) => members);
-      return { role: placed.role, partition: placed.partition, members: [...placed.members, ...back] };
-    });
-    job.placement = { variant: before.variant, roles };
+    job.placement = back;
     this.placer.take(job.placement);
     this.#runs(job);
     job.usage = this.quota.usageOf(chargesOf(job.placement));
@@ -356,6 +375,7 @@ export class State {
   left(job: JobRecord): void {
     this.leaving.remove(job);
     job.leaving = null;
+    job.larger = null;
     job.stoppingFor = null;
     for (const other of this.reserved) other.awaits.delete(job);
   }
@@ -380,10 +400,12 @@ export class State {
 
   /** These members must go; the others keep their places and close ranks. Its places count as free from now on. */
   shrink(job: JobRecord, going: readonly { role: string; rank: number }[], forJob: string): void {
-    const before = job.placement!.roles.map((placed) => ({ ...placed, members: [...placed.members] }));
+    const { variant, roles } = job.placement!;
+    const before = roles.map(({ role, partition, members }) => ({ role, partition, members: [...members] }));
     this.dropMembers(job, going);
-    const roles = before.map((placed, i) => ({ ...placed, members: placed.members.filter((member) => !job.placement!.roles[i]!.members.includes(member)) }));
-    job.leaving = { variant: job.placement!.variant, roles: roles.filter((placed) => placed.members.length > 0) };
+    const leaving = before.map(({ role, partition, members }, i) => ({ role, partition, members: members.filter((member) => !roles[i]!.members.includes(member)) }));
+    job.larger = { variant, roles: before };
+    job.leaving = { variant, roles: leaving.filter((placed) => placed.members.length > 0) };
     job.stoppingFor = forJob;
     this.leaving.add(job);
     this.elastic.add(job);

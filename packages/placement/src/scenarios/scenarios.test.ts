@@ -14,7 +14,7 @@ describe('facts of other schedulers, restated', () => {
 for (const variation of variations) {
   describe(`the same facts, ${variation.name}`, () => {
     for (const scenario of scenarios) {
-      it((scenario.id), () => {
+      it(`${scenario.id}: ${scenario.title}`, () => {
         expect(playScenario(variation.apply(scenario))).toEqual([]);
       });
     }
