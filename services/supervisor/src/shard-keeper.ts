@@ -132,19 +132,17 @@ export class ShardKeeper {
     const followed = cursor.epoch === probe.epoch;
     if (!followed) await adopt({ ...this.#context(engine), followed: false });
     const inner = new AbortController();
-    const stop = (): void => inner.abort();
-    this.#abort.signal.addEventListener("abort", stop);
+    const signal = AbortSignal.any([this.#abort.signal, inner.signal]);
     this.#nodes = new Set(probe.nodes.map((node) => node.node));
     const seen = { epoch: probe.epoch, seq: followed ? cursor.seq : probe.seq };
-    const welcomed = this.#welcome(inner.signal);
-    const loops = [this.#observe(engine, seen, inner.signal), this.#command(engine, inner.signal), this.#keepLogs(engine, inner.signal), this.#compare(engine, inner.signal), this.#beat(engine, inner.signal), welcomed.then(() => aborted(inner.signal))];
+    const welcomed = this.#welcome(signal);
+    const loops = [this.#observe(engine, seen, signal), this.#command(engine, signal), this.#keepLogs(engine, signal), this.#compare(engine, signal), this.#beat(engine, signal), welcomed.then(() => aborted(signal))];
     try {
       await Promise.race(loops);
     } finally {
       inner.abort();
       // what waits for an answer that won't come must not hold up the next try
       await engine.close().catch(() => {});
-      this.#abort.signal.removeEventListener("abort", stop);
       await Promise.allSettled(loops);
     }
   }
