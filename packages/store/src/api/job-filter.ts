@@ -1,3 +1,6 @@
+import { isFinal } from "@muster/lifecycle";
+import type { JobState } from "@muster/model";
+
 /** What a list of jobs, its counts and its groups are narrowed by; all three come from this one builder, so they agree. */
 export interface JobFilter {
   /** Projects that the asker may see; null: all. */
@@ -30,7 +33,15 @@ export function jobWhere(filter: JobFilter, start: readonly unknown[] = []): Whe
   };
   if (filter.visible) add((p) => `j.project = ANY(${p}::text[])`, filter.visible);
   if (filter.project !== undefined) add((p) => `j.project = ${p}`, filter.project);
-  if (filter.states) add((p) => `j.state = ANY(${p}::text[])`, filter.states);
+  if (filter.states) {
+    const finals = filter.states.filter((state) => isFinal(state as JobState));
+    // each kind has an index of its own, which a plan takes only where the condition names it
+    if (finals.length === filter.states.length) add((p) => `j.final = ANY(${p}::text[])`, finals);
+    else {
+      add((p) => `j.state = ANY(${p}::text[])`, filter.states);
+      if (finals.length === 0) parts.push("j.finished_at IS NULL");
+    }
+  }
   if (filter.queue !== undefined) add((p) => `j.queue = ${p}`, filter.queue);
   if (filter.submitter !== undefined) add((p) => `j.submitter = ${p}`, filter.submitter);
   // a range, so that the index on names serves it whatever the locale
