@@ -27,7 +27,7 @@ export function earliestStart(state: State, job: JobRecord, which: 'likely' | 'l
 function earliestIn(state: State, job: JobRecord, partition: Partition, which: 'likely' | 'longest'): DatedReservation | null {
   const { placer } = state;
   const ends: { at: number; placement: Placement }[] = [];
-  for (const [other, end] of state.ending) {
+  for (const [other, end] of state.running.ending) {
     const placement = other.placement!;
     if (end[which] === Infinity || placement.roles.every((placed) => placed.partition !== partition)) continue;
     // Never earlier than now: who is late may end any moment.

@@ -2,6 +2,7 @@ import { runCycle } from './cycle.ts';
 import { explainJob, reasonFor } from './explain.ts';
 import { planJob } from './plan.ts';
 import { State } from './state.ts';
+import { putWindow, removeWindow } from './windows.ts';
 import type {
   ClusterChange, ClusterOptions, CycleResult, Explanation, JobInput, NodeInput, PlacementEngine, Plan, Policy, PoolFree,
   PoolInput, QueueInput, RunningJob, WaitReason, WindowInput,
@@ -34,11 +35,11 @@ class Engine implements PlacementEngine {
   }
 
   putWindow(window: WindowInput): void {
-    this.#state.putWindow(window);
+    putWindow(this.#state, window);
   }
 
   removeWindow(id: string): void {
-    this.#state.removeWindow(id);
+    removeWindow(this.#state, id);
   }
 
   putQueue(queue: QueueInput): void {

@@ -12,13 +12,13 @@ const GROWING = 16;
  * left alone for the protected run time first.
  */
 export function growElastic(state: State, decided: Decided): void {
-  if (state.elastic.size === 0) return;
+  if (state.running.elastic.size === 0) return;
   const wanted = new Set<Partition>();
   for (const lanes of state.lanes.values()) {
     for (const lane of lanes.values()) for (const partition of state.placer.partitionsFor(lane.request)) wanted.add(partition);
   }
   let tries = GROWING;
-  for (const job of state.elastic) {
+  for (const job of state.running.elastic) {
     if (tries === 0) return;
     if (job.state !== 'running' || job.leaving !== null || job.resized || job.placement!.roles.length > 1) continue;
     const { partition } = job.placement!.roles[0]!;

@@ -323,7 +323,8 @@ export class Placer {
     };
     if (request.withinRequired && !together(0, members, request.within)) return null;
     for (const { size, level, required } of role.layers) {
-      for (let from = 0; required && from < members; from += size) if (!together(from, size, level)) return null;
+      if (!required) continue;
+      for (let from = 0; from < members; from += size) if (!together(from, size, level)) return null;
     }
     return slots;
   }

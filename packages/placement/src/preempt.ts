@@ -157,7 +157,8 @@ export class Search {
 
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
   *#inOrder(from: readonly Source[]): Generator<Unit> {
-    const { elastic, quota } = this.#state;
+    const { quota } = this.#state;
+    const { elastic } = this.#state.running;
     const dims = quota.countedOf(this.#usage);
     const share = (source: Source): number => (source.own ? 0 : quota.share(source.giver, [], dims));
     const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source) }));

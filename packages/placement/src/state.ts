@@ -1,12 +1,14 @@
 import { gateOf, type JobRecord } from './jobs.ts';
 import { DatedReservations } from './dated.ts';
-import { durations, Learned } from './learned.ts';
+import { Learned } from './learned.ts';
 import { Leaving } from './leaving.ts';
 import { Levels } from './levels.ts';
 import { Placer, type Charge, type Placement } from './placer.ts';
 import type { Partition } from './partition.ts';
 import { DEFAULT_POLICY, mergePolicy } from './policy.ts';
 import { QuotaTree, type QueueNode } from './quota.ts';
+import { RunningJobs } from './running.ts';
+import { placementOf } from './restore.ts';
 import { requestKey, resolveRequest, type Request } from './request.ts';
 import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from './types.ts';
 import type { Unit } from './victims.ts';
@@ -36,26 +38,17 @@ export class State {
   readonly reserved = new Set<JobRecord>();
   readonly leaving: Leaving;
   readonly recovering = new Set<JobRecord>();
-  /** Running jobs with fewer members than they could use. */
-  readonly elastic = new Set<JobRecord>();
+  readonly running = new RunningJobs();
   readonly dated = new DatedReservations(this);
   readonly learned = new Learned();
   readonly windows = new Map<string, WindowInput>();
-  /** Running jobs whose end is known, by what is expected or by a limit. */
-  readonly ending = new Map<JobRecord, { likely: number; longest: number }>();
-  /** Raised per queue when what runs in it changes. */
-  readonly runVersion = new Map<QueueNode, number>();
   readonly unitCache = new Map<QueueNode, { stamp: string; units: readonly Unit[] }>();
   /** The next instant at which a protected job may be evicted that somebody could use. */
   protectedUntil = Infinity;
-  /** Jobs that run, by queue. */
-  readonly running = new Map<QueueNode, Set<JobRecord>>();
   now = 0;
   cycles = 0;
   waiting = 0;
   #sequence = 0;
-  readonly #oldestStart = new Map<QueueNode, number>();
-  readonly #leastUrgent = new Map<QueueNode, number>();
   readonly #requests = new Map<string, SharedRequest>();
   readonly #timers = new Heap<{ at: number; job: JobRecord }>((a, b) => a.at < b.at);
   /** What nodes hold beside known jobs; counted among their members. */
@@ -131,34 +124,8 @@ export class State {
     this.quota.remove(id);
     this.lanes.delete(queue!);
     this.jobsOfQueue.delete(queue!);
-    this.running.delete(queue!);
-    this.runVersion.delete(queue!);
+    this.running.forget(queue!);
     this.unitCache.delete(queue!);
-    this.#leastUrgent.delete(queue!);
-    this.#oldestStart.delete(queue!);
-  }
-
-  putWindow(window: WindowInput): void {
-    if (!(window.end > window.start)) throw new Error(`window ${window.id}: must end after it starts`);
-    const named = new Set([...(this.windows.get(window.id)?.jobs ?? []), ...(window.jobs ?? [])]);
-    this.windows.set(window.id, window);
-    this.#windowsChanged(named);
-  }
-
-  removeWindow(id: string): void {
-    const window = this.windows.get(id);
-    if (window === undefined) throw new Error(`window ${id}: not known`);
-    this.windows.delete(id);
-    this.#windowsChanged(new Set(window.jobs));
-  }
-
-  /** Jobs that a window names fit where others of the same request do not, so they wait apart. */
-  #windowsChanged(named: ReadonlySet<string>): void {
-    this.placer.epoch++;
-    for (const id of named) {
-      const job = this.jobs.get(id);
-      if (job !== undefined) this.updateJob(job.input);
-    }
   }
 
   /** Brings layouts and quotas up to date; before any decision. */
@@ -208,16 +175,16 @@ export class State {
     if (fresh.queue !== job.queue) {
       this.jobsOfQueue.get(job.queue)!.delete(job);
       this.jobsOfQueue.get(fresh.queue)!.add(job);
-      this.#stopsRunning(job);
+      if (job.state === 'running') this.running.remove(job);
       if (job.usage.length > 0) {
         this.quota.refund(job.queue, job.usage);
         this.quota.charge(fresh.queue, job.usage);
       }
     }
-    this.#leastUrgent.delete(job.queue);
+    if (job.state === 'running') this.running.remove(job);
     job.input = input;
     job.queue = fresh.queue;
-    if (job.state === 'running') this.#runs(job);
+    if (job.state === 'running') this.running.add(job, this.learned);
     job.request = fresh.request;
     this.#enqueue(job);
   }
@@ -264,7 +231,8 @@ export class State {
   run(job: JobRecord, at: number): void {
     this.reserved.delete(job);
     job.startedAt = at;
-    this.#runs(job);
+    job.state = 'running';
+    this.running.add(job, this.learned);
     job.lastCheckpointAt = at;
   }
 
@@ -276,9 +244,8 @@ export class State {
     job.placement = null;
     this.holding.delete(job);
     this.reserved.delete(job);
-    this.#stopsRunning(job);
+    this.running.remove(job);
     this.recovering.delete(job);
-    this.elastic.delete(job);
     job.resized = false;
     job.lost.clear();
     job.awaits.clear();
@@ -289,20 +256,9 @@ export class State {
     if (job.state !== 'running') throw new Error(`job ${job.input.id}: is not running`);
     this.dropMembers(job, lost);
     for (const { role, rank } of lost) job.lost.set(role, [...(job.lost.get(role) ?? []), rank].sort((a, b) => a - b));
-    this.#stopsRunning(job);
+    this.running.remove(job);
     job.state = 'recovering';
     this.recovering.add(job);
-  }
-
-  /** The lowest priority that runs in a queue, or infinity. */
-  leastUrgent(queue: QueueNode): number {
-    let least = this.#leastUrgent.get(queue);
-    if (least === undefined) {
-      least = Infinity;
-      for (const job of this.running.get(queue) ?? []) least = Math.min(least, job.input.priority);
-      this.#leastUrgent.set(queue, least);
-    }
-    return least;
   }
 
   /** What started in a cycle is not stopped in the same one, whatever the policy. */
@@ -312,38 +268,9 @@ export class State {
 
   /** Whether a queue runs anything that is no longer protected; if not, notes when that will be so. */
   anyUnprotected(queue: QueueNode): boolean {
-    let oldest = this.#oldestStart.get(queue);
-    if (oldest === undefined) {
-      oldest = Infinity;
-      for (const job of this.running.get(queue) ?? []) oldest = Math.min(oldest, job.startedAt);
-      this.#oldestStart.set(queue, oldest);
-    }
-    const until = oldest + this.protectedRuntime;
+    const until = this.running.oldestStart(queue) + this.protectedRuntime;
     if (until > this.now) this.protectedUntil = Math.min(this.protectedUntil, until);
     return until <= this.now;
-  }
-
-  #stopsRunning(job: JobRecord): void {
-    this.runVersion.set(job.queue, (this.runVersion.get(job.queue) ?? 0) + 1);
-    this.ending.delete(job);
-    this.running.get(job.queue)?.delete(job);
-    if (this.#oldestStart.get(job.queue) === job.startedAt) this.#oldestStart.delete(job.queue);
-    if (this.#leastUrgent.get(job.queue) === job.input.priority) this.#leastUrgent.delete(job.queue);
-  }
-
-  #runs(job: JobRecord): void {
-    job.state = 'running';
-    this.runVersion.set(job.queue, (this.runVersion.get(job.queue) ?? 0) + 1);
-    const { likely, longest } = durations(job, this.learned);
-    if (likely < Infinity) this.ending.set(job, { likely: job.startedAt + likely, longest: job.startedAt + longest });
-    const running = this.running.get(job.queue) ?? new Set();
-    running.add(job);
-    this.running.set(job.queue, running);
-    const oldest = this.#oldestStart.get(job.queue);
-    if (oldest !== undefined && job.startedAt < oldest) this.#oldestStart.set(job.queue, job.startedAt);
-    const least = this.#leastUrgent.get(job.queue);
-    if (least !== undefined && job.input.priority < least) this.#leastUrgent.set(job.queue, job.input.priority);
-    if (job.placement!.roles.some(({ role, members }) => members.length < role.max)) this.elastic.add(job);
   }
 
   /** A running job must go: its places count as free from now on, for those who await its leaving. */
@@ -365,7 +292,8 @@ export class State {
     this.left(job);
     job.placement = back;
     this.placer.take(job.placement);
-    this.#runs(job);
+    job.state = 'running';
+    this.running.add(job, this.learned);
     job.usage = this.quota.usageOf(chargesOf(job.placement));
     this.quota.charge(job.queue, job.usage);
     this.holding.add(job);
@@ -392,7 +320,7 @@ export class State {
     else if (state === 'running') {
       // At its new size it starts where it is.
       job.resized = false;
-      this.#stopsRunning(job);
+      this.running.remove(job);
       job.state = 'reserved';
       this.reserved.add(job);
     }
@@ -408,13 +336,12 @@ export class State {
     job.leaving = { variant, roles: leaving.filter((placed) => placed.members.length > 0) };
     job.stoppingFor = forJob;
     this.leaving.add(job);
-    this.elastic.add(job);
     job.resized = true;
   }
 
   /** Some members of a gang are gone; the others keep their places and close ranks. */
   dropMembers(job: JobRecord, gone: readonly { role: string; rank: number }[]): void {
-    this.runVersion.set(job.queue, (this.runVersion.get(job.queue) ?? 0) + 1);
+    this.running.changed(job.queue);
     if (job.placement === null) throw new Error(`job ${job.input.id}: holds no places`);
     const { nodes } = this.placer;
     for (const { role, partition, members } of job.placement.roles) {
@@ -447,29 +374,7 @@ export class State {
     const job = this.get(id);
     if (job.state !== 'waiting') throw new Error(`job ${id}: already holds places`);
     this.settle();
-    const variant = job.request.variants.find((v) => v.index === running.variant);
-    if (variant === undefined) throw new Error(`job ${id}: has no variant ${running.variant}`);
-    const { nodes, partitions } = this.placer;
-    const roles: Placement['roles'] = [];
-    for (const role of variant.roles) {
-      const members: Holding[] = [];
-      for (const member of running.members) {
-        if (member.role !== role.name) continue;
-        const node = nodes.names.find(member.node);
-        if (node < 0) throw new Error(`job ${id}: node "${member.node}" is not known`);
-        members.push({ node, devices: member.devices, share: member.share, cpuMillis: member.cpuMillis, memoryBytes: member.memoryBytes });
-      }
-      if (members.length > 0) roles.push({ role, partition: partitions[nodes.partition[members[0]!.node]!]!, members });
-    }
-    if (roles.length === 0) throw new Error(`job ${id}: no member belongs to a role of the job`);
-    const placement = { variant, roles };
-    for (const { members } of roles) {
-      for (const member of members) {
-        if (member.devices.some((d) => d < 0 || d >= nodes.deviceCount[member.node]!)) {
-          throw new Error(`job ${id}: node "${nodes.names.name(member.node)}" has no such device`);
-        }
-      }
-    }
+    const placement = placementOf(this.placer, job, running);
     this.placer.take(placement);
     this.occupy(job, placement, running.startedAt);
     job.lastCheckpointAt = running.lastCheckpointAt ?? running.startedAt;

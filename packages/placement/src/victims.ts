@@ -67,7 +67,7 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
 
   const { input, queue } = taker;
   const { withinQueue = 'lower_priority', reclaim = 'any_priority' } = queue.input;
-  const least = state.leastUrgent(queue);
+  const least = state.running.leastUrgent(queue);
   if (withinQueue !== 'never' && state.anyUnprotected(queue) && (least < input.priority || (withinQueue === 'lower_or_newer_equal' && least === input.priority))) {
     add(queue, true, { height: 0, a: queue, b: queue }, 'priority', (job) =>
       job.input.priority < input.priority ||
@@ -75,7 +75,7 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   }
   if (reclaim === 'never' || policy.reclaim === 'never') return found;
   const after = new Map<QueueNode, number>();
-  for (const [other, running] of state.running) {
+  for (const [other, running] of state.running.byQueue) {
     if (other === queue || running.size === 0) continue;
     const meeting = meets(queue, other);
     let mine = after.get(meeting.a);
@@ -86,7 +86,7 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
     if (mine > 0 && policy.reclaim !== 'fair_share') continue;
     if (!(quota.share(meeting.b, [], dims) > mine + leastGap(state, mine))) continue;
     const below = reclaim === 'lower_priority' ? input.priority - 1 : mine > 0 ? input.priority : Infinity;
-    if (state.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
+    if (state.running.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
     add(other, false, meeting, mine > 0 ? 'fair_share' : 'reclaim', (job) =>
       reclaim === 'lower_priority' ? job.input.priority < input.priority : job.input.priority <= below);
   }
@@ -100,11 +100,11 @@ function leastGap(state: State, mine: number): number {
 
 /** All that may go of a queue's running jobs, in order; listed once in a cycle unless what runs changes. */
 function unitsIn(state: State, queue: QueueNode, partition: Partition): readonly Unit[] {
-  const stamp = `${state.cycles}/${state.runVersion.get(queue) ?? 0}/${partition.index}`;
+  const stamp = `${state.cycles}/${state.running.version(queue)}/${partition.index}`;
   const known = state.unitCache.get(queue);
   if (known?.stamp === stamp) return known.units;
   const units: Unit[] = [];
-  for (const job of state.running.get(queue) ?? []) if (mayGo(state, job, partition)) units.push(...unitsOf(state, job));
+  for (const job of state.running.of(queue)) if (mayGo(state, job, partition)) units.push(...unitsOf(state, job));
   units.sort(goesFirst);
   state.unitCache.set(queue, { stamp, units });
   return units;

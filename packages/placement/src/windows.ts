@@ -2,6 +2,7 @@ import type { JobRecord } from './jobs.ts';
 import { durations } from './learned.ts';
 import type { Partition } from './partition.ts';
 import type { State } from './state.ts';
+import type { WindowInput } from './types.ts';
 
 /** Whether a job that starts now is done, or can be stopped without loss, by an instant. */
 export function doneBy(state: State, job: JobRecord, at: number): boolean {
@@ -27,4 +28,28 @@ export function closedNodes(state: State, job: JobRecord): number[] {
 export function leaseLasts(state: State, job: JobRecord, partition: Partition): boolean {
   const end = state.placer.pools.get(partition.pool)?.leaseEnd;
   return end === undefined || (end > state.now && doneBy(state, job, end));
+}
+
+/** Throws an Error where the window ends before it starts. */
+export function putWindow(state: State, window: WindowInput): void {
+  if (!(window.end > window.start)) throw new Error(`window ${window.id}: must end after it starts`);
+  const named = new Set([...(state.windows.get(window.id)?.jobs ?? []), ...(window.jobs ?? [])]);
+  state.windows.set(window.id, window);
+  windowsChanged(state, named);
+}
+
+export function removeWindow(state: State, id: string): void {
+  const window = state.windows.get(id);
+  if (window === undefined) throw new Error(`window ${id}: not known`);
+  state.windows.delete(id);
+  windowsChanged(state, window.jobs ?? []);
+}
+
+/** Jobs that a window names fit where others of the same request do not, so they wait apart. */
+function windowsChanged(state: State, named: Iterable<string>): void {
+  state.placer.epoch++;
+  for (const id of named) {
+    const job = state.jobs.get(id);
+    if (job !== undefined) state.updateJob(job.input);
+  }
 }
