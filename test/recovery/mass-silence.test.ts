@@ -9,7 +9,7 @@ const SILENCE = { suspect: 2000, lost: 4000 };
 const WAIT = { timeout: 40_000, interval: 50 };
 
 let cluster: TestCluster;
-let agents: number[];
+let agents: number[] = [];
 
 beforeAll(async () => {
   // five nodes on five switches with one agent, so that all fall silent at once, and one that stays
@@ -30,28 +30,28 @@ async function startFar(enough: string): Promise<string> {
   return id;
 }
 
-const incidents = async (): Promise<{ id: string; open: boolean }[]> => (await cluster.pool.query("SELECT id, closed_at IS NULL AS open FROM incidents WHERE kind = 'mass_silence' ORDER BY id")).rows;
+const incidents = async (): Promise<{ id: string }[]> => (await cluster.pool.query("SELECT id FROM incidents WHERE kind = 'mass_silence' AND closed_at IS NULL")).rows;
 const lostNodes = async (): Promise<number> => (await cluster.pool.query("SELECT FROM nodes WHERE lost_since IS NOT NULL")).rowCount ?? 0;
 const silentFor = async (): Promise<number> => (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - last_seen)::float AS s FROM shards WHERE name = 'far'")).rows[0]?.s ?? 0;
 
 describe("many nodes that fall silent at once", () => {
   it("are not declared lost, and nothing was broken when they are heard of again", async () => {
     const id = await startFar("enough-1");
-    await expect.poll(incidents, WAIT).toMatchObject([{ open: true }]);
+    await expect.poll(incidents, WAIT).toHaveLength(1);
     await expect.poll(silentFor, WAIT).toBeGreaterThan((SILENCE.lost / 1000) * 1.5);
     expect(await lostNodes()).toBe(0);
     signalAll(agents, "SIGCONT");
-    await expect.poll(incidents, WAIT).toMatchObject([{ open: false }]);
+    await expect.poll(incidents, WAIT).toEqual([]);
     writeFileSync(join(cluster.dir, "enough-1"), "");
     expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });
   });
 
   it("are declared lost when an operator closes the incident", async () => {
     const id = await startFar("enough-2");
-    await expect.poll(incidents, WAIT).toMatchObject([{ open: false }, { open: true }]);
+    await expect.poll(incidents, WAIT).toHaveLength(1);
     expect(await lostNodes()).toBe(0);
-    const open = (await incidents()).find((one) => one.open) as { id: string };
-    await closeIncident(cluster.pool, open.id, "an operator says that they are off");
+    const [open] = await incidents();
+    await closeIncident(cluster.pool, open?.id ?? "", "an operator says that they are off");
     await expect.poll(lostNodes, WAIT).toBe(5);
     // it could only run there, so it waits, its attempt given up
     await cluster.untilState(id, "queued");

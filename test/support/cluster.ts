@@ -154,7 +154,8 @@ export class TestCluster {
       if (Date.now() > deadline) {
         const { rows: workers } = await this.pool.query("SELECT attempt, worker, node, state, desired, todo, exit_code, signal, reason FROM workers WHERE job = $1", [id]);
         const { rows: events } = await this.pool.query("SELECT kind, data FROM events WHERE job = $1 ORDER BY seq", [id]);
-        throw new Error(`gave up waiting for ${JSON.stringify({ job, workers, events }, null, 1)}`);
+        const { rows: cluster } = await this.pool.query("SELECT starts_paused, starts_paused_reason, (SELECT wait_reason FROM jobs WHERE id = $1) AS wait_reason FROM cluster", [id]);
+        throw new Error(`gave up waiting for ${JSON.stringify({ job, workers, events, cluster }, null, 1)}`);
       }
     }
   }
