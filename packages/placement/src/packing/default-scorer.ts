@@ -1,12 +1,13 @@
 import { ArrivalMix } from './arrival-mix.ts';
 import { ExpectedUse, emptyRoom } from './expected-use.ts';
 import type { NodeRoom } from './expected-use.ts';
+import type { ExpectedShape } from './mix.ts';
 import type { PackingNodes } from './nodes.ts';
 import type { NodeScorer } from './scorer.ts';
 import type { Shape } from './shape.ts';
 
-/** Thousandths of a device that a device's worth of room left over may weigh: it decides between equals only. */
-const LEFTOVER_WEIGHT = 0.125;
+/** Thousandths of a device that one device's worth of room left over weighs: among near-equals the fuller node wins, so that whole nodes stay free. */
+const LEFTOVER_WEIGHT = 5;
 /** Cores that go with one device in that comparison. */
 const CPU_PER_DEVICE = 16;
 
@@ -26,12 +27,17 @@ export function defaultScorer(): NodeScorer {
       use.loss(room, shape, choice);
       return nodes.firstDevice[node]! + choice.device;
     },
-    seen(shape) {
+    seen(shape, nodes) {
       if (!mix.observe(shape)) return false;
-      use = new ExpectedUse(mix.current);
+      use = new ExpectedUse(perNode(mix.current, nodes));
       return true;
     },
   };
+}
+
+/** What a node is to expect of a shape that few nodes can hold: the same arrivals, shared by fewer. */
+function perNode(mix: readonly ExpectedShape[], nodes: PackingNodes): ExpectedShape[] {
+  return mix.map(({ shape, weight }) => ({ shape, weight: (weight * nodes.count) / Math.max(nodes.reach(shape), 1) }));
 }
 
 function loadRoom(room: NodeRoom, nodes: PackingNodes, node: number): void {

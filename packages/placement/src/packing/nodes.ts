@@ -25,12 +25,14 @@ export class PackingNodes {
   /** Wholly free devices of a node. */
   readonly wholeFree: Int32Array;
   readonly cpuTotal: Float64Array;
+  readonly memoryTotal: Float64Array;
 
   constructor(nodes: readonly PackingNode[]) {
     this.count = nodes.length;
     this.cpuFree = Float64Array.from(nodes, (n) => n.cpu);
     this.cpuTotal = Float64Array.from(this.cpuFree);
     this.memoryFree = Float64Array.from(nodes, (n) => n.memory);
+    this.memoryTotal = Float64Array.from(this.memoryFree);
     this.model = Int32Array.from(nodes, (n) => n.model);
     this.firstDevice = new Int32Array(nodes.length + 1);
     for (const [i, n] of nodes.entries()) this.firstDevice[i + 1] = this.firstDevice[i]! + n.devices;
@@ -49,6 +51,17 @@ export class PackingNodes {
       if (this.deviceFree[d]! >= shape.share) return true;
     }
     return false;
+  }
+
+  /** Nodes that could hold the shape if they were empty. */
+  reach(shape: Shape): number {
+    let count = 0;
+    for (let node = 0; node < this.count; node++) {
+      const devices = this.firstDevice[node + 1]! - this.firstDevice[node]!;
+      const allowed = shape.devices === 0 || shape.models === null || shape.models.has(this.model[node]!);
+      if (allowed && devices >= shape.devices && this.cpuTotal[node]! >= shape.cpu && this.memoryTotal[node]! >= shape.memory) count++;
+    }
+    return count;
   }
 
   /**

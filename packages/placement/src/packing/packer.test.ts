@@ -116,6 +116,16 @@ describe('default policy', () => {
     expect(packer.place(wide)).not.toBeNull();
   });
 
+  it('leaves the few nodes that alone can hold a rare large job to it', () => {
+    const large = table.intern({ cpu: 120_000, memory: 8, devices: 8, share: 1000, models: null });
+    const hungry = table.intern({ cpu: 16_000, memory: 2, devices: 1, share: 1000, models: null });
+    const nodes = Array.from({ length: 20 }, (_, i) => ({ cpu: i === 7 ? 128_000 : 96_000, memory: 256, devices: 8, model: 0 }));
+    const packer = new Packer(new PackingNodes(nodes), defaultScorer());
+    for (let i = 0; i < 64; i++) packer.observe(i === 5 ? large : hungry);
+    for (let i = 0; i < 90; i++) expect(packer.place(hungry)!.node).not.toBe(7);
+    expect(packer.place(large)!.node).toBe(7);
+  });
+
   it('is the same for the same submissions', () => {
     const run = (): (Packed | null)[] => {
       const packer = new Packer(new PackingNodes(cluster()), defaultScorer());

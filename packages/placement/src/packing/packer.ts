@@ -45,7 +45,7 @@ export class Packer {
 
   /** Tells the scorer that such a shape was submitted; a scorer that learns the expected mix needs it. */
   observe(shape: Shape): void {
-    if (this.#scorer.seen?.(shape)) this.#scores.clear();
+    if (this.#scorer.seen?.(shape, this.nodes)) this.#scores.clear();
   }
 
   /** The best node for the shape, or -1 where it fits nowhere. */

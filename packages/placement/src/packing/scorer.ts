@@ -10,7 +10,7 @@ export interface NodeScorer {
   /** Told after a shape was placed on (1) or has left (-1) a node. */
   changed?(node: number, shape: Shape, sign: 1 | -1): void;
   /** Told of every shape that arrives, before it is scored. True: every earlier score is out of date. */
-  seen?(shape: Shape): boolean;
+  seen?(shape: Shape, nodes: PackingNodes): boolean;
 }
 
 /** The tightest device that a fractional shape fits on; the lowest index wins a tie. */
