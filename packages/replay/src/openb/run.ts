@@ -5,8 +5,8 @@ import type { Openb, OpenbArrivals } from './trace.ts';
 export interface InflationResult {
   /** Allocated share of all devices in %, by whole arrived %. */
   allocated: Map<number, number>;
-  /** Expected fragmentation at the end in % of all devices. */
-  fragmented: number;
+  /** Expected fragmentation in % of all devices, by whole arrived % (each tenth). */
+  fragmented: Map<number, number>;
   failed: number;
   placed: number;
 }
@@ -19,6 +19,7 @@ export function inflate(openb: Openb, arrivals: OpenbArrivals, scorer: NodeScore
   const nodes = new PackingNodes(openb.nodes);
   const packer = new Packer(nodes, scorer, arrivals.ranks);
   const capacity = nodes.deviceFree.length * WHOLE_DEVICE;
+  const fragmented = new Map<number, number>();
   let arrived = 0;
   let allocated = 0;
   let failed = 0;
@@ -30,13 +31,14 @@ export function inflate(openb: Openb, arrivals: OpenbArrivals, scorer: NodeScore
     if (packer.place(shape)) allocated += shapeSize(shape);
     else failed++;
     const percent = Math.round((100 * arrived) / capacity);
+    if (percent % 10 === 0 && !fragmented.has(percent)) fragmented.set(percent, (100 * fragmentationOf(nodes, openb)) / capacity);
     const at = sums.get(percent) ?? { sum: 0, count: 0 };
     at.sum += (100 * allocated) / capacity;
     at.count++;
     sums.set(percent, at);
   }
   const byPercent = new Map([...sums].map(([percent, { sum, count }]) => [percent, sum / count]));
-  return { allocated: byPercent, fragmented: (100 * fragmentationOf(nodes, openb)) / capacity, failed, placed: arrivals.rows.length - failed };
+  return { allocated: byPercent, fragmented, failed, placed: arrivals.rows.length - failed };
 }
 
 function fragmentationOf(nodes: PackingNodes, openb: Openb): number {
