@@ -134,6 +134,7 @@ class Cycle {
       if (list.length > 0) byQueue.set(queue, list);
     }
     this.#crowded = open > SEARCHES;
+    state.crowded = this.#crowded || (state.crowded && this.#skipped > SEARCHES);
     const order = new Heap<QueueCursor>(ahead);
     for (const [queue, list] of byQueue) {
       const cursor = QueueCursor.of(queue, list);
@@ -263,7 +264,7 @@ class Cycle {
     const state = this.#state;
     if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
     lane.blocked = {
-      kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed, until: state.protectedUntil,
+      kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed, version: state.quota.version, until: state.protectedUntil,
     };
   }
 
@@ -272,7 +273,9 @@ class Cycle {
     const { blocked } = lane;
     const state = this.#state;
     return blocked !== null && blocked.kind !== 'order' && blocked.capacityFreed === state.placer.freedFor(lane.request) &&
-      (!blocked.byQuota || blocked.quotaFreed === state.quota.freed) && state.now < blocked.until;
+      (!blocked.byQuota || blocked.quotaFreed === state.quota.freed) && state.now < blocked.until &&
+      // Where searches have to take turns anyway, changed shares alone are no reason for one.
+      (state.crowded || blocked.version === state.quota.version);
   }
 
   #blockBehind(job: JobRecord): void {

@@ -73,6 +73,20 @@ describe('a first cut of placement', () => {
     expect(placed).toEqual([['n0', 0, 250], ['n0', 0, 250], ['n0', 0, 250], ['n0', 0, 250], ['n0', 1, 250]]);
   });
 
+  it('packs shares and whole devices by the mix that it sees', () => {
+    const engine = createEngine();
+    engine.putQueue({ id: 'q' });
+    for (let i = 0; i < 4; i++) engine.putNode(node(`n${i}`, { devices: 2, cpuMillis: 16_000 }));
+    // Halves and whole nodes: nothing may be left over when both add up to all there is.
+    for (let i = 0; i < 60; i++) engine.submit(job(`seen${i}`, { roles: [role(1, { resources: i % 2 === 0 ? { share: 500 } : { accelerators: 2 } })], held: 'user' }));
+    for (let i = 0; i < 8; i++) engine.submit(job(`half${i}`, { roles: [role(1, { resources: { share: 500, cpuMillis: 1000 } })] }));
+    const halves = engine.cycle(1).starts;
+    expect(new Set(halves.map((start) => start.members[0]!.node)).size).toBe(2);
+    for (let i = 0; i < 2; i++) engine.submit(job(`pair${i}`, { roles: [role(1, { resources: { accelerators: 2 } })] }));
+    expect(engine.cycle(2).starts).toHaveLength(2);
+    expect(engine.capacity()).toMatchObject([{ freeDevices: 0 }]);
+  });
+
   it('matches pools and accelerators, and takes variants in order until one has started', () => {
     const engine = createEngine();
     engine.putQueue({ id: 'q' });

@@ -5,6 +5,7 @@ import { Levels } from './levels.ts';
 import { NodeTable, type Holding } from './nodes.ts';
 import { Partition } from './partition.ts';
 import { memberCounts, type Request, type ResolvedRole, type ResolvedVariant } from './request.ts';
+import { SharedDevices } from './shared-devices.ts';
 import type { NodeInput, PoolInput } from './types.ts';
 
 /** Numbers kept in shape caches over all partitions; the least recently used go first. */
@@ -59,6 +60,7 @@ export class Placer {
   readonly #byKey = new Map<string, Partition>();
   readonly #counts = new Map<string, ShapeCounts>();
   readonly #free: FreeIndex[] = [];
+  readonly #shared: SharedDevices[] = [];
   readonly #matching = new WeakMap<ResolvedRole, { version: number; partitions: Partition[] }>();
   readonly #partitionsFor = new WeakMap<Request, { version: number; partitions: Partition[] }>();
   #entries = 0;
@@ -79,6 +81,7 @@ export class Placer {
       this.partitions.push(partition);
       this.#byKey.set(key, partition);
       this.#free.push(new FreeIndex(partition));
+      this.#shared.push(new SharedDevices(partition));
       this.version++;
     }
     if (known >= 0) {
@@ -210,6 +213,14 @@ export class Placer {
     return null;
   }
 
+  /** Told of every submission, from which the expected mix of small jobs is learned. */
+  observe(request: Request): void {
+    for (const { roles } of request.variants) {
+      if (roles.length > 1 || roles[0]!.max > 1) continue;
+      for (const partition of this.partitionsFor(request)) this.#shared[partition.index]!.observe(roles[0]!.shape);
+    }
+  }
+
   /** False where a look at the number of free places shows that the request has no room. */
   couldFit(request: Request): boolean {
     return request.variants.some((variant) => variant.roles.every((role) =>
@@ -291,6 +302,10 @@ export class Placer {
       const before = charged.reduce((sum, charge) => sum + charge.members, 0);
       const again = this.#sameNodes(request, role, counts, request.preferredNodes.slice(before, before + members), members, avoid, inside);
       if (again !== null) return this.takeAt(again, role.shape);
+      if (members === 1 && inside === undefined && avoid.size === 0) {
+        const chosen = this.#shared[partition.index]!.choose(this.nodes, role.shape);
+        if (chosen !== null) return this.takeAt([chosen.slot], role.shape, chosen.device);
+      }
       const slots = (members === 1 && inside === undefined ? this.#placeOne(partition, counts, role, avoid) : null) ??
         (members === 1 && inside === undefined && avoid.size === 0 ? null : this.#placeMany(request, role, counts, members, avoid, inside));
       if (slots !== null) return this.takeAt(slots, role.shape);
@@ -391,14 +406,14 @@ export class Placer {
     return best;
   }
 
-  /** Takes one member of the shape on each of the slots; devices are chosen here. */
-  takeAt(slots: readonly number[], shape: Shape): Holding[] {
+  /** Takes one member of the shape on each of the slots; its devices are chosen here, but for one that is given. */
+  takeAt(slots: readonly number[], shape: Shape, device = -1): Holding[] {
     const { nodes } = this;
     const members: Holding[] = [];
     for (const node of slots) {
       let devices: number[] = [];
       if (shape.devices > 0) devices = nodes.chooseWhole(node, shape.devices);
-      else if (shape.share > 0) devices = [nodes.chooseShare(node, shape.share)];
+      else if (shape.share > 0) devices = [device >= 0 ? device : nodes.chooseShare(node, shape.share)];
       const holding: Holding = {
         node, devices, share: shape.share > 0 ? shape.share : 1000, cpuMillis: shape.cpuMillis, memoryBytes: shape.memoryBytes,
       };

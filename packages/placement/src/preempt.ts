@@ -109,10 +109,11 @@ export class Search {
   }
 
   run(from: readonly Source[]): PreemptionPlan | null {
-    const { freed } = this.#state.quota;
+    const { freed, version } = this.#state.quota;
     const plan = this.#search(from);
-    // What was tried and taken back has freed nothing.
+    // What was tried and taken back has freed and changed nothing.
     this.#state.quota.freed = freed;
+    this.#state.quota.version = version;
     return plan;
   }
 

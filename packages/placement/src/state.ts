@@ -48,6 +48,8 @@ export class State {
   now = 0;
   cycles = 0;
   waiting = 0;
+  /** More lanes are blocked than one cycle can search victims for. */
+  crowded = false;
   #sequence = 0;
   readonly #requests = new Map<string, SharedRequest>();
   readonly #timers = new Heap<{ at: number; job: JobRecord }>((a, b) => a.at < b.at);
@@ -163,6 +165,7 @@ export class State {
     this.jobs.set(input.id, job);
     this.jobsOfQueue.get(job.queue)!.add(job);
     this.waiting++;
+    this.placer.observe(job.request);
     this.#enqueue(job);
   }
 

@@ -70,6 +70,8 @@ export interface Blocked {
   /** Sum of `freed` over the partitions it may use. */
   capacityFreed: number;
   quotaFreed: number;
+  /** Version of the quota tree: other shares may make other victims. */
+  version: number;
   /** From then on, running jobs that were protected may be evicted. */
   until: number;
 }
