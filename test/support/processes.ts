@@ -81,3 +81,39 @@ function statOf(pid: number): string[] | undefined {
     return undefined;
   }
 }
+
+/** Living processes whose command or environment names a path, with their commands. */
+export function processesNaming(path: string): { pid: number; command: string }[] {
+  return livePids().flatMap((pid) => {
+    if (pid === process.pid) return [];
+    const command = commandOf(pid).join(" ");
+    const environment = environmentOf(pid);
+    return command.includes(path) || [...(environment?.values() ?? [])].some((value) => value.includes(path)) ? [{ pid, command: command.slice(0, 200) }] : [];
+  });
+}
+
+/**
+ * What runs doubly now: two attempts of one job, or two jobs on one device of one node. Workers are told apart by what
+ * they were started with.
+ */
+export function doubles(): string[] {
+  const attempts = new Map<string, Set<string>>();
+  const holders = new Map<string, Set<string>>();
+  for (const pid of livePids()) {
+    const environment = environmentOf(pid);
+    const job = environment?.get("MUSTER_JOB_ID");
+    if (environment === undefined || job === undefined) continue;
+    const attempt = environment.get("MUSTER_CHECKPOINT_DIR") ?? "";
+    put(attempts, job, attempt);
+    for (const device of (environment.get("CUDA_VISIBLE_DEVICES") ?? "").split(",")) {
+      if (/^\d+$/.test(device)) put(holders, `${environment.get("MUSTER_NODE")}#${device}`, job);
+    }
+  }
+  return [...attempts, ...holders].flatMap(([key, set]) => (set.size > 1 ? [`${key}: ${[...set].join(", ")}`] : []));
+}
+
+function put(map: Map<string, Set<string>>, key: string, value: string): void {
+  const set = map.get(key);
+  if (set) set.add(value);
+  else map.set(key, new Set([value]));
+}
