@@ -54,10 +54,11 @@ export class ControlPlane {
     return join(this.stateDir, "postgres", "data");
   }
 
-  /** Starts it and resolves when its API is ready, or when it has already ended again. */
+  /** Starts it and resolves when it is up; with a changed environment, also when it has already ended again. */
   async start(env: Record<string, string> = {}, nodeOptions: string[] = []): Promise<void> {
     this.#port ||= await freePort();
-    const log = openSync(join(this.dir, "control-plane.log"), "a");
+    const before = existsSync(this.#log) ? readFileSync(this.#log, "utf8").length : 0;
+    const log = openSync(this.#log, "a");
     const words = [...nodeOptions, "--disable-warning=ExperimentalWarning", MAIN, "--state-dir", this.stateDir, "--cluster", join(this.dir, "cluster.yaml"), "--port", String(this.#port), "--log-level", "warn"];
     const child = spawn(process.execPath, words, {
       stdio: ["ignore", log, log],
@@ -69,13 +70,17 @@ export class ControlPlane {
         if (Object.keys(env).length > 0) return;
         throw new Error(`the control plane ended while starting: ${this.log()}`);
       }
-      if (existsSync(clientDefaultsFile(this.stateDir)) && (await this.request("GET", "/readyz").catch(() => undefined))?.status === 200) return;
+      if (readFileSync(this.#log, "utf8").slice(before).includes("Muster is up")) return;
       if (Date.now() > end) throw new Error(`the control plane is not ready: ${this.log()}`);
     }
   }
 
+  get #log(): string {
+    return join(this.dir, "control-plane.log");
+  }
+
   log(): string {
-    return readFileSync(join(this.dir, "control-plane.log"), "utf8").slice(-4000);
+    return readFileSync(this.#log, "utf8").slice(-4000);
   }
 
   /** SIGKILL to the services; to the embedded database and all its processes too where asked. */
