@@ -26,6 +26,8 @@ const SEARCHES = 64;
 const THOROUGH = 1;
 const THOROUGH_EVERY = 4;
 const SMALL = 1000;
+/** When a job that was not searched for thoroughly is looked at again. */
+const TURN_MS = 1000;
 /** Longest pause, in cycles, between two searches for one lane where there are more lanes than searches. */
 const LONGEST_PAUSE = 64;
 
@@ -52,6 +54,8 @@ class Cycle {
   #crowded = false;
   #searches = SEARCHES;
   #thorough = THOROUGH;
+  #owed = Infinity;
+  #owes = false;
   #evaluated = 0;
   #skipped = 0;
 
@@ -83,7 +87,7 @@ class Cycle {
     growElastic(state, this.#decided);
     return {
       now: state.now, ...this.#decided, evaluated: this.#evaluated, skipped: this.#skipped,
-      waiting: state.waiting + state.reserved.size, wakeAt: state.wakeAt(),
+      waiting: state.waiting + state.reserved.size, wakeAt: state.wakeAt(this.#owes ? state.now + TURN_MS : Infinity),
     };
   }
 
@@ -116,14 +120,14 @@ class Cycle {
           this.#skipped++;
           continue;
         }
-        if (!holdsBack && lane.searchFrom > state.cycles) {
+        if (!holdsBack && state.crowded && lane.searchFrom > state.cycles) {
           let fits = couldFit.get(lane.request);
           if (fits === undefined) {
             fits = state.placer.couldFit(lane.request);
             couldFit.set(lane.request, fits);
           }
+          // Not noted as turned down: it is looked at again when its turn comes, whatever changes until then.
           if (!fits) {
-            this.#block(lane, 'capacity', false);
             this.#skipped++;
             continue;
           }
@@ -209,6 +213,7 @@ class Cycle {
     const state = this.#state;
     if (this.#searches === 0 || (this.#crowded && lane.searchFrom > state.cycles)) return false;
     this.#searches--;
+    this.#owed = Infinity;
     if (failure === 'capacity' && state.policy.consolidation && this.#mayBeThorough(job)) {
       const moves = planMoves(state, job);
       if (moves.searched) this.#thorough--;
@@ -230,8 +235,14 @@ class Cycle {
 
   #mayBeThorough(job: JobRecord): boolean {
     if (this.#state.holding.size < SMALL) return true;
-    const single = job.request.variants.every(({ roles }) => roles.every(({ min, shape }) => min * shape.devices <= 1));
-    return this.#thorough > 0 && !single && this.#state.cycles % THOROUGH_EVERY === 0;
+    if (job.request.variants.every(({ roles }) => roles.every(({ min, shape }) => min * shape.devices <= 1))) return false;
+    const may = this.#thorough > 0 && this.#state.cycles % THOROUGH_EVERY === 0;
+    // Its turn is still to come, though nothing else changes.
+    if (!may) {
+      this.#owed = this.#state.now + TURN_MS;
+      this.#owes = true;
+    }
+    return may;
   }
 
   #started(job: JobRecord): void {
@@ -264,7 +275,7 @@ class Cycle {
     const state = this.#state;
     if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
     lane.blocked = {
-      kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed, version: state.quota.version, until: state.protectedUntil,
+      kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed, version: state.quota.version, until: Math.min(state.protectedUntil, this.#owed),
     };
   }
 

@@ -398,8 +398,8 @@ export class State {
   }
 
   /** The next instant at which time alone may change a decision. */
-  wakeAt(): number | null {
-    let next = Math.min(this.#timers.peek()?.at ?? Infinity, this.protectedUntil);
+  wakeAt(turn: number): number | null {
+    let next = Math.min(this.#timers.peek()?.at ?? Infinity, this.protectedUntil, turn);
     for (const window of this.windows.values()) if (window.end > this.now) next = Math.min(next, window.end);
     return next === Infinity ? null : next;
   }
