@@ -1,13 +1,18 @@
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Unreachable } from "@muster/engine";
 import { startAgent, stopAgent } from "./index.ts";
 import { findByMark, readStat, workerMark } from "./procs.ts";
-import { script, testAgent, type TestAgent } from "./test-agent.ts";
+import { script, testAgent, withoutPerl, type TestAgent } from "./test-agent.ts";
 import { outputOf, Seen, someWorker, startOf, until } from "./test-watch.ts";
 
-describe("an agent that was killed", () => {
+describe.each(["spawner.pl", "spawner.mjs"])("an agent that was killed, its workers forked by %s,", (program) => {
+  let restore = (): void => {};
+  beforeAll(() => {
+    if (program === "spawner.mjs") restore = withoutPerl();
+  });
+  afterAll(() => restore());
   let agent: TestAgent;
   let seen: Seen;
   beforeEach(async () => {
@@ -125,7 +130,7 @@ describe("an agent that was killed", () => {
     await agent.engine.start([startOf(key, script("sleep 0.5; exit 6"))]);
     const { pid } = await seen.wait("started", key);
     const forker = readStat(pid as number)?.ppid as number;
-    expect(readFileSync(`/proc/${forker}/cmdline`, "utf8")).toContain("spawner.mjs");
+    expect(readFileSync(`/proc/${forker}/cmdline`, "utf8")).toContain(program);
     process.kill(forker, "SIGKILL");
     expect(await seen.wait("exited", key)).toMatchObject({ exitCode: 6, signal: null });
     const next = someWorker();

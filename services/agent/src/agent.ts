@@ -17,7 +17,7 @@ import { Sealer } from "./sealer.ts";
 import { readSecrets } from "./secrets.ts";
 import { SlotPool, type Slot } from "./slots.ts";
 import { Sources } from "./sources.ts";
-import { Spawner } from "./spawner.ts";
+import { makeSpawner, type Spawner } from "./spawner.ts";
 import { Stopper } from "./stopper.ts";
 import { Users, type User } from "./users.ts";
 import { fillPaths, pathVariables, usesShared, workerEnv } from "./worker-env.ts";
@@ -54,7 +54,7 @@ export class Agent {
     this.log = log;
     this.area = new Area(config);
     this.users = new Users(config.state_dir);
-    this.spawner = new Spawner(config.state_dir);
+    this.spawner = makeSpawner(config.state_dir);
     this.slots = new SlotPool(config.state_dir, bases, (slot) => this.spawner.drop(slot));
     this.sources = new Sources(config, this.area.path);
     this.pruner = new Pruner(join(config.state_dir, "logs"), config.logs.keep, log);

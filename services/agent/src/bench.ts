@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { LocalEngine } from "@muster/engine-local";
 import { conformanceStart } from "@muster/engine/test-start";
 import { startAgent, stopAgent } from "./index.ts";
+import { allPids, readStat } from "./procs.ts";
 
 /*
  * How many tiny workers one agent starts and ends a second, beside bare spawns of the same program:
@@ -16,7 +17,15 @@ const inFlight = Number(process.argv[3] ?? 200);
 const BARE_AT_ONCE = 8;
 const TICK_MS = 10;
 
-async function bare(folder: string): Promise<number> {
+interface Figures {
+  rate: number;
+  /** Milliseconds of processor time a job: of the agent or spawning process itself, and of all that takes part. */
+  own: number;
+  all: number;
+}
+
+async function bare(folder: string): Promise<Figures> {
+  const before = cpu(process.pid);
   const began = performance.now();
   let next = 0;
   const lane = async (): Promise<void> => {
@@ -30,21 +39,32 @@ async function bare(folder: string): Promise<number> {
     }
   };
   await Promise.all(Array.from({ length: BARE_AT_ONCE }, lane));
-  return (jobs / (performance.now() - began)) * 1000;
+  const rate = (jobs / (performance.now() - began)) * 1000;
+  const after = cpu(process.pid);
+  const own = (after.own - before.own) / jobs;
+  return { rate, own, all: own + (after.children - before.children) / jobs };
 }
 
-/** Milliseconds of processor time of a process, its ended children not counted. */
-function cpu(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+/** Milliseconds of processor time of a process itself, and of its ended children. */
+function cpu(pid: number): { own: number; children: number } {
+  const fields = (readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? []).map(Number) as [number];
+  const at = (index: number): number => fields[index] ?? 0;
+  return { own: (at(11) + at(12)) * TICK_MS, children: (at(13) + at(14)) * TICK_MS };
 }
 
-async function agent(folder: string): Promise<{ rate: number; cpuPerJob: number }> {
+/** Those of a process and of the processes that it has started: forkers, shims and programs. */
+function cpuOfAll(pid: number): number {
+  const helpers = allPids().filter((one) => readStat(one)?.ppid === pid);
+  return [pid, ...helpers].map(cpu).reduce((sum, { own, children }) => sum + own + children, 0);
+}
+
+async function agent(folder: string): Promise<Figures> {
   const { socket, pid } = await startAgent({ shard: "bench", state_dir: folder, nodes: [{ name: "node-a" }] });
   const engine = new LocalEngine({ shard: "bench", socket });
   const { epoch, seq } = await engine.snapshot();
   const start = (i: number): ReturnType<typeof conformanceStart> => conformanceStart({ job: `job_${i}`, incarnation: "1", attempt: 1, worker: "worker/0" }, "node-a", { argv: ["true"], env: {}, files: [] }, { checkpoint: { reports: true } });
-  const before = cpu(pid);
+  const before = cpu(pid).own;
+  const allBefore = cpuOfAll(pid);
   const began = performance.now();
   let sent = 0;
   let ended = 0;
@@ -64,15 +84,16 @@ async function agent(folder: string): Promise<{ rate: number; cpuPerJob: number 
     await send();
   }
   const rate = (jobs / (performance.now() - began)) * 1000;
-  const cpuPerJob = (cpu(pid) - before) / jobs;
+  const own = (cpu(pid).own - before) / jobs;
+  const all = (cpuOfAll(pid) - allBefore) / jobs;
   await engine.close();
   await stopAgent(folder, true);
-  return { rate, cpuPerJob };
+  return { rate, own, all };
 }
 
 const folder = await mkdtemp("/tmp/muster-bench-");
 const one = await agent(join(folder, "agent"));
 const two = await bare(folder);
-const figure = (value: number): string => value.toFixed(1).padStart(8);
-process.stdout.write(`agent       ${figure(one.rate)} jobs/s\nbare spawns ${figure(two)} /s\nratio       ${figure(one.rate / two)}\nagent cpu   ${figure(one.cpuPerJob)} ms/job, of the agent process itself\n`);
+const line = (name: string, { rate, own, all }: Figures): string => `${name.padEnd(12)}${rate.toFixed(0).padStart(6)} /s${own.toFixed(2).padStart(8)} ms of its own${all.toFixed(2).padStart(8)} ms in all\n`;
+process.stdout.write(`${line("agent", one)}${line("bare spawns", two)}ratio       ${(one.rate / two.rate).toFixed(2).padStart(6)}\n`);
 await rm(folder, { recursive: true, force: true });

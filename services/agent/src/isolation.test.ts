@@ -69,7 +69,7 @@ describe("what workers can reach", () => {
     await seen.wait("started", victim);
     const folder = join(agent.stateDir, "area/run", `${victim.job}.1-1.worker.0`);
     await until("the victim's file", () => existsSync(join(folder, "mine")));
-    const { output } = await run(`id -u; id -G; for f in journal config.json agent.log slots logs users.json socket/agent.sock spawner.mjs; do head -c1 ${agent.stateDir}/$f && echo REACHED $f; ls ${agent.stateDir}/$f/ && echo LISTED $f; done; ls ${agent.stateDir} && echo LISTED; ls ${agent.stateDir}/area/run && echo LISTED; cat ${folder}/mine && echo REACHED; cat ${folder}/token && echo REACHED; echo x > /proc/self/cgroup && echo REACHED; cat ${outside}/secrets/default/hub/token && echo REACHED; true`);
+    const { output } = await run(`id -u; id -G; for f in journal config.json agent.log slots logs users.json socket/agent.sock; do head -c1 ${agent.stateDir}/$f && echo REACHED $f; ls ${agent.stateDir}/$f/ && echo LISTED $f; done; ls ${agent.stateDir} && echo LISTED; ls ${agent.stateDir}/area/run && echo LISTED; cat ${folder}/mine && echo REACHED; cat ${folder}/token && echo REACHED; echo x > /proc/self/cgroup && echo REACHED; cat ${outside}/secrets/default/hub/token && echo REACHED; true`);
     const [uid, groups] = output.split("\n");
     expect(Number(uid)).toBeGreaterThan(0);
     expect(groups).not.toMatch(/\b0\b/);

@@ -64,7 +64,7 @@ export function findByMark(): Map<string, number[]> {
     const stat = readStat(pid);
     if (!stat || isDead(stat)) continue;
     stats.set(pid, stat);
-    const mark = readEnviron(pid)?.get("MUSTER_WORKER");
+    const mark = readEnviron(pid)?.get("MUSTER_WORKER") ?? shimMark(pid);
     if (mark !== undefined) marks.set(pid, mark);
   }
   const markOf = (pid: number, depth = 0): string | undefined => {
@@ -83,6 +83,15 @@ export function findByMark(): Map<string, number[]> {
     else found.set(mark, [pid]);
   }
   return found;
+}
+
+/** A shim that was forked and has executed nothing has the mark in its name. */
+function shimMark(pid: number): string | undefined {
+  try {
+    return /^muster-worker ([^\0]+)/.exec(readFileSync(`/proc/${pid}/cmdline`, "utf8"))?.[1];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Sends a signal; false where the process is gone. */

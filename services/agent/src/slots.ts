@@ -118,10 +118,16 @@ export function signalName(number: number): string {
 }
 
 /**
- * The shell gives 128 + n for death by signal n and for an ordinary exit with that code alike. Only for the former it
- * says so ("Killed") before the record; of SIGINT and SIGPIPE shells say nothing.
+ * A shim of perl writes `id =code` or `id !signal`. One of the shell writes `id code`, with 128 + n for death by signal n
+ * and for an ordinary exit with that code alike. Only for the former it says so ("Killed") before the record; of SIGINT
+ * and SIGPIPE shells say nothing.
  */
 export function parseExitRecord(text: string, id: number): Exit | undefined {
+  const exact = /(?:^|\n)(\d+) ([=!])(\d{1,3})\n$/.exec(text);
+  if (exact) {
+    if (Number(exact[1]) !== id) return undefined;
+    return exact[2] === "!" ? { code: null, signal: signalName(Number(exact[3])) } : { code: Number(exact[3]), signal: null };
+  }
   const record = /(?:^|\n)(\d+) (\d{1,3})\n$/.exec(text);
   if (!record || Number(record[1]) !== id) return undefined;
   const code = Number(record[2]);

@@ -1,79 +1,47 @@
-import { fork, type ChildProcess } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { stripTypeScriptTypes } from "node:module";
-import { join } from "node:path";
-import type { Order, Report, StartOrder } from "./spawner-process.ts";
+import { existsSync } from "node:fs";
+import { NodeSpawner } from "./spawner-node.ts";
+import { findPerl, PerlSpawner } from "./spawner-perl.ts";
 
-/* Has workers forked by small helper processes, one of which may wait for its child's exec while another goes on. */
+/* Who forks the workers: a small perl process where the machine has perl, else helpers of Node's own. */
 
+export interface WorkerOrder {
+  /** Unique per agent state. */
+  id: number;
+  /** What the worker's shim is known by in /proc. */
+  mark: string;
+  /** Name of the slot, and its files: output pipe, exit record, then the lists of its groups. */
+  slot: string;
+  files: string[];
+  argv: string[];
+  env: Record<string, string>;
+  cwd: string;
+  /** Whom to become; undefined: as the agent. */
+  user?: { uid: number; gid: number };
+  /** Words put before the program, for a worker that needs its own mount namespace; it then becomes the user itself. */
+  wrap?: string[];
+}
+
+/** What becomes of an order. */
 export interface Spawned {
+  /** The shim, which leads the worker's session. */
   started: (pid: number, startTime: string) => void;
   failed: (reason: string) => void;
-  exited: (code: number | null, signal: string | null) => void;
+  /** Undefined where only the exit record can tell. */
+  exited: (exit: { code: number | null; signal: string | null } | undefined) => void;
   /** Nobody will tell how it ends: its exit record must. */
   orphaned: () => void;
 }
 
-const HELPERS = 2;
-/** V8 with as little memory as does: every page costs at each fork. */
-const FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=64"];
-
-interface Helper {
-  child: ChildProcess;
-  workers: Map<number, Spawned>;
+export interface Spawner {
+  /** Throws where an order can't be passed on. */
+  start: (order: WorkerOrder, worker: Spawned) => void;
+  /** Lets go of what is held of a slot. */
+  drop: (slot: string) => void;
+  /** What is running goes on, with its exit record as the only report. */
+  close: () => void;
 }
 
-export class Spawner {
-  private readonly program: string;
-  private readonly helpers: Helper[] = [];
-  private next = 0;
-  private closing = false;
-
-  constructor(stateDir: string) {
-    // stripped here, so that a helper doesn't carry the stripper's memory
-    this.program = join(stateDir, "spawner.mjs");
-    writeFileSync(this.program, stripTypeScriptTypes(readFileSync(new URL("spawner-process.ts", import.meta.url), "utf8")), { mode: 0o600 });
-    for (let i = 0; i < HELPERS; i++) this.helpers.push(this.make());
-  }
-
-  start(order: StartOrder, worker: Spawned): void {
-    const helper = this.helpers[this.next++ % this.helpers.length] as Helper;
-    helper.workers.set(order.id, worker);
-    this.send(helper, order);
-  }
-
-  /** Lets the helpers close what they hold of a slot. */
-  drop(slot: string): void {
-    if (!this.closing) for (const helper of this.helpers) this.send(helper, { drop: slot });
-  }
-
-  close(): void {
-    this.closing = true;
-    for (const { child } of this.helpers) if (child.connected) child.disconnect();
-  }
-
-  private send(helper: Helper, order: Order): void {
-    if (helper.child.connected) helper.child.send(order, () => {});
-  }
-
-  private make(): Helper {
-    const child = fork(this.program, [], { execArgv: FLAGS, stdio: ["ignore", "inherit", "inherit", "ipc"], env: {}, cwd: "/" });
-    const helper: Helper = { child, workers: new Map() };
-    child.on("message", (report: Report) => {
-      const worker = helper.workers.get(report.id);
-      if (!worker) return;
-      if ("pid" in report) return worker.started(report.pid, report.startTime);
-      helper.workers.delete(report.id);
-      if ("error" in report) worker.failed(report.error);
-      else worker.exited(report.code, report.signal);
-    });
-    child.on("error", () => {});
-    child.on("exit", () => {
-      if (this.closing) return;
-      const index = this.helpers.indexOf(helper);
-      if (index >= 0) this.helpers[index] = this.make();
-      for (const worker of helper.workers.values()) worker.orphaned();
-    });
-    return helper;
-  }
+export function makeSpawner(stateDir: string): Spawner {
+  const perl = findPerl((process.env["PATH"] ?? "").split(":"), existsSync);
+  return perl === undefined ? new NodeSpawner(stateDir) : new PerlSpawner(perl);
 }

@@ -1,4 +1,6 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { LocalEngine } from "@muster/engine-local";
 import { literal } from "@muster/model";
 import type { WorkerStart } from "@muster/engine";
@@ -14,6 +16,19 @@ export interface TestAgent extends EngineHarness {
   stateDir: string;
   /** Starts an agent anew over the same state, after a kill. */
   restart: () => Promise<RunningAgent>;
+}
+
+/** Lets agents find a perl that doesn't work; returns how to end that. */
+export function withoutPerl(): () => void {
+  const before = process.env["PATH"] ?? "";
+  const folder = mkdtempSync("/tmp/muster-noperl-");
+  writeFileSync(join(folder, "perl"), "#!/bin/sh\nexit 1\n");
+  chmodSync(join(folder, "perl"), 0o755);
+  process.env["PATH"] = `${folder}:${before}`;
+  return () => {
+    process.env["PATH"] = before;
+    rmSync(folder, { recursive: true });
+  };
 }
 
 export function script(text: string): Pick<WorkerStart, "argv" | "env" | "files"> {

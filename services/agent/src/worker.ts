@@ -9,9 +9,8 @@ import { findByMark, isDead, rankProcesses, readStat, signalPid, workerMark, typ
 import { parseProgressLine, type Progress } from "./progress-presets.ts";
 import { reportedRanks } from "./rank-exits.ts";
 import { readWorkerFile } from "./safe-read.ts";
-import { shimOrder, type ShimOrder } from "./shim.ts";
 import type { Exit, Slot } from "./slots.ts";
-import type { Spawner } from "./spawner.ts";
+import type { Spawner, WorkerOrder } from "./spawner.ts";
 
 /*
  * One worker's life in the agent: its process, its output, what is read from it, and its confirmed end. The same for one
@@ -73,19 +72,16 @@ export class Worker {
   }
 
   /** Has the process started; what becomes of it is observed. */
-  start(order: ShimOrder): void {
+  start(order: Pick<WorkerOrder, "argv" | "env" | "cwd" | "user" | "wrap">): void {
     const { record } = this.entry;
     this.slot.attach((data) => this.onOutput(data));
-    this.context.spawner.start(shimOrder(record.id, this.slot, order), {
+    this.context.spawner.start({ ...order, id: record.id, mark: workerMark(record), slot: this.slot.name, files: this.slot.files() }, {
       started: (pid, startTime) => {
         this.context.ledger.observe({ kind: "started", pid, ...workerOf(record) }, { startTime });
       },
       failed: (reason) => this.notStarted(reason),
-      exited: (code, signal) => {
-        // codes up to 128 mean what they say; above, only the record tells a signal from a code
-        const plain = code !== null && code <= 128;
-        void this.finish(plain ? { code, signal: null } : (this.slot.readExit(record.id) ?? { code, signal }));
-      },
+      // a shim that left no record was killed itself
+      exited: (exit) => void this.finish(exit ?? this.slot.readExit(record.id) ?? { code: null, signal: "SIGKILL" }),
       orphaned: () => this.watch(),
     });
   }
@@ -93,8 +89,9 @@ export class Worker {
   /** Takes up a worker that an earlier agent started. */
   adopt(pids: readonly number[]): void {
     if (this.entry.state === "starting") {
-      const pid = pids.find((one) => !isDead(readStat(one)));
-      const startTime = pid === undefined ? undefined : readStat(pid)?.startTime;
+      // the shim leads the worker's session
+      const found = pids.map(readStat).filter((one) => !isDead(one));
+      const { pid, startTime } = found.find((one) => one?.session === one?.pid) ?? found[0] ?? {};
       if (pid !== undefined) this.context.ledger.observe({ kind: "started", pid, ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
     }
     this.slot.attach((data) => this.onOutput(data));

@@ -1,5 +1,5 @@
-import type { Slot } from "./slots.ts";
-import type { StartOrder } from "./spawner-process.ts";
+import type { WorkerOrder } from "./spawner.ts";
+import type { StartOrder } from "./spawner-node-process.ts";
 
 /*
  * The shim: a POSIX shell that joins its groups, runs the program as its child and writes the exit record. The program's
@@ -15,22 +15,11 @@ function script(groups: number): string {
 
 const SCRIPTS = [0, 1, 2, 3].map(script);
 
-export interface ShimOrder {
-  argv: string[];
-  env: Record<string, string>;
-  cwd: string;
-  /** Whom to become; undefined: as the agent. */
-  user?: { uid: number; gid: number };
-  /** Words put before the shim, for a worker that needs its own mount namespace; it then becomes the user itself. */
-  wrap?: string[];
-}
-
-/** What the spawner is told, so that the shim starts in a session of its own. */
-export function shimOrder(id: number, slot: Slot, { argv, env, cwd, user, wrap }: ShimOrder): StartOrder {
-  const files = slot.files();
+/** What a helper is told, so that the shim starts in a session of its own. */
+export function shimOrder({ id, slot, files, argv, env, cwd, user, wrap }: WorkerOrder): StartOrder {
   return {
     id,
-    slot: slot.name,
+    slot,
     files,
     words: [...(wrap ?? []), "/bin/sh", "-c", SCRIPTS[files.length - 2] as string, "muster-worker", String(id), ...argv],
     env,

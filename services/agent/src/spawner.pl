@@ -1,0 +1,163 @@
+use strict;
+use POSIX ();
+use Fcntl qw(O_RDONLY O_WRONLY O_RDWR O_APPEND O_CREAT O_NONBLOCK O_NOFOLLOW);
+
+# The process that workers are forked from. Forking costs time by the memory of who forks, and this holds next to nothing.
+#
+# Orders come on standard input: four bytes of length, then fields that end with NUL: id, mark, uid and gid (both empty:
+# stay who we are), folder, output pipe, exit record, number of groups, their lists, number of variables, these, the words.
+# Nothing in an order is ever read by a shell. Reports go to standard output, a line each:
+#   started ID PID STARTTIME | exited ID CODE SIGNAL | failed ID REASON | gone ID
+#
+# The argument is never read: a shim's name takes the place of this process's arguments, and needs room there.
+#
+# Each worker has a shim: a copy of this process that leads the worker's session, stays who it is (so the worker can
+# neither end it nor write its record), waits for the worker, and keeps its exit record whatever happens to the others.
+
+# A record tells its start by the id, so the file is cut only now and then.
+my $RECORD_CAP = 8192;
+# How soon it is noticed that a shim was killed.
+my $REAP_SECONDS = 0.2;
+my $READ_BYTES = 65536;
+
+my $parent = $$;
+my %shims;
+
+# Nothing that is sent to a worker's whole session may end its shim; the worker itself begins with an empty mask.
+my $all = POSIX::SigSet->new;
+$all->fillset;
+my $none = POSIX::SigSet->new;
+POSIX::sigprocmask(POSIX::SIG_SETMASK(), $all);
+# perl ignores it, and that would be inherited
+$SIG{FPE} = 'DEFAULT';
+
+# What whoever started the agent left open is no business of workers.
+if (opendir my $open, '/proc/self/fd') {
+    for (readdir $open) { POSIX::close($_) if /^\d+$/ && $_ > 2 && $_ != fileno $open }
+}
+
+# Both are closed in workers; what those get instead of them is this process's own.
+open my $orders, '<&', \*STDIN or die "orders: $!";
+open my $reports, '>&', \*STDOUT or die "reports: $!";
+open STDIN, '<', '/dev/null' or die "/dev/null: $!";
+open STDOUT, '>&', \*STDERR or die "standard output: $!";
+my $order_bits = '';
+vec($order_bits, fileno $orders, 1) = 1;
+
+# Short enough to be written whole or not at all, however many write.
+sub report { return syswrite $reports, "@_\n" }
+
+sub failed {
+    my ($id, $reason) = @_;
+    report('failed', $id, $reason);
+    POSIX::_exit(1);
+}
+
+# What the program itself would say if it couldn't begin: into its output.
+sub give_up {
+    my ($code, $reason) = @_;
+    syswrite STDERR, "muster: $reason\n";
+    POSIX::_exit($code);
+}
+
+sub become {
+    my ($uid, $gid) = @_;
+    $! = 0;
+    $) = "$gid $gid";
+    give_up(125, "could not leave its groups: $!") if $! || $) ne "$gid $gid";
+    POSIX::setgid($gid) or give_up(125, "could not become its group: $!");
+    POSIX::setuid($uid) or give_up(125, "could not become its user: $!");
+    give_up(125, 'is still privileged') if $< != $uid || $> != $uid || POSIX::setuid(0);
+}
+
+sub work {
+    my ($order, $pipe) = @_;
+    POSIX::dup2(fileno $pipe, 1);
+    POSIX::dup2(fileno $pipe, 2);
+    for my $list (@{$order->{groups}}) {
+        my $group;
+        sysopen($group, $list, O_WRONLY) && syswrite($group, '0') or give_up(125, "could not join its control group: $!");
+    }
+    become($order->{uid}, $order->{gid}) if $order->{uid} ne '';
+    %ENV = map { split /=/, $_, 2 } @{$order->{env}};
+    POSIX::sigprocmask(POSIX::SIG_SETMASK(), $none);
+    my @words = @{$order->{words}};
+    exec { $words[0] } @words;
+    give_up($! == POSIX::ENOENT() ? 127 : 126, "$words[0]: $!");
+}
+
+# A pipe's content goes with the last who holds the pipe: it is moved into a file for the next agent.
+sub keep_output {
+    my ($path) = @_;
+    sysopen(my $from, $path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW) or return;
+    sysopen(my $rest, "$path.rest", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600) or return;
+    while (sysread $from, my $data, $READ_BYTES) {
+        for (my $at = 0; $at < length $data;) { $at += syswrite($rest, $data, length($data) - $at, $at) || return }
+    }
+}
+
+sub shim {
+    my ($order) = @_;
+    my $id = $order->{id};
+    close $orders;
+    POSIX::setsid();
+    $0 = "muster-worker $order->{mark}";
+    chdir $order->{cwd} or failed($id, "its folder can't be entered: $!");
+    # open for reading too: a worker so keeps it alive through the agent's death, and never meets SIGPIPE
+    sysopen(my $pipe, $order->{out}, O_RDWR | O_NOFOLLOW) or failed($id, "its output pipe can't be opened: $!");
+    my $pid = fork;
+    failed($id, "no process could be made: $!") if !defined $pid;
+    work($order, $pipe) if !$pid;
+
+    my ($stat, $line);
+    sysopen($stat, '/proc/self/stat', O_RDONLY) && sysread $stat, $line, 4096;
+    report('started', $id, $$, (split / /, substr $line, rindex($line, ')') + 2)[19]);
+    close $stat;
+    waitpid $pid, 0;
+    my ($code, $signal) = ($? >> 8, $? & 127);
+    keep_output($order->{out}) if getppid != $parent;
+    if (sysopen(my $record, $order->{record}, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600)) {
+        truncate $record, 0 if -s $record > $RECORD_CAP;
+        syswrite $record, $signal ? "$id !$signal\n" : "$id =$code\n";
+    }
+    report('exited', $id, $code, $signal) or keep_output($order->{out});
+    POSIX::_exit(0);
+}
+
+sub start {
+    my %order;
+    (@order{qw(id mark uid gid cwd out record)}, my $groups, my @rest) = split /\0/, $_[0], -1;
+    $order{groups} = [splice @rest, 0, $groups];
+    my $variables = shift @rest;
+    $order{env} = [splice @rest, 0, $variables];
+    pop @rest;
+    $order{words} = \@rest;
+    my $pid = fork;
+    if (!defined $pid) { report('failed', $order{id}, "no process could be made: $!") }
+    elsif ($pid) { $shims{$pid} = $order{id} }
+    else { shim(\%order) }
+}
+
+# A shim that ends by itself has reported; of one that was killed this tells.
+sub reap {
+    while ((my $pid = waitpid -1, POSIX::WNOHANG()) > 0) {
+        my $id = delete $shims{$pid};
+        report('gone', $id) if $? && defined $id;
+    }
+}
+
+report('ready');
+my $buffer = '';
+for (;;) {
+    my $there = select my $ready = $order_bits, undef, undef, %shims ? $REAP_SECONDS : undef;
+    reap();
+    next if $there <= 0;
+    # the agent's end: shims go on alone
+    sysread $orders, $buffer, $READ_BYTES, length $buffer or last;
+    while (length $buffer >= 4) {
+        my $length = unpack 'N', $buffer;
+        last if length $buffer < 4 + $length;
+        start(substr $buffer, 4, $length);
+        substr $buffer, 0, 4 + $length, '';
+    }
+}
