@@ -1,0 +1,48 @@
+import diagnostics from "node:diagnostics_channel";
+import pg from "pg";
+
+/*
+ * Loaded into a service before its own code (`node --import`): ends the process with SIGKILL right before or right after its n-th write
+ * since a job was submitted. A write is a statement that changes the database, a commit, or a command to an engine.
+ * MUSTER_CRASH_POINT is `before:12` or `after:12`.
+ */
+
+const [side, number] = (process.env["MUSTER_CRASH_POINT"] ?? "").split(":");
+const at = Number(number);
+/** Heartbeats, which have nothing to do with any job. */
+const BEATS = new Set(["take-lease", "drop-lease", "record-beat", "check-lease"]);
+let writes = 0;
+
+function isWrite(text: string, name: string | undefined): boolean {
+  return /^\s*(INSERT|UPDATE|DELETE|WITH|COMMIT)\b/i.test(text) && !BEATS.has(name ?? "");
+}
+
+function die(): void {
+  process.kill(process.pid, "SIGKILL");
+}
+
+/** @returns whether this is the one after which to end */
+function count(): boolean {
+  writes++;
+  if (writes !== at) return false;
+  if (side === "before") die();
+  return true;
+}
+
+type Query = (this: unknown, ...words: unknown[]) => unknown;
+const query = pg.Client.prototype.query as unknown as Query;
+(pg.Client.prototype as unknown as { query: Query }).query = function crashing(...words) {
+  const [first] = words;
+  const config = typeof first === "string" ? { text: first } : ((first ?? {}) as { text?: string; name?: string });
+  const text = config.text ?? "";
+  const counted = writes > 0 || /INSERT INTO jobs\b/.test(text);
+  const last = counted && isWrite(text, config.name) && count();
+  const answer = query.apply(this, words);
+  if (last && answer instanceof Promise) return answer.finally(die);
+  return answer;
+};
+
+diagnostics.subscribe("undici:request:create", (message) => {
+  const { request } = message as { request: { method: string; path: string } };
+  if (writes > 0 && request.method === "POST" && request.path.startsWith("/v1/") && count()) setImmediate(die);
+});
