@@ -2,6 +2,7 @@ export * from "./expand.ts";
 export * from "./field-error.ts";
 export * from "./ids.ts";
 export * from "./resolve.ts";
+export * from "./settings.ts";
 export * from "./spec.ts";
 export * from "./units.ts";
 export * from "./words.ts";

@@ -16,9 +16,15 @@ export function makeIncarnation(now: number, above: bigint = 0n): string {
   return String(made > above ? made : above + 1n + BigInt(randomInt(1 << 10)));
 }
 
-/** Makes the one row of the cluster at first start. */
+/** Makes the one row of the cluster. @returns whether there was none */
+export async function createCluster(client: Client): Promise<boolean> {
+  const { rowCount } = await client.query("INSERT INTO cluster (incarnation, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING", [makeIncarnation(Date.now()), randomBytes(32)]);
+  return rowCount === 1;
+}
+
+/** The cluster, made where there is none. */
 export async function ensureCluster(client: Client): Promise<ClusterRow> {
-  await client.query("INSERT INTO cluster (incarnation, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING", [makeIncarnation(Date.now()), randomBytes(32)]);
+  await createCluster(client);
   return readCluster(client);
 }
 

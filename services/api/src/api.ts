@@ -20,6 +20,7 @@ import { validate } from "./plugins/validation.ts";
 import { installErrorHandler, sendProblem, toProblem } from "./problems/error-handler.ts";
 import { Problem } from "./problems/problem.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
+import { clusterRoutes } from "./routes/cluster.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { explainRoutes } from "./routes/explain.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -105,6 +106,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     tokenRoutes(routes, context);
     eventRoutes(routes, context);
     overviewRoutes(routes, context);
+    clusterRoutes(routes, context);
   });
   await installDashboard(app, options.dashboard);
 

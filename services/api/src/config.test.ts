@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { isLoopback, readConfig } from "./config.ts";
 
-const env = { DATABASE_URL: "postgres://localhost/x" };
+const env = { DATABASE_URL: "postgres://localhost/x", MUSTER_LOG_STORE: "/var/lib/muster/logs" };
 
 test("listens on loopback unless told", () => {
   expect(readConfig(env, [])).toMatchObject({ ok: true, host: "127.0.0.1", port: 7380, tls: undefined });
@@ -17,8 +17,8 @@ test("beyond this machine it wants TLS, or to be told that it may do without", (
 });
 
 test("says everything that is wrong at once", () => {
-  expect(readConfig({ MUSTER_PORT: "http", MUSTER_TLS_CERT: "c", MUSTER_LOG_LEVEL: "loud" }, ["--verbose"])).toMatchObject({
+  expect(readConfig({ MUSTER_PORT: "http", MUSTER_TLS_CERT: "c", MUSTER_LOG_LEVEL: "loud", MUSTER_LOG_STORE: "logs" }, ["--verbose"])).toMatchObject({
     ok: false,
-    problems: [expect.stringContaining("--verbose"), expect.stringContaining("DATABASE_URL"), expect.stringContaining("MUSTER_PORT"), expect.stringContaining("MUSTER_TLS_KEY"), expect.stringContaining("MUSTER_LOG_LEVEL")],
+    problems: [expect.stringContaining("--verbose"), expect.stringContaining("DATABASE_URL"), expect.stringContaining("MUSTER_PORT"), expect.stringContaining("MUSTER_TLS_KEY"), expect.stringContaining("MUSTER_LOG_LEVEL"), expect.stringContaining("MUSTER_LOG_STORE")],
   });
 });

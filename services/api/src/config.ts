@@ -1,6 +1,5 @@
 import { isIP } from "node:net";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute } from "node:path";
 
 export type Config =
   | { ok: true; databaseUrl: string; host: string; port: number; tls: { certFile: string; keyFile: string } | undefined; logs: string; logLevel: string }
@@ -26,7 +25,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, wo
   }
   const logLevel = env["MUSTER_LOG_LEVEL"] ?? "info";
   if (!LEVELS.includes(logLevel)) problems.push(`MUSTER_LOG_LEVEL: expected one of ${LEVELS.join(", ")}`);
-  const logs = env["MUSTER_LOG_STORE"] ?? join(env["MUSTER_STATE_DIR"] ?? join(homedir(), ".muster"), "logs");
+  const logs = env["MUSTER_LOG_STORE"] ?? "";
+  if (!isAbsolute(logs) && !logs.startsWith("s3://")) problems.push("MUSTER_LOG_STORE: expected the absolute path of the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services");
   return problems.length > 0 ? { ok: false, problems } : { ok: true, databaseUrl, host, port, tls, logs, logLevel };
 }
 

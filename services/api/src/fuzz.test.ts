@@ -84,6 +84,7 @@ async function prepare(route: string): Promise<Things> {
   const path = route.split(" ")[1] as string;
   const things: Things = { known: ["n1", "n1", "n2", "h800", "default", "own"], token: t.admin, right: RIGHT[path] };
   for (const name of ["n1", "n2"]) await t.call("PUT", `/v1/nodes/${name}`, { body: { ...RIGHT["/v1/nodes/{name}"], name } });
+  if (path === "/v1/cluster/lift-brake") await t.pool.query("INSERT INTO incidents (id, kind) VALUES ('inc_brake', 'mass_silence')");
   if (path.startsWith("/v1/tokens/")) {
     const made = await t.call("POST", "/v1/tokens", { body: RIGHT["/v1/tokens"] });
     return { ...things, known: [(made.json as { id: string }).id] };
@@ -122,6 +123,8 @@ const RIGHT: Record<string, object> = {
   "/v1/nodes/{name}/drain": { reason: "test", deadline: "5m" },
   "/v1/nodes/{name}/health": { status: "warning", check: "test" },
   "/v1/tokens": { subject: "someone", role: "viewer" },
+  "/v1/cluster/settings": { placement: { backfill: "greedy" } },
+  "/v1/cluster/new-incarnation": { reason: "test" },
 };
 
 function inputOf(operation: Operation, things: Things): fc.Arbitrary<Input> {

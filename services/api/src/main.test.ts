@@ -1,17 +1,15 @@
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { ensureCluster } from "@muster/store";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
 
 let database: TestDatabase;
 let folder: string;
 beforeAll(async () => {
   database = await testDatabase();
-  await ensureCluster(database.pool);
   folder = mkdtempSync(join(tmpdir(), "muster-main-"));
 });
 afterAll(async () => {
@@ -80,4 +78,25 @@ test("does not listen beyond this machine in clear text unless told", async () =
   const api = start({ MUSTER_HOST: "0.0.0.0" });
   expect(await api.exit).toBe(2);
   expect(api.output()).toContain("--insecure");
+});
+
+test("a first token is made in the database itself, told once, and kept as a hash", async () => {
+  const make = (...words: string[]) => spawnSync(process.execPath, [join(import.meta.dirname, "create-token.ts"), ...words], { env: { PATH: process.env["PATH"], DATABASE_URL: database.url }, encoding: "utf8" });
+  expect(make("--subject", "root", "--role", "king")).toMatchObject({ status: 2, stdout: "", stderr: expect.stringContaining("--role") });
+  expect(make("--subject", "root", "--role", "viewer", "--project", "nowhere")).toMatchObject({ status: 1, stdout: "", stderr: "--project: there is no project nowhere\n" });
+  const made = make("--subject", "root", "--role", "admin");
+  expect(made).toMatchObject({ status: 0, stderr: "", stdout: expect.stringMatching(/^mus_[\w-]{43}\n$/) });
+  const token = made.stdout.trim();
+  const { rows } = await database.pool.query("SELECT t.*, e.actor FROM tokens t JOIN events e ON e.data->>'token' = t.id");
+  expect(rows).toMatchObject([{ subject: "root", role: "admin", project: null, actor: "create-token" }]);
+  expect(JSON.stringify(rows)).not.toContain(token);
+  const api = start({});
+  try {
+    const answer = await fetch(`${await address(api)}/v1/cluster`, { headers: { authorization: `Bearer ${token}` } });
+    expect(answer.status).toBe(200);
+  } finally {
+    api.child.kill("SIGTERM");
+  }
+  expect(await api.exit).toBe(0);
+  expect(api.output()).not.toContain(token);
 });

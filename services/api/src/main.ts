@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { openLogStore } from "@muster/logs";
-import { migrate } from "@muster/store";
+import { prepareDatabase } from "@muster/store";
 import closeWithGrace from "close-with-grace";
 import { pino } from "pino";
 import { createApi } from "./api.ts";
@@ -13,7 +13,10 @@ if (!config.ok) {
   process.exit(2);
 }
 const logger = pino({ level: config.logLevel, redact: ["req.headers.authorization", "headers.authorization", "token", "*.token", "*.password"], base: { service: "api" } });
-await migrate(config.databaseUrl);
+await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
+  logger.fatal({ err: error }, "the database can't be made ready");
+  process.exit(1);
+});
 const api = await createApi({
   databaseUrl: config.databaseUrl,
   logs: openLogStore(config.logs),

@@ -1,5 +1,6 @@
+import { placementSettings } from "@muster/model";
 import type { PlacementEngine } from "@muster/placement";
-import { placementSettings, policyOf } from "@muster/store";
+import { policyOf } from "@muster/store";
 import type { Logger } from "pino";
 import { z } from "zod";
 

@@ -1,3 +1,4 @@
+import { prepareDatabase } from "@muster/store";
 import closeWithGrace from "close-with-grace";
 import { pino } from "pino";
 import { createScheduler } from "./scheduler.ts";
@@ -8,6 +9,10 @@ if (!databaseUrl) {
   logger.fatal("DATABASE_URL is missing: give the URL of the Postgres that the other services use");
   process.exit(2);
 }
+await prepareDatabase(databaseUrl).catch((error: unknown) => {
+  logger.fatal({ err: error }, "the database can't be made ready");
+  process.exit(1);
+});
 const scheduler = createScheduler({
   databaseUrl,
   logger,

@@ -33,6 +33,7 @@ export function parseArguments(argv: string[], env: Readonly<Record<string, stri
     ...(values["state-dir"] !== undefined && { stateDir: values["state-dir"] }),
     ...(values.cluster !== undefined && { clusterFile: values.cluster }),
     ...(env["DATABASE_URL"] && { databaseUrl: env["DATABASE_URL"] }),
+    ...(env["MUSTER_LOG_STORE"] && { logStore: env["MUSTER_LOG_STORE"] }),
     ...(certFile && keyFile && { tls: { certFile, keyFile } }),
   };
 }

@@ -5,16 +5,15 @@ import { fileURLToPath } from "node:url";
 import { detectDevices, stopAgent } from "@muster/agent";
 import { createApi, type Limits } from "@muster/api";
 import { clientDefaultsFile, MusterClient, stateDir as defaultStateDir } from "@muster/client";
-import { DirectoryLogStore } from "@muster/logs";
+import { openLogStore } from "@muster/logs";
 import { createScheduler } from "@muster/scheduler";
-import { createPool, startEmbeddedPostgres } from "@muster/store";
+import { createPool, prepareDatabase, startEmbeddedPostgres } from "@muster/store";
 import { createSupervisor, localProvider, type LocalProviderOptions } from "@muster/supervisor";
 import type { Logger } from "pino";
-import { bootstrap, localToken } from "./bootstrap.ts";
 import { claimStateDir } from "./claim.ts";
 import { applyMissing, readClusterFile } from "./cluster-file.ts";
 import { hostCluster } from "./host-cluster.ts";
-import { housekeeping } from "./housekeeping.ts";
+import { localToken } from "./local-token.ts";
 
 const DEMO_CLUSTER = fileURLToPath(new URL("demo/cluster.yaml", import.meta.url));
 const DASHBOARD = fileURLToPath(new URL("../../dashboard/dist", import.meta.url));
@@ -34,6 +33,8 @@ export interface StandaloneOptions {
   clusterFile?: string;
   /** An external server; without it the embedded one starts. */
   databaseUrl?: string;
+  /** Where job logs are kept: a folder or s3://BUCKET/PREFIX; by default a folder of the state directory. */
+  logStore?: string;
   limits?: Partial<Limits>;
   agent?: LocalProviderOptions["agent"];
 }
@@ -68,10 +69,10 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   if (postgres) undo.push(() => postgres.stop());
   if (claim) undo.push(claim);
   try {
+    await prepareDatabase(databaseUrl);
     const pool = createPool(databaseUrl, "standalone", { max: 4 });
     undo.push(() => pool.end());
-    await bootstrap(databaseUrl, pool);
-    const logs = new DirectoryLogStore(join(stateDir, "logs"));
+    const logs = openLogStore(options.logStore ?? join(stateDir, "logs"));
     undo.push(() => logs.close());
     const api = await createApi({
       databaseUrl,
@@ -98,7 +99,6 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       logs,
       apiUrl: url,
       engines: { local: localProvider({ pool, agentsDir, agent: { secrets_dir: join(stateDir, "secrets"), ...options.agent } }) },
-      checks: (own) => housekeeping(own, logs),
     });
     undo.push(() => supervisor.close());
     return {

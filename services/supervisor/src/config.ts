@@ -1,15 +1,14 @@
 import { isAbsolute } from "node:path";
-import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
 
 export interface Config {
   databaseUrl: string;
   apiUrl: string;
   agentsDir: string;
-  logDir: string;
+  /** A folder, or s3://BUCKET/PREFIX. */
+  logs: string;
   host: string;
   port: number;
   logLevel: string;
-  silence: Pick<SilenceLimits, "suspect" | "lost">;
 }
 
 /** The environment of a supervisor that runs alone. @returns the configuration, or everything that is wrong with it */
@@ -34,15 +33,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     databaseUrl: url("DATABASE_URL", /^postgres(ql)?:\/\//, "the postgres:// URL that the other services use"),
     apiUrl: url("MUSTER_API_URL", /^https?:\/\//, "the http(s):// URL under which workers reach the API"),
     agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
-    logDir: folder("MUSTER_LOG_DIR", "the folder that keeps job logs"),
+    logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://") ? env["MUSTER_LOG_STORE"] : folder("MUSTER_LOG_STORE", "the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services"),
     host: env["MUSTER_SUPERVISOR_HOST"] ?? "127.0.0.1",
     port: number("MUSTER_SUPERVISOR_PORT", 0, 0, 65_535),
     logLevel: env["MUSTER_LOG_LEVEL"] ?? "info",
-    silence: {
-      suspect: number("MUSTER_SUSPECT_AFTER", SILENCE_LIMITS.suspect / 1000, 0.5, 3600) * 1000,
-      lost: number("MUSTER_LOST_AFTER", SILENCE_LIMITS.lost / 1000, 0.5, 86_400) * 1000,
-    },
   };
-  if (config.silence.lost < config.silence.suspect) problems.push("MUSTER_LOST_AFTER: expected at least MUSTER_SUSPECT_AFTER");
   return problems.length > 0 ? { problems } : config;
 }

@@ -1,5 +1,5 @@
-import { DirectoryLogStore } from "@muster/logs";
-import { createPool } from "@muster/store";
+import { openLogStore } from "@muster/logs";
+import { createPool, prepareDatabase } from "@muster/store";
 import closeWithGrace from "close-with-grace";
 import { pino } from "pino";
 import { readConfig } from "./config.ts";
@@ -14,15 +14,18 @@ if ("problems" in config) {
   process.exit(2);
 }
 const logger = pino({ name: "supervisor", level: config.logLevel });
+await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
+  logger.fatal({ err: error }, "the database can't be made ready");
+  process.exit(1);
+});
 const pool = createPool(config.databaseUrl, "supervisor-engines", { max: 3 });
-const logs = new DirectoryLogStore(config.logDir);
+const logs = openLogStore(config.logs);
 const supervisor = await createSupervisor({
   databaseUrl: config.databaseUrl,
   logger,
   logs,
   apiUrl: config.apiUrl,
   engines: { local: localProvider({ pool, agentsDir: config.agentsDir }) },
-  silence: config.silence,
 });
 const http = createHttp(pool, supervisor);
 closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {

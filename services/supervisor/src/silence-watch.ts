@@ -7,8 +7,10 @@ import {
   dropUnreachable,
   readAttemptsOnLostNodes,
   readBrake,
+  readSettings,
   readWatchedNodes,
   readWatchedShards,
+  silenceLimitsOf,
   suspectSilent,
   takeLease,
   transaction,
@@ -29,6 +31,7 @@ export interface SilenceWatchOptions {
   pool: Pool;
   logger: Logger;
   holder: string;
+  /** Where the cluster's settings don't say otherwise. */
   limits: SilenceLimits;
 }
 
@@ -38,6 +41,7 @@ export interface SilenceWatchOptions {
  */
 export class SilenceWatch {
   readonly #options: SilenceWatchOptions;
+  #limits: SilenceLimits;
   #watchingSince: number | null = null;
   #lastRound = 0;
   /** When each shard's present keeper was first seen. */
@@ -46,15 +50,18 @@ export class SilenceWatch {
 
   constructor(options: SilenceWatchOptions) {
     this.#options = options;
+    this.#limits = options.limits;
   }
 
   /** @returns whether something others act on changed */
   async round(): Promise<boolean> {
-    const { pool, holder, limits } = this.#options;
+    const { pool, holder } = this.#options;
     if (!(await takeLease(pool, "silence-watch", holder, LEASE_SECONDS))) {
       this.#watchingSince = null;
       return false;
     }
+    const limits = { ...this.#options.limits, ...silenceLimitsOf((await readSettings(pool)).silence ?? {}) };
+    this.#limits = limits;
     const { now, shards } = await readWatchedShards(pool);
     // a gap, as when the database was away: whatever was sent meanwhile could not be recorded
     if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 2) this.#watchingSince = now;
@@ -74,7 +81,8 @@ export class SilenceWatch {
   }
 
   async #markNodes(decision: SilenceDecision): Promise<boolean> {
-    const { pool, limits } = this.#options;
+    const { pool } = this.#options;
+    const limits = this.#limits;
     if (decision.suspect.length + decision.lost.length === 0) return false;
     return transaction(pool, async (client) => {
       const reason = `not heard of for ${Math.round(limits.suspect / 1000)} s`;

@@ -3,9 +3,10 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
 import type { LogStore } from "@muster/logs";
-import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
+import { createPool, isConnectionError, listenForWakes, Waker } from "@muster/store";
 import type { Logger } from "pino";
 import { drainNodes } from "./drains.ts";
+import { housekeeping } from "./housekeeping.ts";
 import { Ownership, RENEW_EVERY } from "./ownership.ts";
 import { settle } from "./settle.ts";
 import type { EngineProvider } from "./shard-keeper.ts";
@@ -26,10 +27,8 @@ export interface SupervisorOptions {
   engines: Readonly<Record<string, EngineProvider>>;
   /** Where workers reach the API. */
   apiUrl: string;
-  /** When nodes that aren't heard of are suspect and lost. */
+  /** When nodes that aren't heard of are suspect and lost, where the cluster's settings don't say. */
   silence?: Partial<SilenceLimits>;
-  /** Further checks for side work. */
-  checks?: (pool: Pool) => readonly Check[];
 }
 
 export interface Supervisor {
@@ -57,7 +56,7 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
         if (await drainNodes(pool)) waker.wake();
       },
     },
-    ...(options.checks?.(pool) ?? []),
+    ...housekeeping(pool, logs),
   ];
   const sideWork = await SideWork.start({ databaseUrl, pool, waker, logger, checks });
   const listener = listenForWakes(databaseUrl, () => {

@@ -1,25 +1,8 @@
-import { duration } from "@muster/model";
-import type { Policy } from "@muster/placement";
-import { z } from "zod";
+import type { EffectiveSettings, PlacementSettings } from "@muster/model";
+import { DEFAULT_POLICY, type Policy } from "@muster/placement";
 
-/**
- * `placement` of the cluster's settings: the operator's policy, changed live. What is absent has the engine's default.
- * Durations are seconds, or texts such as 5m.
- */
-export const placementSettings = z.strictObject({
-  /** Running time during which a job may not be evicted or moved. */
-  protected_runtime: duration.optional(),
-  reclaim: z.enum(["fair_share", "nominal", "never"]).optional(),
-  unassigned_capacity: z.enum(["borrowable", "closed"]).optional(),
-  /** Of past usage in the fair order; 0 counts present usage only. */
-  usage_half_life: duration.optional(),
-  backfill: z.enum(["dated", "greedy"]).optional(),
-  reservations: z.int().min(0).max(1000).optional(),
-  consolidation: z.boolean().optional(),
-  max_cross_zone_jobs: z.int().min(0).optional(),
-});
-
-export function policyOf(settings: z.output<typeof placementSettings>): Partial<Policy> {
+/** The operator's policy in the engine's units; what is not set is not named, so that the engine's own default holds. */
+export function policyOf(settings: PlacementSettings): Partial<Policy> {
   return {
     ...(settings.protected_runtime !== undefined && { protectedRuntimeMs: settings.protected_runtime * 1000 }),
     ...(settings.reclaim !== undefined && { reclaim: settings.reclaim }),
@@ -28,6 +11,21 @@ export function policyOf(settings: z.output<typeof placementSettings>): Partial<
     ...(settings.backfill !== undefined && { backfill: settings.backfill }),
     ...(settings.reservations !== undefined && { reservations: settings.reservations }),
     ...(settings.consolidation !== undefined && { consolidation: settings.consolidation }),
-    ...(settings.max_cross_zone_jobs !== undefined && { maxCrossZoneJobs: settings.max_cross_zone_jobs }),
+    ...(typeof settings.max_cross_zone_jobs === "number" && { maxCrossZoneJobs: settings.max_cross_zone_jobs }),
+  };
+}
+
+/** The engine's defaults as settings. */
+export function defaultPlacement(): EffectiveSettings["placement"] {
+  const policy = DEFAULT_POLICY;
+  return {
+    protected_runtime: policy.protectedRuntimeMs / 1000,
+    reclaim: policy.reclaim,
+    unassigned_capacity: policy.unassignedCapacity,
+    usage_half_life: policy.usageHalfLifeMs / 1000,
+    backfill: policy.backfill,
+    reservations: policy.reservations,
+    consolidation: policy.consolidation,
+    max_cross_zone_jobs: policy.maxCrossZoneJobs ?? null,
   };
 }

@@ -2,16 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeId } from "@muster/model";
-import { ensureCluster, ensurePartitions, findToken, insertToken, migrate, type Pool } from "@muster/store";
-
-/** Brings an empty database to where Muster can run on it, and an older one up to date. Safe to repeat. */
-export async function bootstrap(databaseUrl: string, pool: Pool): Promise<void> {
-  await migrate(databaseUrl);
-  await ensurePartitions(pool, Date.now());
-  await ensureCluster(pool);
-  await pool.query("INSERT INTO projects (name, description) VALUES ('default', 'Where jobs go that name no project') ON CONFLICT DO NOTHING");
-  await pool.query("INSERT INTO queues (name, projects) VALUES ('default', '{*}') ON CONFLICT DO NOTHING");
-}
+import { findToken, insertToken, type Pool } from "@muster/store";
 
 /**
  * The token that the `muster` command of this user takes without being asked: made at first start, and again where its file or
