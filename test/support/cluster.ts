@@ -11,7 +11,7 @@ import { createScheduler, type Scheduler } from "@muster/scheduler";
 import { appendEvents, applyJobAction, beginSubmission, ensureCluster, ensureShard, insertJobs, putNode, putPool, transaction, Waker, type Pool } from "@muster/store";
 import { createSupervisor, localProvider, type Supervisor } from "@muster/supervisor";
 import { pino } from "pino";
-import { agentPid, descendants, pidsWhere } from "./processes.ts";
+import { agentPid, descendants, pidsWhere, processesNaming } from "./processes.ts";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
 
 const logger = pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" });
@@ -46,8 +46,9 @@ export class TestCluster {
   readonly #shards = new Set<string>();
   readonly #nodesOf = new Map<string, string[]>();
 
-  static async create(nodes: readonly TestNode[]): Promise<TestCluster> {
-    const db = await testDatabase();
+  /** @param db an empty, migrated database; by default one of its own on the server of the tests */
+  static async create(nodes: readonly TestNode[], db?: TestDatabase): Promise<TestCluster> {
+    db ??= await testDatabase();
     const cluster = new TestCluster(db);
     await ensureCluster(db.pool);
     await db.pool.query("INSERT INTO projects (name) VALUES ('default')");
@@ -188,6 +189,9 @@ export class TestCluster {
     await this.#waker.close();
     await this.logs.close();
     await this.db.drop();
+    for (const end = Date.now() + 10_000; processesNaming(this.dir).length > 0; await delay(50)) {
+      if (Date.now() > end) throw new Error(`left behind: ${JSON.stringify(processesNaming(this.dir))}`);
+    }
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

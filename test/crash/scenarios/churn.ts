@@ -52,7 +52,7 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
   };
   try {
     const others = [killer(), watcher()];
-    const ids = await cluster.submit(...Array.from({ length: jobs }, () => ({ accelerator: "h800", resources: { accelerators: 1 + Math.floor(random() * 4) }, run: ["sh", "-c", `echo "$MUSTER_JOB_ID $MUSTER_ATTEMPT" >>${runs}; sleep 0.$((RANDOM % 5 + 1))`] })));
+    const ids = await cluster.submit(...Array.from({ length: jobs }, () => ({ accelerator: "h800", resources: { accelerators: 1 + Math.floor(random() * 4) }, run: ["sh", "-c", `echo "$MUSTER_JOB_ID $MUSTER_ATTEMPT" >>${runs}; sleep 0.3`] })));
     const limit = Date.now() + 60_000 + jobs * 1000;
     const live = async (): Promise<number> => (await cluster.pool.query<{ live: number }>("SELECT count(*)::int AS live FROM jobs WHERE finished_at IS NULL")).rows[0]?.live ?? 0;
     while ((await live()) > 0) {

@@ -1,0 +1,47 @@
+import { parseArgs } from "node:util";
+import { runChurn } from "../crash/scenarios/churn.ts";
+import { runCrashPoints, WRITES, type CrashPoint } from "../crash/scenarios/crash-points.ts";
+import { random } from "../crash/scenarios/random.ts";
+import { runSubmissions } from "../crash/scenarios/submissions.ts";
+import setup from "../global-setup.ts";
+
+/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length. Prints what each found; ends with 1 where one failed. */
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: "string", default: String(Date.now() % 1_000_000) } } });
+const seed = Number(values.seed);
+
+const SCENARIOS: Record<string, () => Promise<object>> = {
+  "crash-points": () => {
+    const points = Array.from({ length: WRITES }, (_, index) => index + 1).flatMap((write): CrashPoint[] => [
+      { side: "before", write },
+      { side: "after", write },
+    ]);
+    return runCrashPoints(points);
+  },
+  submissions: async () => {
+    const figures = await runSubmissions(1000, 20, random(seed));
+    if (figures.lost + figures.doubled > 0 || figures.acknowledged !== 1000) throw new Error(JSON.stringify(figures));
+    return figures;
+  },
+  churn: () => runChurn(500, random(seed)),
+};
+
+const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);
+const unknown = names.filter((name) => !SCENARIOS[name]);
+if (unknown.length > 0) {
+  process.stderr.write(`unknown: ${unknown.join(", ")}; there are ${Object.keys(SCENARIOS).join(", ")}\n`);
+  process.exit(2);
+}
+const end = await setup();
+process.stdout.write(`seed ${seed}\n`);
+for (const name of names) {
+  const began = performance.now();
+  try {
+    const figures = await (SCENARIOS[name] as () => Promise<object>)();
+    process.stdout.write(`${name}: ok in ${Math.round((performance.now() - began) / 1000)} s ${JSON.stringify(figures)}\n`);
+  } catch (error) {
+    process.exitCode = 1;
+    process.stdout.write(`${name}: FAILED after ${Math.round((performance.now() - began) / 1000)} s: ${error instanceof Error ? error.message : String(error)}\n`);
+  }
+}
+await end();
