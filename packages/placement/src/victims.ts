@@ -57,8 +57,7 @@ export class Source {
  * would still be below the giver's; only the guaranteed part reaches more urgent work.
  */
 export function sources(state: State, taker: JobRecord, usage: Usage, partition: Partition): Source[] {
-  const { quota, policy } = state;
-  const dims = quota.countedOf(usage);
+  const { policy } = state;
   const found: Source[] = [];
   const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause['kind'], accept: (job: JobRecord) => boolean): void => {
     found.push(new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, kind }, () =>
@@ -74,28 +73,30 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
       (withinQueue === 'lower_or_newer_equal' && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt));
   }
   if (reclaim === 'never' || policy.reclaim === 'never') return found;
-  const after = new Map<QueueNode, number>();
   for (const [other, running] of state.running.byQueue) {
     if (other === queue || running.size === 0) continue;
     const meeting = meets(queue, other);
-    let mine = after.get(meeting.a);
-    if (mine === undefined) {
-      mine = quota.share(meeting.a, usage, dims);
-      after.set(meeting.a, mine);
-    }
-    if (mine > 0 && policy.reclaim !== 'fair_share') continue;
-    if (!(quota.share(meeting.b, [], dims) > mine + leastGap(state, mine))) continue;
-    const below = reclaim === 'lower_priority' ? input.priority - 1 : mine > 0 ? input.priority : Infinity;
+    const kind = claimOn(state, meeting.a, meeting.b, usage);
+    if (kind === null) continue;
+    const below = reclaim === 'lower_priority' ? input.priority - 1 : kind === 'fair_share' ? input.priority : Infinity;
     if (state.running.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
-    add(other, false, meeting, mine > 0 ? 'fair_share' : 'reclaim', (job) =>
+    add(other, false, meeting, kind, (job) =>
       reclaim === 'lower_priority' ? job.input.priority < input.priority : job.input.priority <= below);
   }
   return found;
 }
 
-/** How much larger the giver's share must be: any difference for what is guaranteed, a worthwhile one for surplus. */
-function leastGap(state: State, mine: number): number {
-  return mine > 0 ? Math.max(1e-12, state.policy.fairShareMargin) : 1e-12;
+/**
+ * By what right one branch may take from another. What is guaranteed is judged by what the use itself touches;
+ * shares of the surplus by all that either branch holds, as only one measure for all keeps takers from taking turns.
+ */
+function claimOn(state: State, taker: QueueNode, giver: QueueNode, usage: Usage): 'reclaim' | 'fair_share' | null {
+  const { quota, policy } = state;
+  const dims = quota.countedOf(usage);
+  if (quota.share(taker, usage, dims) === 0) return quota.share(giver, [], dims) > 1e-12 ? 'reclaim' : null;
+  if (policy.reclaim !== 'fair_share') return null;
+  const gap = Math.max(1e-12, policy.fairShareMargin);
+  return quota.share(giver) > quota.share(taker, usage) + gap ? 'fair_share' : null;
 }
 
 /** All that may go of a queue's running jobs, in order; listed once in a cycle unless what runs changes. */
@@ -163,10 +164,7 @@ function size(unit: Unit): number {
 /** Whether taking the unit leaves every queue above it its guarantee, and is still just. */
 export function mayTake(state: State, source: Source, unit: Unit, usage: Usage): boolean {
   if (source.own) return true;
-  const { quota } = state;
-  const dims = quota.countedOf(usage);
-  const mine = quota.share(source.taker, usage, dims);
-  if (!(quota.share(source.giver, [], dims) > mine + leastGap(state, mine))) return false;
+  if (claimOn(state, source.taker, source.giver, usage) === null) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;
