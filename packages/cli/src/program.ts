@@ -1,5 +1,6 @@
 import { Command, type CommanderError } from "commander";
 import { addApply } from "./commands/apply.ts";
+import { addAdmin, addCluster } from "./commands/cluster.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDeclared } from "./commands/declared.ts";
 import { addFeeds } from "./commands/feeds.ts";
@@ -34,6 +35,8 @@ of wait, submit --wait and --follow: 0 succeeded, 100 failed, 101 not finished, 
   addGet(program, io, outcome);
   addToken(program, io, outcome);
   addFeeds(program, io, outcome);
+  addCluster(program, io, outcome);
+  addAdmin(program, io, outcome);
   addCompletion(program, io, outcome);
   program
     .command("version")

@@ -1,5 +1,6 @@
 import { eventView, incidentView, meView, nodeView, overviewView, poolView, projectView, queueView, type EventView, type IncidentView, type OverviewView } from "@muster/model";
 import type { z } from "zod";
+import { Cluster } from "./cluster.ts";
 import { Declared } from "./declared.ts";
 import { Jobs, parseMessage } from "./jobs.ts";
 import { Nodes } from "./nodes.ts";
@@ -25,6 +26,7 @@ export interface StreamOptions {
 
 /** The REST API as methods. Holds no connection open, so there is nothing to close. */
 export class MusterClient {
+  readonly cluster: Cluster;
   readonly jobs: Jobs;
   readonly nodes: Nodes;
   readonly tokens: Tokens;
@@ -37,6 +39,7 @@ export class MusterClient {
 
   constructor(options: ClientOptions) {
     this.#transport = new Transport(options);
+    this.cluster = new Cluster(this.#transport);
     this.jobs = new Jobs(this.#transport);
     this.nodes = new Nodes(this.#transport);
     this.tokens = new Tokens(this.#transport);

@@ -1,4 +1,5 @@
 export * from "./client.ts";
+export { Cluster } from "./cluster.ts";
 export { Declared, type PutOptions } from "./declared.ts";
 export * from "./errors.ts";
 export { JOB_ACTIONS, Jobs, type CheckpointView, type CreateOptions, type JobAction, type JobListQuery, type JobSummary, type LogChunk, type LogPart, type LogQuery, type SubmitOptions } from "./jobs.ts";

@@ -1,4 +1,4 @@
-import type { AttemptView, EventView, ExplainView, JobView, NodeView, PlanView, PoolView, QueueView, WorkerView } from "@muster/model";
+import type { AttemptView, ClusterView, EventView, ExplainView, JobView, NodeView, PlanView, PoolView, QueueView, WorkerView } from "@muster/model";
 
 /* Whole views with likely content, for tests; each takes what is to differ. */
 
@@ -173,4 +173,23 @@ export function samplePool(change: Partial<PoolView> = {}): PoolView {
 
 export function sampleQueue(change: Partial<QueueView> = {}): QueueView {
   return { version: 1, kind: "queue", name: "default", projects: ["*"], weight: 1, order: "best_effort", paused: false, waiting: { jobs: 3, devices: 12 }, active: { jobs: 1, devices: 4 }, ...change };
+}
+
+export function sampleCluster(change: Partial<ClusterView> = {}): ClusterView {
+  return {
+    id: "0b5c3f0e-6c55-4d0a-9a3b-5d2f3a1c9e10",
+    incarnation: "1800000000000000",
+    starts_paused: false,
+    starts_paused_reason: null,
+    brake: null,
+    settings: {
+      placement: { protected_runtime: 600, reclaim: "fair_share", unassigned_capacity: "borrowable", usage_half_life: 0, backfill: "dated", reservations: 8, consolidation: true, max_cross_zone_jobs: null },
+      priorities: { low: -100, normal: 0, high: 100, critical: 1000 },
+      retention: { jobs: 15_552_000, events: 7_776_000, logs: 15_552_000, logs_total: 2 ** 40 },
+      silence: { suspect_after: 20, lost_after: 90, brake_fraction: 0.2, brake_nodes: 5, brake_release: 600 },
+    },
+    declared: { placement: { protected_runtime: 600 }, retention: { logs_total: 2 ** 40 }, silence: { lost_after: 90 } },
+    version: 3,
+    ...change,
+  };
 }
