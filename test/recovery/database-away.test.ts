@@ -16,7 +16,7 @@ const dir = mkdtempSync(join(tmpdir(), "muster-away-"));
 beforeAll(async () => {
   server = await startEmbeddedPostgres({ dir });
   await migrate(server.url);
-  const pool = createPool(server.url, "test", 10);
+  const pool = createPool(server.url, "test", { max: 10 });
   cluster = await TestCluster.create([{ name: "n0" }, { name: "n1", shard: "b" }], { url: server.url, pool, drop: () => pool.end() });
   await cluster.startScheduler();
   await cluster.startSupervisor({ silence: { suspect: 2000, lost: 3000 } });
