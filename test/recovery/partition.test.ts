@@ -59,7 +59,7 @@ describe("a node that falls silent with its work on it", () => {
     // nobody knows whether the old worker lives, so nothing else may have its devices
     expect(await heldOn(old.node)).toBe(8000);
     const before = await committed();
-    const resumed = before.filter((one) => one.attempt === 1).at(-1) as { step: number; sealed_path: string };
+    const resumed = before.findLast((one) => one.attempt === 1) as { step: number; sealed_path: string };
     await expect.poll(() => cluster.log(id, 2, "worker/0"), WAIT).toMatch(new RegExp(`^attempt 2 rank 0 begins at step ${resumed.step}\n`));
 
     // the worker wakes up before its agent does, deletes everything that it can reach and commits far ahead

@@ -30,8 +30,9 @@ function count(): boolean {
 }
 
 type Query = (this: unknown, ...words: unknown[]) => unknown;
-const query = pg.Client.prototype.query as unknown as Query;
-(pg.Client.prototype as unknown as { query: Query }).query = function crashing(...words) {
+const prototype = pg.Client.prototype as unknown as { query: Query };
+const { query } = prototype;
+prototype.query = function crashing(...words) {
   const [first] = words;
   const config = typeof first === "string" ? { text: first } : ((first ?? {}) as { text?: string; name?: string });
   const text = config.text ?? "";
