@@ -6,6 +6,8 @@ export class Narrator {
   readonly #out: NodeJS.WritableStream & { isTTY?: boolean };
   readonly #began = Date.now();
   readonly #names = new Map<string, string>();
+  /** When a checkpoint was last told of, by job: one every few seconds says enough. */
+  readonly #sealed = new Map<string, number>();
 
   constructor(out: NodeJS.WritableStream & { isTTY?: boolean }) {
     this.#out = out;
@@ -36,6 +38,11 @@ export class Narrator {
   event(event: EventView): void {
     const name = event.job === null ? undefined : this.#names.get(event.job);
     if (name === undefined) return;
+    if (event.kind === "checkpoint.sealed") {
+      const at = Date.parse(event.at);
+      if (at - (this.#sealed.get(name) ?? 0) < 4000) return;
+      this.#sealed.set(name, at);
+    }
     const told = this.#tell(event);
     if (told) this.line(name, told[1], told[0]);
   }
