@@ -94,6 +94,7 @@ class Engine implements PlacementEngine {
   undo(id: string): void {
     const job = this.#state.get(id);
     if (job.leaving !== null) this.#state.unevict(job);
+    else if (job.grownFrom !== null) this.#state.ungrow(job, job.grownFrom);
     else this.#state.requeue(job);
   }
 

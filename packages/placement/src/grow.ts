@@ -54,6 +54,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     quota.refund(job.queue, job.usage);
     job.usage = quota.usageOf(chargesOf(job.placement!));
     quota.charge(job.queue, job.usage);
+    job.grownFrom = { members: from, startedAt: job.startedAt };
     job.startedAt = state.now;
     job.resized = true;
     decided.grows.push({ job: job.input.id, members: state.membersOf(job.placement!).slice(from) });

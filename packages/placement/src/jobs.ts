@@ -6,7 +6,8 @@ import type { Entry } from './waiting.ts';
 
 /**
  * `waiting`: in a lane, or kept out of it by a gate. `reserved`: evictions for it are under way and its places are
- * held. `recovering`: holds the places of its healthy members until the lost ones are replaced. `running`: holds its places. `stopping`: evicted, its workers are not yet confirmed dead.
+ * held. `recovering`: holds the places of its healthy members until the lost ones are replaced.
+ * `running`: holds its places. `stopping`: evicted, its workers are not yet confirmed dead.
  */
 export type JobState = 'waiting' | 'reserved' | 'recovering' | 'running' | 'stopping';
 
@@ -32,6 +33,8 @@ export interface JobRecord {
   larger: Placement | null;
   /** Its size has changed: its workers stop once, and then it starts again where it is. */
   resized: boolean;
+  /** Members and start before it was grown, until its workers have stopped for that. */
+  grownFrom: { members: number; startedAt: number } | null;
   /** Lost ranks by role, while it is recovering. */
   lost: Map<string, number[]>;
   /** Jobs whose leaving it must await before it may start. */

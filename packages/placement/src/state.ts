@@ -154,7 +154,7 @@ export class State {
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
       input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), larger: null, resized: false, lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), larger: null, resized: false, grownFrom: null, lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
     };
   }
 
@@ -250,6 +250,7 @@ export class State {
     this.running.remove(job);
     this.recovering.delete(job);
     job.resized = false;
+    job.grownFrom = null;
     job.lost.clear();
     job.awaits.clear();
   }
@@ -302,6 +303,17 @@ export class State {
     this.holding.add(job);
   }
 
+  /** A growth that was not committed: the added members go again. */
+  ungrow(job: JobRecord, { members, startedAt }: { members: number; startedAt: number }): void {
+    const { role, members: all } = job.placement!.roles[0]!;
+    this.dropMembers(job, all.slice(members).map((_, i) => ({ role: role.name, rank: members + i })));
+    job.resized = false;
+    job.grownFrom = null;
+    this.running.remove(job);
+    job.startedAt = startedAt;
+    this.running.add(job, this.learned);
+  }
+
   /** The workers of a stopping, moving or shrinking job have left. */
   left(job: JobRecord): void {
     this.leaving.remove(job);
@@ -323,6 +335,7 @@ export class State {
     else if (state === 'running') {
       // At its new size it starts where it is.
       job.resized = false;
+      job.grownFrom = null;
       this.running.remove(job);
       job.state = 'reserved';
       this.reserved.add(job);

@@ -203,6 +203,9 @@ describe('disruption', () => {
     expect(Object.fromEntries(again.map((start) => [start.job, start.members.length]))).toEqual({ elastic: 3, high: 1 });
     engine.finished('high', 4);
     expect(engine.cycle(5).grows).toMatchObject([{ job: 'elastic', members: [{ rank: 3 }] }]);
+    engine.undo('elastic');
+    expect(engine.capacity()[0]).toMatchObject({ freeDevices: 8 });
+    expect(engine.cycle(5).grows).toMatchObject([{ job: 'elastic', members: [{ rank: 3 }] }]);
     engine.released('elastic', 6);
     expect(engine.cycle(6).starts[0]?.members).toHaveLength(4);
   });

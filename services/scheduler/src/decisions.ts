@@ -128,7 +128,11 @@ export class DecisionWriter {
     if (stops.length === 0) return 0;
     const done = await commitStops(this.#pool, this.#lease, this.#holder, stops);
     for (const stop of stops) changes.jobs.add(stop.job);
-    for (const stop of stops) if (!done.has(stop.job)) this.#logger.info({ job: stop.job, rule: stop.cause.rule }, "not stopped: it changed meanwhile");
+    for (const stop of stops) {
+      if (done.has(stop.job)) continue;
+      this.#logger.info({ job: stop.job, rule: stop.cause.rule }, "not stopped: it changed meanwhile");
+      this.#mirror.undo(stop.job);
+    }
     return done.size;
   }
 }

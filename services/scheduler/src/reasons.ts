@@ -65,7 +65,7 @@ export class ReasonWriter {
 
   #look(job: MirroredJob | undefined, found: NewReason[]): void {
     if (!job || job.running !== null || (job.row.state !== "queued" && job.row.state !== "held")) return;
-    const reason = this.#mirror.engine.explain(job.row.id).reason;
+    const reason = this.#mirror.engine.waitReason(job.row.id);
     if (reason !== job.row.wait_reason) found.push({ job: job.row.id, reason, since: this.#now() });
   }
 }
