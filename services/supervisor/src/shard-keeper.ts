@@ -204,10 +204,12 @@ export class ShardKeeper {
   }
 
   async #compare(engine: Engine, signal: AbortSignal): Promise<void> {
+    let compared = Date.now();
     while (!signal.aborted) {
-      const paused = await this.#startsPaused();
-      await delay(paused ? POLL : COMPARE_EVERY, undefined, { signal }).catch(() => {});
-      if (!signal.aborted) await adopt({ ...this.#context(engine), followed: true });
+      await delay(POLL, undefined, { signal }).catch(() => {});
+      if (signal.aborted || (Date.now() - compared < COMPARE_EVERY && !(await this.#startsPaused()))) continue;
+      await adopt({ ...this.#context(engine), followed: true });
+      compared = Date.now();
     }
   }
 
