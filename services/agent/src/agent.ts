@@ -18,6 +18,7 @@ import { readSecrets } from "./secrets.ts";
 import { SlotPool, type Slot } from "./slots.ts";
 import { Sources } from "./sources.ts";
 import { makeSpawner, type Spawner } from "./spawner.ts";
+import { takeSteps, type Step } from "./steps.ts";
 import { Stopper } from "./stopper.ts";
 import { Users, type User } from "./users.ts";
 import { fillPaths, pathVariables, usesShared, workerEnv } from "./worker-env.ts";
@@ -26,6 +27,8 @@ import { Worker, type WorkerContext } from "./worker.ts";
 /* The keeper of processes: takes commands, keeps its ledger, and brings the workers of its nodes up and down. */
 
 const TICK_MS = 200;
+/** Workers launched between two looks at what became of others. */
+const LAUNCHES_AT_ONCE = 16;
 
 export class Agent {
   readonly ledger: Ledger;
@@ -57,7 +60,7 @@ export class Agent {
     this.spawner = makeSpawner(config.state_dir);
     this.slots = new SlotPool(config.state_dir, bases, (slot) => this.spawner.drop(slot));
     this.sources = new Sources(config, this.area.path);
-    this.pruner = new Pruner(join(config.state_dir, "logs"), config.logs.keep, log);
+    this.pruner = new Pruner(join(config.state_dir, "logs"), config.logs.keep, (leftovers) => this.spawner.remove(leftovers), log);
     this.context = {
       ledger,
       spawner: this.spawner,
@@ -117,14 +120,13 @@ export class Agent {
   }
 
   async forget(attempts: AttemptKey[]): Promise<void> {
-    const folders: string[] = [];
     for (const key of attempts) {
       const workers = this.ledger.attemptWorkers(key).map((entry) => entry.record);
       if (this.ledger.forget([key]).length === 0) continue;
-      folders.push(...this.area.dropAttempt(key, workers, workers.find((one) => one.id > 0)?.checkpointDir, workers.find((one) => one.id > 0)?.resumeLink));
+      const started = workers.find((one) => one.id > 0);
+      this.pruner.remove(this.area.leftover(key, workers, started?.checkpointDir, started?.resumeLink));
       this.pruner.forgot(key);
     }
-    this.pruner.remove(folders);
     await this.ledger.durable();
   }
 
@@ -238,13 +240,15 @@ export class Agent {
     };
   }
 
-  /** Launches what waits, one after another; between two, the ends of others get their turn. */
+  /** Launches what waits, a few after another; between, the ends of others get their turn. */
   private launch(): void {
     if (this.launching) return;
     this.launching = true;
     void (async () => {
+      let launched = 0;
       for (let next = this.launches.shift(); next; next = this.launches.shift()) {
         await next();
+        if (++launched % LAUNCHES_AT_ONCE > 0) continue;
         await new Promise((resolve) => {
           setImmediate(resolve);
         });
@@ -266,19 +270,23 @@ export class Agent {
       this.ledger.observe(refusal(start, code, (error as Error).message));
       this.slots.release(slot, user.uid, slot.group.confirms);
     };
+    let prepare: Step[];
     try {
       for (const one of older) await this.stopper.endOlder(one);
       const { resumeFrom } = start.checkpoint;
       if (start.source || usesShared(start)) this.area.makeAttempt(start, user, paths);
       if (resumeFrom !== undefined) this.sealer.pointAtStart(paths.resume, resumeFrom);
-      this.area.makeWorker(start, user, paths, fillPaths(pathVariables(paths)));
+      prepare = this.area.workerSteps(start, user, paths, fillPaths(pathVariables(paths)));
     } catch (error) {
       return refuse("start_failed", error);
     }
     let cwd = paths.dir;
     try {
       if (start.source) cwd = await this.sources.checkOut(start.source, start, user, paths.source);
-      if (start.workdir !== undefined) cwd = this.sources.workdir(cwd, start.workdir);
+      if (start.workdir !== undefined) {
+        if (!start.source) takeSteps(prepare.splice(0));
+        cwd = this.sources.workdir(cwd, start.workdir);
+      }
     } catch (error) {
       return refuse("source_failed", error);
     }
@@ -291,7 +299,7 @@ export class Agent {
       this.running.set(name, worker);
       try {
         const wrap = start.mounts.length > 0 ? mountWrap(this.config, start.mounts, user) : undefined;
-        worker.start({ argv: start.argv.map((word) => expand(word, variables)), env: workerEnv(start, paths, secrets), cwd, ...(this.users.separate && { user }), ...(wrap && { wrap }) });
+        worker.start({ prepare, argv: start.argv.map((word) => expand(word, variables)), env: workerEnv(start, paths, secrets), cwd, ...(this.users.separate && { user }), ...(wrap && { wrap }) });
       } catch (error) {
         this.running.delete(name);
         throw error;

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, closeSync, constants, existsSync, fchownSync, fchmodSync, lstatSync, mkdirSync, openSync, realpathSync, renameSync, rmdirSync, statSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, realpathSync, renameSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { AttemptKey, WorkerKey, WorkerStart } from "@muster/engine";
 import type { AgentConfig } from "./config.ts";
 import { attemptName, workerName } from "./keys.ts";
+import { ensureFolder, writeNew, type Leftover, type Step } from "./steps.ts";
 import type { User } from "./users.ts";
 
 /*
@@ -13,6 +14,7 @@ import type { User } from "./users.ts";
 
 const OWN_UID = process.getuid?.() ?? 0;
 const ROOT = OWN_UID === 0;
+const OWN = { uid: OWN_UID, gid: process.getgid?.() ?? 0 };
 
 /** The paths that a worker is told of. */
 export interface WorkerPaths {
@@ -67,14 +69,13 @@ export class Area {
 
   /**
    * The folder of a job's checkpoints, the agent's own; throws where the job names one that this agent was not told of.
+   * The default one is made with the first worker's.
    */
   jobCheckpoints(job: string, dir: string | undefined): string {
     if (dir === undefined) {
       if (!this.checkpointRootMade) makeOwn(this.checkpointRoot, 0o711);
       this.checkpointRootMade = true;
-      const own = join(this.checkpointRoot, job);
-      makeFolder(own, 0o711);
-      return own;
+      return join(this.checkpointRoot, job);
     }
     if (basename(dir) !== job) throw new Error(`the folder of a job's checkpoints must be named for the job: ${dir} does not end in /${job}`);
     const parent = dirname(dir);
@@ -84,32 +85,30 @@ export class Area {
     mkdirSync(parent, { recursive: true, mode: 0o755 });
     const real = realpathSync(parent);
     if (ROOT && !roots.some((one) => inside(tryReal(one), real))) throw new Error(`checkpoint.dir ${parent} leads out of its checkpoint root through a link`);
-    makeFolder(join(real, job), 0o711);
+    ensureFolder(join(real, job), 0o711, OWN);
     return join(real, job);
   }
 
   /** Makes the folder that an attempt's workers on this agent share, for those who use it. */
   makeAttempt(key: AttemptKey, user: User, paths: WorkerPaths): void {
-    const dir = this.attemptDir(key);
-    makeFolder(dir, 0o710, { uid: OWN_UID, gid: user.gid });
-    makeFolder(paths.shared, 0o700, user);
+    ensureFolder(this.attemptDir(key), 0o710, { uid: OWN_UID, gid: user.gid });
+    ensureFolder(paths.shared, 0o700, user);
   }
 
-  /** Makes one worker's folder with its files in it. `fill` replaces path variables in a file's content. */
-  makeWorker(start: WorkerStart, user: User, paths: WorkerPaths, fill: (text: string) => string): void {
-    mkdirSync(paths.dir, { mode: 0o700 });
-    makeFolder(paths.checkpoint, 0o700, user);
-    writeNew(paths.token, start.token, 0o400, user);
+  /** What makes one worker's folder with its files in it. `fill` replaces path variables in a file's content. */
+  workerSteps(start: WorkerStart, user: User, paths: WorkerPaths, fill: (text: string) => string): Step[] {
+    const step = (make: Step["make"], path: string, mode: number, owner: User, content = ""): Step => ({ make, path, mode, owner, content });
+    const steps = [step("ensure", dirname(paths.checkpoint), 0o711, OWN), step("ensure", paths.checkpoint, 0o700, user), step("folder", paths.dir, 0o700, OWN), step("file", paths.token, 0o400, user, start.token)];
     for (const file of start.files) {
-      const path = join(paths.dir, file.path);
       const folder = dirname(file.path);
       if (folder !== ".") {
         let at = paths.dir;
-        for (const part of folder.split("/")) makeFolder((at = join(at, part)), 0o700, user);
+        for (const part of folder.split("/")) steps.push(step("ensure", (at = join(at, part)), 0o700, user));
       }
-      writeNew(path, fill(file.content), file.mode ?? 0o600, user);
+      steps.push(step("file", join(paths.dir, file.path), file.mode ?? 0o600, user, fill(file.content)));
     }
-    if (ROOT) chownSync(paths.dir, user.uid, user.gid);
+    steps.push(step("own", paths.dir, 0, user));
+    return steps;
   }
 
   /** Puts the number that asks for a checkpoint into a worker's control file, whole or not at all. */
@@ -136,19 +135,11 @@ export class Area {
     renameSync(next, link);
   }
 
-  /** Drops what is left of an attempt that is forgotten, but never a checkpoint. Returns folders to remove. */
-  dropAttempt(key: AttemptKey, workers: readonly WorkerKey[], checkpoint: string | undefined, resume: string | undefined): string[] {
-    if (checkpoint !== undefined) {
-      try {
-        rmdirSync(checkpoint);
-        if (resume !== undefined) tryUnlink(resume);
-        rmdirSync(dirname(checkpoint));
-      } catch {
-        // it holds checkpoints
-      }
-    }
+  /** What is left of an attempt that is forgotten; never a checkpoint. */
+  leftover(key: AttemptKey, workers: readonly WorkerKey[], checkpoint: string | undefined, resume: string | undefined): Leftover {
     const shared = this.attemptDir(key);
-    return [...workers.map((worker) => this.workerDir(worker)), ...(existsSync(shared) ? [shared] : [])];
+    const folders = [...workers.map((worker) => this.workerDir(worker)), ...(existsSync(shared) ? [shared] : [])];
+    return { folders, ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume } }) };
   }
 }
 
@@ -172,30 +163,6 @@ function makeOwn(path: string, mode: number): void {
   if ((stat.mode & 0o777) !== mode) chmodSync(path, mode);
 }
 
-/** Makes a folder in one that only the agent can write to; one that is there already must have the right owner. */
-function makeFolder(path: string, mode: number, user?: User): void {
-  const owner = user?.uid ?? OWN_UID;
-  try {
-    mkdirSync(path, { mode });
-    if (user && ROOT) chownSync(path, user.uid, user.gid);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    const stat = lstatSync(path);
-    if (!stat.isDirectory() || stat.uid !== owner) throw new Error(`${path} is there but is not a folder of user ${owner}`, { cause: error });
-  }
-}
-
-function writeNew(path: string, content: string, mode: number, user: User): void {
-  const descriptor = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
-  try {
-    writeSync(descriptor, content);
-    if (mode !== 0o600) fchmodSync(descriptor, mode);
-    if (ROOT) fchownSync(descriptor, user.uid, user.gid);
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
 export function inside(folder: string, path: string): boolean {
   return path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
 }
@@ -205,13 +172,5 @@ function tryReal(path: string): string {
     return realpathSync(path);
   } catch {
     return path;
-  }
-}
-
-function tryUnlink(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // not there
   }
 }

@@ -62,7 +62,8 @@ export class LogWriter {
     this.parts = fresh ? [] : listParts(this.folder, this.prefix);
     if (this.parts.length === 0) this.parts.push({ start: 0, size: 0 });
     this.kept = this.parts.reduce((sum, part) => sum + part.size, 0);
-    this.file = this.openLast();
+    // one that says nothing needs no file
+    this.file = this.kept > 0 ? this.openLast() : -1;
     if (!fresh && this.file >= 0) {
       const last = this.parts.at(-1) as Part;
       last.size = fstatSync(this.file).size;

@@ -1,23 +1,27 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { AttemptKey } from "@muster/engine";
 import { removeLogs } from "./logs.ts";
-import { run } from "./slots.ts";
+import type { Leftover } from "./steps.ts";
 
-/* Removes what forgotten attempts leave on disk: folders at once, in batches; output after a time. */
+/* Removes what forgotten attempts leave on disk: folders soon, in batches; output after a time. */
 
 const BATCH = 200;
+const GATHER_MS = 100;
 const PRUNE_EVERY_MS = 30_000;
 
 export class Pruner {
   private readonly logs: string;
   private readonly keepMs: number;
   private readonly log: Logger;
-  private folders: string[] = [];
+  private readonly drop: (leftovers: Leftover[]) => Promise<void>;
+  private leftovers: Leftover[] = [];
   private removing: Promise<void> | undefined;
   private readonly due: { at: number; key: AttemptKey }[] = [];
   private nextPrune = 0;
 
-  constructor(logs: string, keepSeconds: number, log: Logger) {
+  constructor(logs: string, keepSeconds: number, drop: (leftovers: Leftover[]) => Promise<void>, log: Logger) {
+    this.drop = drop;
     this.logs = logs;
     this.keepMs = keepSeconds * 1000;
     this.log = log;
@@ -37,8 +41,8 @@ export class Pruner {
     this.due.splice(0, count);
   }
 
-  remove(folders: string[]): void {
-    this.folders.push(...folders);
+  remove(leftover: Leftover): void {
+    this.leftovers.push(leftover);
     this.removing ??= this.work().finally(() => {
       this.removing = undefined;
     });
@@ -49,10 +53,9 @@ export class Pruner {
   }
 
   private async work(): Promise<void> {
-    while (this.folders.length > 0) {
-      // rm walks by descriptors, so a link planted meanwhile leads it nowhere
-      const batch = this.folders.splice(0, BATCH);
-      await run("rm", ["-rf", "--", ...batch]).catch((error: unknown) => this.log.warn({ error }, "folders of ended attempts could not be removed"));
+    while (this.leftovers.length > 0) {
+      await delay(GATHER_MS);
+      await this.drop(this.leftovers.splice(0, BATCH)).catch((error: unknown) => this.log.warn({ error }, "folders of ended attempts could not be removed"));
     }
   }
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Spawned, Spawner, WorkerOrder } from "./spawner.ts";
 import type { Order, Report } from "./spawner-node-process.ts";
 import { shimOrder } from "./spawner-node-shim.ts";
+import { removeLeftovers, takeSteps, type Leftover } from "./steps.ts";
 
 /* Has workers forked by small helper processes, one of which may wait for its child's exec while another goes on. */
 
@@ -31,9 +32,14 @@ export class NodeSpawner implements Spawner {
   }
 
   start(order: WorkerOrder, worker: Spawned): void {
+    takeSteps(order.prepare);
     const helper = this.helpers[this.next++ % this.helpers.length] as Helper;
     helper.workers.set(order.id, worker);
     this.send(helper, shimOrder(order));
+  }
+
+  remove(leftovers: Leftover[]): Promise<void> {
+    return removeLeftovers(leftovers);
   }
 
   /** Lets the helpers close what they hold of a slot. */

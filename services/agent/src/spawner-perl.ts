@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { signalName } from "./slots.ts";
 import type { Spawned, Spawner, WorkerOrder } from "./spawner.ts";
+import type { Leftover } from "./steps.ts";
 
 /* Speaks with the perl process of `spawner.pl`. */
 
@@ -19,11 +20,14 @@ export function findPerl(path: readonly string[], exists: (path: string) => bool
 interface Helper {
   child: ChildProcess;
   workers: Map<number, Spawned>;
+  removals: Map<number, () => void>;
 }
 
 export class PerlSpawner implements Spawner {
   private readonly perl: string;
   private helper: Helper;
+  private nextRemoval = 0;
+  private corked = false;
   private closing = false;
 
   constructor(perl: string) {
@@ -32,9 +36,17 @@ export class PerlSpawner implements Spawner {
   }
 
   start(order: WorkerOrder, worker: Spawned): void {
-    const data = encodeOrder(order);
+    const data = encodeStart(order);
     this.helper.workers.set(order.id, worker);
-    this.helper.child.stdin?.write(data);
+    this.send(data);
+  }
+
+  remove(leftovers: Leftover[]): Promise<void> {
+    const id = this.nextRemoval++;
+    return new Promise((resolve) => {
+      this.helper.removals.set(id, resolve);
+      this.send(encodeRemoval(id, leftovers));
+    });
   }
 
   /** Nothing of a slot is held between orders. */
@@ -45,14 +57,28 @@ export class PerlSpawner implements Spawner {
     this.helper.child.stdin?.end();
   }
 
+  /** What is sent in one turn goes in one write. */
+  private send(data: Buffer): void {
+    const { stdin } = this.helper.child;
+    if (!this.corked) {
+      this.corked = true;
+      stdin?.cork();
+      setImmediate(() => {
+        this.corked = false;
+        stdin?.uncork();
+      });
+    }
+    stdin?.write(data);
+  }
+
   private make(): Helper {
     const child = spawn(this.perl, [PROGRAM, ROOM], { stdio: ["pipe", "pipe", "inherit"], env: {}, cwd: "/" });
-    const helper: Helper = { child, workers: new Map() };
+    const helper: Helper = { child, workers: new Map(), removals: new Map() };
     let rest = "";
     child.stdout.setEncoding("latin1").on("data", (data: string) => {
       const lines = (rest + data).split("\n");
       rest = lines.pop() as string;
-      for (const line of lines) heed(helper.workers, line);
+      for (const line of lines) heed(helper, line);
     });
     child.stdin.on("error", () => {});
     child.on("error", () => {});
@@ -62,19 +88,25 @@ export class PerlSpawner implements Spawner {
       const left = [...helper.workers.values()];
       helper.workers.clear();
       for (const worker of left) worker.orphaned();
+      for (const done of helper.removals.values()) done();
     });
     return helper;
   }
 }
 
-function heed(workers: Map<number, Spawned>, line: string): void {
+function heed({ workers, removals }: Helper, line: string): void {
   const [kind, number, ...words] = line.split(" ");
   const id = Number(number);
+  if (kind === "removed") {
+    removals.get(id)?.();
+    removals.delete(id);
+    return;
+  }
   const worker = workers.get(id);
   if (!worker) return;
   if (kind === "started") return worker.started(Number(words[0]), words[1] as string);
   workers.delete(id);
-  if (kind === "failed") worker.failed(words.join(" "));
+  if (kind === "failed") worker.failed(Buffer.from(words.join(" "), "latin1").toString("utf8"));
   else if (kind === "gone") worker.exited(undefined);
   else {
     const signal = Number(words[1]);
@@ -83,19 +115,39 @@ function heed(workers: Map<number, Spawned>, line: string): void {
 }
 
 /** Throws where a field holds what would end it. */
-export function encodeOrder({ id, mark, files, argv, env, cwd, user, wrap }: WorkerOrder): Buffer {
+export function encodeStart({ id, mark, files, prepare, argv, env, cwd, user, wrap }: WorkerOrder): Buffer {
   const [out, record, ...groups] = files as [string, string, ...string[]];
   const become = wrap ? undefined : user;
   const variables = Object.entries(env);
-  const fields = [String(id), mark, String(become?.uid ?? ""), String(become?.gid ?? ""), cwd, out, record, String(groups.length), ...groups, String(variables.length), ...variables.map(([name, value]) => `${name}=${value}`), ...(wrap ?? []), ...argv];
+  for (const [name] of variables) if (name === "" || name.includes("=")) throw new Error(`a variable can't be named ${JSON.stringify(name)}; use letters, digits and _`);
+  const fields = ["start", String(id), mark, String(become?.uid ?? ""), String(become?.gid ?? ""), cwd, out, record, String(groups.length), ...groups, String(prepare.length)];
+  let contents = "";
+  for (const { make, path, mode, owner, content } of prepare) {
+    fields.push(make, path, String(mode), String(owner.uid), String(owner.gid), String(Buffer.byteLength(content)));
+    contents += content;
+  }
+  fields.push(String(variables.length));
+  for (const [name, value] of variables) fields.push(`${name}=${value}`);
+  fields.push(...(wrap ?? []), ...argv);
+  return encode(fields, contents);
+}
+
+export function encodeRemoval(id: number, leftovers: readonly Leftover[]): Buffer {
+  const fields = ["remove", String(id)];
+  for (const { folders, checkpoint } of leftovers) fields.push(checkpoint?.folder ?? "", checkpoint?.link ?? "", String(folders.length), ...folders);
+  return encode(fields, "");
+}
+
+function encode(fields: string[], contents: string): Buffer {
   const text = `${fields.join("\0")}\0`;
   let ends = 0;
   for (let at = text.indexOf("\0"); at >= 0; at = text.indexOf("\0", at + 1)) ends++;
   if (ends !== fields.length) throw new Error("argv and env can't hold the NUL character; take it out");
-  for (const [name] of variables) if (name === "" || name.includes("=")) throw new Error(`a variable can't be named ${JSON.stringify(name)}; use letters, digits and _`);
   const length = Buffer.byteLength(text);
-  const data = Buffer.allocUnsafe(4 + length);
-  data.writeUInt32BE(length);
-  data.write(text, 4);
+  const data = Buffer.allocUnsafe(8 + length + Buffer.byteLength(contents));
+  data.writeUInt32BE(data.length - 4);
+  data.writeUInt32BE(length, 4);
+  data.write(text, 8);
+  data.write(contents, 8 + length);
   return data;
 }

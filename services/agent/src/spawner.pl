@@ -1,13 +1,16 @@
 use strict;
 use POSIX ();
-use Fcntl qw(O_RDONLY O_WRONLY O_RDWR O_APPEND O_CREAT O_NONBLOCK O_NOFOLLOW);
+use Fcntl qw(O_RDONLY O_WRONLY O_RDWR O_APPEND O_CREAT O_EXCL O_NONBLOCK O_NOFOLLOW);
 
 # The process that workers are forked from. Forking costs time by the memory of who forks, and this holds next to nothing.
 #
-# Orders come on standard input: four bytes of length, then fields that end with NUL: id, mark, uid and gid (both empty:
-# stay who we are), folder, output pipe, exit record, number of groups, their lists, number of variables, these, the words.
-# Nothing in an order is ever read by a shell. Reports go to standard output, a line each:
-#   started ID PID STARTTIME | exited ID CODE SIGNAL | failed ID REASON | gone ID
+# Orders come on standard input: four bytes of length, four of the text's length, the text (fields that end with NUL), and
+# the content of files, one behind the other. The fields of a start: "start", id, mark, uid and gid (both empty: stay who
+# we are), folder, output pipe, exit record; then, each list behind its length: groups, steps (what is made, path, mode,
+# uid, gid, size of the content), variables; then the words. Of a removal: "remove", id; then of each attempt: checkpoint
+# and link (or empty), number of folders, these. Nothing in an order is ever read by a shell. Reports go to standard
+# output, a line each:
+#   started ID PID STARTTIME | exited ID CODE SIGNAL | failed ID REASON | gone ID | removed ID
 #
 # The argument is never read: a shim's name takes the place of this process's arguments, and needs room there.
 #
@@ -49,6 +52,7 @@ sub report { return syswrite $reports, "@_\n" }
 
 sub failed {
     my ($id, $reason) = @_;
+    $reason =~ tr/\n/ /;
     report('failed', $id, $reason);
     POSIX::_exit(1);
 }
@@ -68,6 +72,33 @@ sub become {
     POSIX::setgid($gid) or give_up(125, "could not become its group: $!");
     POSIX::setuid($uid) or give_up(125, "could not become its user: $!");
     give_up(125, 'is still privileged') if $< != $uid || $> != $uid || POSIX::setuid(0);
+}
+
+# As steps.ts does it where there is no perl; that says what the kinds of steps are for.
+sub take_steps {
+    my ($id, $steps, $contents) = @_;
+    my $tries = 0;
+    for (my $at = 0; $at < @$steps;) {
+        my ($make, $path, $mode, $uid, $gid, $size) = @{$steps->[$at++]};
+        my $others = $uid != $>;
+        if ($make eq 'ensure') {
+            if (mkdir $path, $mode) { !$others || chown $uid, $gid, $path or failed($id, "$path: $!") }
+            # the folder around it may just have gone with an earlier attempt
+            elsif ($! == POSIX::ENOENT() && $tries++ < 5) { $at = 0 }
+            elsif ($! != POSIX::EEXIST()) { failed($id, "$path: $!") }
+            elsif (!lstat $path || !-d _ || (lstat _)[4] != $uid) { failed($id, "$path is there but is not a folder of user $uid") }
+        }
+        elsif ($make eq 'folder') { mkdir $path, $mode or failed($id, "$path: $!") }
+        elsif ($make eq 'own') { !$others || chown $uid, $gid, $path or failed($id, "$path: $!") }
+        else {
+            my $plain = !($mode & ~0600);
+            sysopen my $file, $path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, $plain ? $mode : 0600 or failed($id, "$path: $!");
+            my $content = substr $$contents, 0, $size, '';
+            $size == 0 || (syswrite($file, $content) // 0) == $size or failed($id, "$path: $!");
+            $plain || chmod $mode, $file or failed($id, "$path: $!");
+            !$others || chown $uid, $gid, $file or failed($id, "$path: $!");
+        }
+    }
 }
 
 sub work {
@@ -102,6 +133,7 @@ sub shim {
     close $orders;
     POSIX::setsid();
     $0 = "muster-worker $order->{mark}";
+    take_steps($id, $order->{steps}, $order->{contents});
     chdir $order->{cwd} or failed($id, "its folder can't be entered: $!");
     # open for reading too: a worker so keeps it alive through the agent's death, and never meets SIGPIPE
     sysopen(my $pipe, $order->{out}, O_RDWR | O_NOFOLLOW) or failed($id, "its output pipe can't be opened: $!");
@@ -125,17 +157,44 @@ sub shim {
 }
 
 sub start {
-    my %order;
-    (@order{qw(id mark uid gid cwd out record)}, my $groups, my @rest) = split /\0/, $_[0], -1;
-    $order{groups} = [splice @rest, 0, $groups];
-    my $variables = shift @rest;
-    $order{env} = [splice @rest, 0, $variables];
-    pop @rest;
-    $order{words} = \@rest;
+    my ($fields, $contents) = @_;
+    my %order = (contents => $contents);
+    my $list = sub { my $length = shift @$fields; return splice @$fields, 0, $length * ($_[0] // 1) };
+    @order{qw(id mark uid gid cwd out record)} = splice @$fields, 0, 7;
+    $order{groups} = [$list->()];
+    my @steps = $list->(6);
+    $order{steps} = [map { [splice @steps, 0, 6] } 1 .. @steps / 6];
+    $order{env} = [$list->()];
+    $order{words} = $fields;
     my $pid = fork;
     if (!defined $pid) { report('failed', $order{id}, "no process could be made: $!") }
     elsif ($pid) { $shims{$pid} = $order{id} }
     else { shim(\%order) }
+}
+
+sub remove {
+    my ($fields) = @_;
+    my $id = shift @$fields;
+    my $pid = fork;
+    # without another process this one does it
+    return if $pid;
+    my @rest;
+    while (@$fields) {
+        my ($checkpoint, $link, $count) = splice @$fields, 0, 3;
+        for my $folder (splice @$fields, 0, $count) {
+            unlink "$folder/token";
+            rmdir $folder or push @rest, $folder;
+        }
+        if ($checkpoint ne '' && rmdir $checkpoint) {
+            unlink $link;
+            rmdir $checkpoint =~ s{/[^/]*\z}{}r;
+        }
+    }
+    # rm walks by descriptors, so a link planted meanwhile leads it nowhere
+    $ENV{PATH} = '/usr/bin:/bin';
+    system { 'rm' } 'rm', '-rf', '--', @rest if @rest;
+    report('removed', $id);
+    POSIX::_exit(0) if defined $pid;
 }
 
 # A shim that ends by itself has reported; of one that was killed this tells.
@@ -157,7 +216,11 @@ for (;;) {
     while (length $buffer >= 4) {
         my $length = unpack 'N', $buffer;
         last if length $buffer < 4 + $length;
-        start(substr $buffer, 4, $length);
+        my $text = unpack 'N', substr $buffer, 4, 4;
+        my @fields = split /\0/, substr($buffer, 8, $text), -1;
+        pop @fields;
+        if (shift @fields eq 'start') { start(\@fields, \substr $buffer, 8 + $text, $length - 4 - $text) }
+        else { remove(\@fields) }
         substr $buffer, 0, 4 + $length, '';
     }
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findByMark, readStat, workerMark } from "./procs.ts";
 import { parseExitRecord } from "./slots.ts";
-import { encodeOrder } from "./spawner-perl.ts";
+import { encodeRemoval, encodeStart } from "./spawner-perl.ts";
 import { script, testAgent, withoutPerl, type TestAgent } from "./test-agent.ts";
 import { outputOf, Seen, someWorker, startOf, until } from "./test-watch.ts";
 
@@ -91,18 +91,26 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
 });
 
 describe("an order to perl", () => {
-  const order = { id: 7, mark: "m", slot: "s1", files: ["/o", "/r", "/g"], argv: ["a", "b"], env: { A: "1" }, cwd: "/", user: { uid: 5, gid: 6 } };
-  test("is a length and fields that end with NUL", () => {
-    const data = encodeOrder(order);
+  const owner = { uid: 5, gid: 6 };
+  const order = { id: 7, mark: "m", slot: "s1", files: ["/o", "/r", "/g"], prepare: [{ make: "file" as const, path: "/f", mode: 0o400, owner, content: "ü\0" }], argv: ["a", "b"], env: { A: "1" }, cwd: "/", user: owner };
+  const fields = (data: Buffer): string[] => {
     expect(data.readUInt32BE()).toBe(data.length - 4);
-    expect(data.toString("utf8", 4)).toBe(["7", "m", "5", "6", "/", "/o", "/r", "1", "/g", "1", "A=1", "a", "b", ""].join("\0"));
+    return data.toString("utf8", 8, 8 + data.readUInt32BE(4)).split("\0");
+  };
+  test("is lengths, fields that end with NUL, and the content of files", () => {
+    const data = encodeStart(order);
+    expect(fields(data)).toEqual(["start", "7", "m", "5", "6", "/", "/o", "/r", "1", "/g", "1", "file", "/f", "256", "5", "6", "3", "1", "A=1", "a", "b", ""]);
+    expect(data.toString("utf8", 8 + data.readUInt32BE(4))).toBe("ü\0");
+    expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l" } }]))).toEqual(["remove", "3", "", "", "2", "/a", "/b", "/k", "/l", "1", "/c", ""]);
   });
   test("leaves becoming the user to what stands before the program", () => {
-    expect(encodeOrder({ ...order, wrap: ["w"] }).toString("utf8", 4)).toBe(["7", "m", "", "", "/", "/o", "/r", "1", "/g", "1", "A=1", "w", "a", "b", ""].join("\0"));
+    const wrapped = fields(encodeStart({ ...order, wrap: ["w"] }));
+    expect(wrapped.slice(3, 5)).toEqual(["", ""]);
+    expect(wrapped.slice(-4)).toEqual(["w", "a", "b", ""]);
   });
   test("can't be stretched by what it holds", () => {
-    for (const wrong of [{ argv: ["a\0b"] }, { env: { A: "1\0B=2" } }, { env: { "A\0": "1" } }, { mark: "m\0" }, { cwd: "/\0" }]) expect(() => encodeOrder({ ...order, ...wrong })).toThrow("NUL");
-    for (const name of ["", "A=B"]) expect(() => encodeOrder({ ...order, env: { [name]: "x" } })).toThrow("named");
+    for (const wrong of [{ argv: ["a\0b"] }, { env: { A: "1\0B=2" } }, { env: { "A\0": "1" } }, { mark: "m\0" }, { cwd: "/\0" }]) expect(() => encodeStart({ ...order, ...wrong })).toThrow("NUL");
+    for (const name of ["", "A=B"]) expect(() => encodeStart({ ...order, env: { [name]: "x" } })).toThrow("named");
   });
 });
 

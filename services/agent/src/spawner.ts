@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { NodeSpawner } from "./spawner-node.ts";
+import type { Leftover, Step } from "./steps.ts";
 import { findPerl, PerlSpawner } from "./spawner-perl.ts";
 
 /* Who forks the workers: a small perl process where the machine has perl, else helpers of Node's own. */
@@ -12,6 +13,8 @@ export interface WorkerOrder {
   /** Name of the slot, and its files: output pipe, exit record, then the lists of its groups. */
   slot: string;
   files: string[];
+  /** What is made on disk first. */
+  prepare: Step[];
   argv: string[];
   env: Record<string, string>;
   cwd: string;
@@ -35,6 +38,8 @@ export interface Spawned {
 export interface Spawner {
   /** Throws where an order can't be passed on. */
   start: (order: WorkerOrder, worker: Spawned) => void;
+  /** Removes what attempts left; rejects where something can't be removed. */
+  remove: (leftovers: Leftover[]) => Promise<void>;
   /** Lets go of what is held of a slot. */
   drop: (slot: string) => void;
   /** What is running goes on, with its exit record as the only report. */

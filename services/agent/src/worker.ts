@@ -72,7 +72,7 @@ export class Worker {
   }
 
   /** Has the process started; what becomes of it is observed. */
-  start(order: Pick<WorkerOrder, "argv" | "env" | "cwd" | "user" | "wrap">): void {
+  start(order: Pick<WorkerOrder, "prepare" | "argv" | "env" | "cwd" | "user" | "wrap">): void {
     const { record } = this.entry;
     this.slot.attach((data) => this.onOutput(data));
     this.context.spawner.start({ ...order, id: record.id, mark: workerMark(record), slot: this.slot.name, files: this.slot.files() }, {
