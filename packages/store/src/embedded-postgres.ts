@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,6 +9,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
+
+const LEFTOVERS_GONE_MS = 20_000;
 
 export interface EmbeddedPostgres {
   url: string;
@@ -55,7 +57,6 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     await run(join(native, "bin", "initdb"), options.unsafe ? [...words, "--no-sync"] : words, { ...identity, env, cwd: data });
     rmSync(passwordFile);
   }
-  const port = options.port || (await freePort());
   const settings = {
     listen_addresses: "127.0.0.1",
     unix_socket_directories: "",
@@ -68,24 +69,30 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
     autovacuum_naptime: "15s",
     ...(options.unsafe && { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }),
   };
-  const logFile = join(options.dir, "postgres.log");
-  const log = openSync(logFile, "a", 0o640);
-  const child = spawn(join(native, "bin", "postgres"), ["-D", data, "-p", String(port), ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])], {
-    ...identity,
-    env,
-    cwd: data,
-    detached: true,
-    stdio: ["ignore", log, log],
-  });
-  closeSync(log);
-  child.unref();
-  const exited = new Promise<never>((_, reject) => {
+  const words = ["-D", data, ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`])];
+  // after a SIGKILL of the server its other processes may live on for a moment, and it refuses to start beside them
+  for (const deadline = Date.now() + LEFTOVERS_GONE_MS; ; await delay(250)) {
+    const port = options.port || (await freePort());
+    const log = openSync(join(options.dir, "postgres.log"), "a", 0o640);
+    const child = spawn(join(native, "bin", "postgres"), [...words, "-p", String(port)], { ...identity, env, cwd: data, detached: true, stdio: ["ignore", log, log] });
+    closeSync(log);
+    child.unref();
+    try {
+      await startedOrEnded(child, port, password);
+      return handle(child.pid as number, port, password);
+    } catch (error) {
+      if (Date.now() > deadline) throw new Error(`${(error as Error).message}; see ${join(options.dir, "postgres.log")}`, { cause: error });
+    }
+  }
+}
+
+async function startedOrEnded(child: ChildProcess, port: number, password: string): Promise<void> {
+  const ended = new Promise<never>((_, reject) => {
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`Postgres ended with code ${code} while starting; see ${logFile}`)));
+    child.once("exit", (code) => reject(new Error(`Postgres ended with code ${code} while starting`)));
   });
-  exited.catch(() => {});
-  await Promise.race([waitReady(port, password), exited]);
-  return handle(child.pid as number, port, password);
+  ended.catch(() => {});
+  await Promise.race([waitReady(port, password, () => child.exitCode === null && child.signalCode === null), ended]);
 }
 
 /** Made once; workers on the same machine reach the port, but not this file. */
@@ -154,7 +161,7 @@ function answers(port: number): Promise<boolean> {
   });
 }
 
-async function waitReady(port: number, password: string): Promise<void> {
+async function waitReady(port: number, password: string, going: () => boolean): Promise<void> {
   const { default: pg } = await import("pg");
   for (let attempt = 0; ; attempt++) {
     const client = new pg.Client({ host: "127.0.0.1", port, user: "muster", password, database: "postgres" });
@@ -164,7 +171,7 @@ async function waitReady(port: number, password: string): Promise<void> {
       return;
     } catch (error) {
       await client.end().catch(() => {});
-      if (attempt > 1200) throw error;
+      if (attempt > 1200 || !going()) throw error;
       await delay(50);
     }
   }
