@@ -63,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Tests, and what only they use. */
-const FOR_TESTS = /\.test\.tsx?$|\/testing\/|-for-test\.ts$|\/test-[\w-]+\.ts$|\/conformance\.ts$|\/vite\.config\.ts$/;
+const FOR_TESTS = /\.test\.tsx?$|\/testing\/|-for-test\.ts$|\/test-[\w-]+\.ts$|\/conformance\.ts$|\/src\/bench\.ts$|\/vite\.config\.ts$/;
 
 /** What a pure package may take from Node: computing on text and bytes, no more. */
 const PURE_BUILTINS = new Set(["node:path", "node:assert", "node:util"]);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createEngine } from './index.ts';
-import { jobArb, jobInput, nodeArb, nodeInput, World } from './scenarios/world.ts';
+import { jobArb, jobInput, nodeArb, nodeInput, World } from './testing/world.ts';
 
 const stepArb = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('submit' as const), job: jobArb }) },
