@@ -1,4 +1,4 @@
-import { classify, decideRestart, evaluateGang, failedByItself, isFinal, nextJobPlace, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import { classify, decideRestart, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
 import {
   appendEvents,
   attemptKey,
@@ -9,6 +9,7 @@ import {
   lockGangs,
   readCommitted,
   readMembers,
+  recordFaults,
   releaseEnded,
   settleDependencies,
   stopAttempts,
@@ -20,6 +21,7 @@ import {
   type MemberRow,
   type NewEvent,
   type Outcome,
+  type SeenFault,
   type StopOrder,
 } from "@muster/store";
 import { suspectNodes } from "./suspects.ts";
@@ -42,6 +44,7 @@ interface Judgement {
   superseded: AttemptId[];
   rollbacks: string[];
   suspects: { node: string; reason: string; job: string }[];
+  faults: SeenFault[];
 }
 
 /**
@@ -55,7 +58,7 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   const members = Map.groupBy(await readMembers(client, unique), attemptKey);
   const failing = gangs.filter((gang) => gang.state === "recovering");
   const committed = failing.length > 0 ? await readCommitted(client, failing) : new Set<string>();
-  const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], superseded: [], rollbacks: [], suspects: [] };
+  const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], superseded: [], rollbacks: [], suspects: [], faults: [] };
   for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), out);
   await changeJobs(client, out.jobs);
   await changeAttempts(client, out.attempts);
@@ -67,6 +70,7 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   for (const job of out.rollbacks) await dropNewestCheckpoint(client, job);
   await suspectNodes(client, out.suspects);
   await settleDependencies(client, out.outcomes);
+  await recordFaults(client, out.faults);
   await appendEvents(client, out.events);
 }
 
@@ -122,7 +126,9 @@ function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonl
 
 /** The failed gang is down: name the cause, charge it to its ledger, and go on or give up. */
 function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, out: Judgement): void {
-  const verdict = classify(members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member)), gang.rules);
+  const verdict = gang.found
+    ? hangVerdict(gang.found.evidence, gang.previous_signature === HANG_SIGNATURE && !progressed)
+    : classify(members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member)), gang.rules);
   const superseded = members.some((member) => isUnconfirmed(gang, member));
   const decision = decideRestart({
     verdict,
@@ -135,6 +141,16 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
   const exclude = verdict.action === "exclude_node" ? (verdict.node ?? undefined) : undefined;
   if (exclude !== undefined) out.suspects.push({ node: exclude, reason: `${verdict.message}: ${verdict.evidence[0] ?? verdict.rule}`, job: gang.job });
   if (verdict.action === "rollback") out.rollbacks.push(gang.job);
+  out.faults.push({
+    kind: gang.found ? "hang" : "job_failure",
+    severity: decision.restart ? "info" : "warning",
+    node: verdict.node,
+    evidence: [failure["message"] as string, ...verdict.evidence],
+    class: verdict.class,
+    rule: verdict.rule,
+    action: decision.restart ? (exclude === undefined ? "restarted" : `restarted without ${exclude}`) : "given up",
+    attempt: gang,
+  });
   move(
     gang,
     decision.restart ? "gang_down" : "given_up",

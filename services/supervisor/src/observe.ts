@@ -124,6 +124,7 @@ function sort(observations: readonly Observation[]): Sorted {
           step: one.step ?? before?.step ?? null,
           total: one.total ?? before?.total ?? null,
           loss: one.loss ?? before?.loss ?? null,
+          lossIsNaN: one.loss === undefined ? (before?.lossIsNaN ?? false) : one.loss === null,
           rate: one.rate ?? before?.rate ?? null,
           phase: one.phase ?? before?.phase ?? null,
         });

@@ -6,6 +6,8 @@ import type { LogStore } from "@muster/logs";
 import { createPool, isConnectionError, listenForWakes, Waker } from "@muster/store";
 import type { Logger } from "pino";
 import { drainNodes } from "./drains.ts";
+import { HangWatch } from "./hang-watch.ts";
+import { followIncidents } from "./incident-watch.ts";
 import { housekeeping } from "./housekeeping.ts";
 import { Ownership, RENEW_EVERY } from "./ownership.ts";
 import { settle } from "./settle.ts";
@@ -46,6 +48,7 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
   const limits = { ...SILENCE_LIMITS, ...options.silence };
   const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines, unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2), beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5) });
   const silence = new SilenceWatch({ pool, logger, holder: id, limits });
+  const hangs = new HangWatch({ pool, logger, holder: id, silentAfter: 2.5 * Math.min(BEAT_EVERY, limits.suspect / 5) });
   const woken = new Signal();
   const abort = new AbortController();
   const checks: Check[] = [
@@ -86,6 +89,15 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
       },
       pause(Math.min(POLL, limits.suspect / 5)),
     ),
+    repeat(
+      "watching for hangs",
+      async () => {
+        if (await hangs.round()) waker.wake();
+        return 0;
+      },
+      pause(Math.min(POLL, limits.suspect / 5)),
+    ),
+    repeat("following incidents", async () => (await followIncidents(pool, id), 0), pause(POLL)),
     repeat("ownership", async () => (await ownership.round(), 0), pause(RENEW_EVERY)),
     repeat(
       "settling",

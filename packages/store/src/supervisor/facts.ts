@@ -61,29 +61,40 @@ export interface ProgressFact extends AttemptId {
   step: number | null;
   total: number | null;
   loss: number | null;
+  /** The newest loss was no number. */
+  lossIsNaN: boolean;
   rate: number | null;
   phase: string | null;
 }
 
+/** Times between rises of the step, and losses, that are kept of a job. */
+const KEPT_INTERVALS = 50;
+const KEPT_LOSSES = 20;
+
 /** Records progress of current attempts. Returns those whose first progress this is. */
 export async function recordProgress(client: Client, facts: readonly ProgressFact[]): Promise<(AttemptId & { project: string; step: number | null })[]> {
   if (facts.length === 0) return [];
-  const values = [...columns(facts), facts.map((fact) => fact.step), facts.map((fact) => fact.total), facts.map((fact) => fact.loss), facts.map((fact) => fact.rate), facts.map((fact) => fact.phase)];
+  const values = [...columns(facts), facts.map((fact) => fact.step), facts.map((fact) => fact.total), facts.map((fact) => fact.loss), facts.map((fact) => fact.rate), facts.map((fact) => fact.phase), facts.map((fact) => (fact.lossIsNaN ? NaN : fact.loss))];
   await client.query({
     name: "record-progress",
-    text: `INSERT INTO progress AS p (job, attempt, step, total, loss, rate, phase)
-      SELECT f.job, f.attempt, f.step, f.total, f.loss, f.rate, f.phase
-      FROM unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::float[], $7::float[], $8::text[])
-        AS f(job, incarnation, attempt, step, total, loss, rate, phase)
+    text: `INSERT INTO progress AS p (job, attempt, step, total, loss, rate, phase, step_at, losses)
+      SELECT f.job, f.attempt, f.step, f.total, f.loss, f.rate, f.phase, CASE WHEN f.step IS NOT NULL THEN now() END, array_remove(ARRAY[f.newest_loss], NULL)
+      FROM unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[], $5::bigint[], $6::float[], $7::float[], $8::text[], $9::float[])
+        AS f(job, incarnation, attempt, step, total, loss, rate, phase, newest_loss)
         JOIN jobs j ON (j.id, j.incarnation, j.attempt) = (f.job, f.incarnation, f.attempt)
       ON CONFLICT (job) DO UPDATE SET attempt = excluded.attempt, step = coalesce(excluded.step, p.step), total = coalesce(excluded.total, p.total),
-        loss = coalesce(excluded.loss, p.loss), rate = coalesce(excluded.rate, p.rate), phase = excluded.phase, at = now()`,
+        loss = coalesce(excluded.loss, p.loss), rate = coalesce(excluded.rate, p.rate), phase = excluded.phase, at = now(),
+        losses = CASE WHEN excluded.attempt = p.attempt THEN (excluded.losses || p.losses)[1:${KEPT_LOSSES}] ELSE excluded.losses END,
+        step_at = CASE WHEN excluded.attempt <> p.attempt OR excluded.step > coalesce(p.step, -1) THEN excluded.step_at ELSE p.step_at END,
+        intervals = CASE WHEN excluded.attempt = p.attempt AND excluded.step > p.step AND p.step_at IS NOT NULL
+          THEN (extract(epoch FROM now() - p.step_at)::float8 || p.intervals)[1:${KEPT_INTERVALS}] ELSE p.intervals END`,
     values,
   });
   const { rows } = await client.query<AttemptId & { project: string; step: number | null }>({
     name: "record-first-progress",
     text: `WITH seen AS (
-        UPDATE attempts a SET first_progress_at = coalesce(a.first_progress_at, now()), first_step = coalesce(a.first_step, f.step), last_step = coalesce(f.step, a.last_step)
+        UPDATE attempts a SET first_progress_at = coalesce(a.first_progress_at, now()), first_step = coalesce(a.first_step, f.step), last_step = coalesce(f.step, a.last_step),
+          last_step_at = CASE WHEN f.step IS DISTINCT FROM a.last_step THEN now() ELSE a.last_step_at END
         FROM unnest($1::text[], $2::bigint[], $3::int[], $4::bigint[]) AS f(job, incarnation, attempt, step), attempts old
         WHERE (a.job, a.incarnation, a.number) = (f.job, f.incarnation, f.attempt) AND (old.job, old.incarnation, old.number) = (a.job, a.incarnation, a.number)
         RETURNING a.job, a.incarnation, a.number, f.step, old.first_progress_at IS NULL AS first
