@@ -8,6 +8,12 @@ it("keeps logs in a folder or in a bucket", () => {
   expect(readConfig({ ...GOOD, MUSTER_LOG_STORE: "s3://bucket/logs?region=eu" })).toMatchObject({ logs: "s3://bucket/logs?region=eu" });
 });
 
+it("has secrets only where their folder is named", () => {
+  expect(readConfig(GOOD)).toMatchObject({ secretsDir: undefined });
+  expect(readConfig({ ...GOOD, MUSTER_SECRETS_DIR: "/etc/muster/secrets" })).toMatchObject({ secretsDir: "/etc/muster/secrets" });
+  expect(readConfig({ ...GOOD, MUSTER_SECRETS_DIR: "secrets" })).toEqual({ problems: [expect.stringMatching(/^MUSTER_SECRETS_DIR/)] });
+});
+
 it("names everything that is wrong at once", () => {
   expect(readConfig({})).toEqual({ problems: [expect.stringMatching(/^DATABASE_URL/), expect.stringMatching(/^MUSTER_API_URL/), expect.stringMatching(/^MUSTER_AGENTS_DIR/), expect.stringMatching(/^MUSTER_LOG_STORE/)] });
   expect(readConfig({ ...GOOD, MUSTER_LOG_STORE: "logs", MUSTER_SUPERVISOR_PORT: "x" })).toEqual({

@@ -4,6 +4,8 @@ export interface Config {
   databaseUrl: string;
   apiUrl: string;
   agentsDir: string;
+  /** The folder of what jobs name in `secrets`, as `<project>/<name>`; undefined: they can name none. */
+  secretsDir: string | undefined;
   /** A folder, or s3://BUCKET/PREFIX. */
   logs: string;
   host: string;
@@ -32,6 +34,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const config: Config = {
     databaseUrl: url("DATABASE_URL", /^postgres(ql)?:\/\//, "the postgres:// URL that the other services use"),
     apiUrl: url("MUSTER_API_URL", /^https?:\/\//, "the http(s):// URL under which workers reach the API"),
+    secretsDir: env["MUSTER_SECRETS_DIR"] === undefined ? undefined : folder("MUSTER_SECRETS_DIR", "the folder of what jobs name in secrets"),
     agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
     logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://") ? env["MUSTER_LOG_STORE"] : folder("MUSTER_LOG_STORE", "the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services"),
     host: env["MUSTER_SUPERVISOR_HOST"] ?? "127.0.0.1",
