@@ -1,26 +1,14 @@
-import { placeGang } from './gang.ts';
-import type { Partition } from './partition.ts';
+import { groupTraffic, placeByGroups } from './parallel-groups.ts';
+import { meetingLevel, type Partition } from './partition.ts';
 import type { Placement, PlacedRole, Placer } from './placer.ts';
-import type { Request } from './request.ts';
-
-/** Level of the lowest block that holds both positions; 0 for the same node. */
-export function meetingLevel(partition: Partition, a: number, b: number): number {
-  let level = 0;
-  while (a !== b) {
-    const { parent } = partition.levels[level]!;
-    a = parent[a]!;
-    b = parent[b]!;
-    level++;
-  }
-  return level;
-}
+import type { Request, ResolvedRole } from './request.ts';
 
 /**
  * Hops that neighbours in rank order are apart, over all neighbours of a ring within each group: within the smallest
  * slices, then between the first members of those, and so on outwards, each pair weighted by how often it talks
  * (innermost most). Lower is better; 0 is everything on one node.
  */
-function traffic(partition: Partition, positions: readonly number[], sizes: readonly number[]): number {
+function neighbours(partition: Partition, positions: readonly number[], sizes: readonly number[]): number {
   let cost = 0;
   let stride = 1;
   for (const size of [...sizes, positions.length]) {
@@ -38,6 +26,11 @@ function traffic(partition: Partition, positions: readonly number[], sizes: read
   return cost;
 }
 
+/** Traffic of the role's parallel groups where these are known, else between neighbours in rank order. */
+function traffic(partition: Partition, role: ResolvedRole, positions: readonly number[]): number {
+  return groupTraffic(partition, role, positions) ?? neighbours(partition, positions, role.layers.map((layer) => layer.size));
+}
+
 const idealCosts = new WeakMap<Request, Map<string, number>>();
 
 function idealCost(placer: Placer, request: Request, { role, partition, members }: PlacedRole): number {
@@ -46,10 +39,9 @@ function idealCost(placer: Placer, request: Request, { role, partition, members 
   const key = `${partition.index}/${partition.layoutVersion}/${role.name}/${members.length}`;
   let cost = known.get(key);
   if (cost === undefined) {
-    const slots = placeGang(placer.counts(partition, role.shape, true), placer.nodes, {
-      members: members.length, layers: role.layers, within: placer.levels.root,
-    });
-    cost = slots === null ? 0 : traffic(partition, slots.map((slot) => placer.nodes.position[slot]!), role.layers.map((l) => l.size));
+    const counts = placer.counts(partition, role.shape, true);
+    const slots = placeByGroups(counts, placer.nodes, role, { members: members.length, within: placer.levels.root });
+    cost = slots === null ? 0 : traffic(partition, role, slots.map((slot) => placer.nodes.position[slot]!));
     known.set(key, cost);
   }
   return cost;
@@ -65,7 +57,7 @@ export function locality(placer: Placer, request: Request, placement: Placement)
   for (const placed of placement.roles) {
     if (placed.members.length === 1) continue;
     const positions = placed.members.map((member) => placer.nodes.position[member.node]!);
-    cost += traffic(placed.partition, positions, placed.role.layers.map((layer) => layer.size));
+    cost += traffic(placed.partition, placed.role, positions);
     ideal += idealCost(placer, request, placed);
   }
   return cost <= ideal ? 1 : (1 + ideal) / (1 + cost);

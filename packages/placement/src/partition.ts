@@ -119,6 +119,18 @@ export class Partition {
   }
 }
 
+/** Level of the lowest block that holds both positions; 0 for the same node. */
+export function meetingLevel(partition: Partition, a: number, b: number): number {
+  let level = 0;
+  while (a !== b) {
+    const { parent } = partition.levels[level]!;
+    a = parent[a]!;
+    b = parent[b]!;
+    level++;
+  }
+  return level;
+}
+
 function samePrefix(a: readonly string[], b: readonly string[], length: number): boolean {
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return false;
   return true;

@@ -1,8 +1,9 @@
 import { ShapeCounts, type Shape } from './counts.ts';
 import { FreeIndex } from './free-index.ts';
-import { placeGang, type Block } from './gang.ts';
+import type { Block } from './gang.ts';
 import { Levels } from './levels.ts';
 import { NodeTable, type Holding } from './nodes.ts';
+import { placeByGroups } from './parallel-groups.ts';
 import { Partition } from './partition.ts';
 import { memberCounts, type Request, type ResolvedRole, type ResolvedVariant } from './request.ts';
 import { SharedDevices } from './shared-devices.ts';
@@ -349,8 +350,8 @@ export class Placer {
   ): number[] | null {
     if (avoid.size > 0) counts.block(this.nodes, avoid);
     try {
-      return placeGang(counts, this.nodes, {
-        members, layers: role.layers, within: request.withinRequired ? request.within : this.levels.root,
+      return placeByGroups(counts, this.nodes, role, {
+        members, within: request.withinRequired ? request.within : this.levels.root,
         ...(inside === undefined ? {} : { inside }),
       });
     } finally {

@@ -1,7 +1,8 @@
 import { makeShape, type Shape } from './counts.ts';
 import type { Layer } from './gang.ts';
 import type { Levels } from './levels.ts';
-import type { JobInput, ResourcesInput, RoleInput, SegmentInput } from './types.ts';
+import { checkParallelism } from './parallel-groups.ts';
+import type { JobInput, ParallelismInput, ResourcesInput, RoleInput, SegmentInput } from './types.ts';
 
 export interface ResolvedRole {
   name: string;
@@ -10,6 +11,7 @@ export interface ResolvedRole {
   max: number;
   step: number;
   layers: Layer[];
+  parallelism: ParallelismInput | null;
   /** Its own restriction to hardware; such a role chooses its pool apart from the others. */
   accelerators: readonly string[] | null;
   pools: readonly string[] | null;
@@ -52,7 +54,7 @@ function durationBucket(duration: number | undefined): number {
 export function requestKey(job: JobInput, windows: readonly string[]): string {
   return JSON.stringify([
     job.roles, job.variants ?? 0, job.variantPolicy ?? 0, job.stickyVariant ?? -1, job.segments ?? 0, job.within ?? 0,
-    job.excludedNodes ?? 0, job.preferredNodes ?? 0, job.jobClass ?? 0, durationBucket(job.expectedDuration), durationBucket(job.timeLimit),
+    job.parallelism ?? 0, job.excludedNodes ?? 0, job.preferredNodes ?? 0, job.jobClass ?? 0, durationBucket(job.expectedDuration), durationBucket(job.timeLimit),
     job.preemptible && job.checkpoint !== undefined, windows,
   ]);
 }
@@ -61,6 +63,7 @@ export function requestKey(job: JobInput, windows: readonly string[]): string {
 export function resolveRequest(job: JobInput, levels: Levels, key: string): Request {
   check(job.roles.length > 0, 'roles', 'a job needs at least one role');
   check(new Set(job.roles.map((role) => role.name)).size === job.roles.length, 'roles', 'role names must differ');
+  if (job.parallelism !== undefined) checkParallelism(job.parallelism);
   const given = job.variants === undefined || job.variants.length === 0 ? [{}] : job.variants;
   const variants: ResolvedVariant[] = given.map((variant, index) => ({
     index,
@@ -107,7 +110,7 @@ function resolveRole(
   const shape = makeShape({ devices, share, cpuMillis, memoryBytes, distinct: role.colocate !== true });
   const layers = resolveLayers(job.segments ?? [], role.name, devices, nodes, step, levels);
   return {
-    name: role.name, shape, min: nodes.min, max: nodes.max, step, layers,
+    name: role.name, shape, min: nodes.min, max: nodes.max, step, layers, parallelism: job.parallelism ?? null,
     accelerators: role.accelerators ?? null, pools: role.pools ?? null,
   };
 }
