@@ -1,9 +1,10 @@
 import { judgeHang, type HangDecision } from "@muster/lifecycle";
-import { appendEvents, attemptKey, changeAttempts, changeJobs, lockGangs, markFound, readQuiet, readWatchedShards, stopAttempts, takeLease, transaction, type Pool, type QuietRow } from "@muster/store";
+import { attemptKey, lockGangs, readQuiet, readWatchedShards, takeLease, transaction, type Pool, type QuietRow } from "@muster/store";
 import type { Logger } from "pino";
+import { leaveBadNodes } from "./bad-nodes.ts";
+import { endAttempts } from "./end-attempts.ts";
 import { watchLosses } from "./loss-watch.ts";
 
-const ACTOR = "supervisor";
 const LEASE_SECONDS = 5;
 
 export interface HangWatchOptions {
@@ -38,7 +39,8 @@ export class HangWatch {
     const hung = (await readQuiet(pool, null)).filter((row) => this.#judge(row).kind === "hung");
     const ended = hung.length > 0 && (await this.#end(hung));
     await watchLosses(pool);
-    return ended;
+    const left = await leaveBadNodes(pool);
+    return ended || left;
   }
 
   async #listen(): Promise<void> {
@@ -79,25 +81,14 @@ export class HangWatch {
     return transaction(pool, async (client) => {
       const gangs = (await lockGangs(client, hung)).filter((gang) => gang.current && gang.state === "running" && gang.attempt_state === "running");
       const rows = new Map((await readQuiet(client, gangs)).map((row) => [attemptKey(row), row]));
-      const found = gangs.flatMap((gang) => {
+      const ended = gangs.flatMap((gang) => {
         const row = rows.get(attemptKey(gang));
         const decision = row && this.#judge(row);
-        return decision?.kind === "hung" ? [{ ...gang, rule: "hang", evidence: decision.evidence, limit: decision.limit }] : [];
+        return decision?.kind === "hung" ? [{ gang, found: { rule: "hang" as const, evidence: decision.evidence }, kind: "job.no_progress", condition: "no_progress" }] : [];
       });
-      if (found.length === 0) return false;
-      await markFound(client, found, "no_progress");
-      await changeJobs(client, found.map(({ job }) => ({ job, state: "recovering", stopTarget: null, dueIn: null })));
-      await changeAttempts(client, found.map(({ job, incarnation, attempt }) => ({ job, incarnation, attempt, state: "stopping" })));
-      await stopAttempts(client, found.map(({ job }) => ({ job, mode: "kill", grace: 0 })));
-      await appendEvents(
-        client,
-        found.flatMap(({ job, attempt, project, evidence, limit }) => [
-          { kind: "job.no_progress", actor: ACTOR, project, job, attempt, data: { evidence, limit: limit / 1000 } },
-          { kind: "job.recovering", actor: ACTOR, project, job, attempt, data: { from: "running", rule: "hang" } },
-        ]),
-      );
-      for (const { job, evidence } of found) logger.warn({ job, evidence }, "no progress: the attempt is ended");
-      return true;
+      await endAttempts(client, ended);
+      for (const { gang, found } of ended) logger.warn({ job: gang.job, evidence: found.evidence }, "no progress: the attempt is ended");
+      return ended.length > 0;
     });
   }
 }

@@ -1,4 +1,4 @@
-import { classify, decideRestart, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import { badNodeVerdict, classify, decideRestart, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
 import {
   appendEvents,
   attemptKey,
@@ -16,6 +16,7 @@ import {
   type AttemptChange,
   type AttemptId,
   type Client,
+  type Found,
   type GangRow,
   type JobChange,
   type MemberRow,
@@ -127,7 +128,7 @@ function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonl
 /** The failed gang is down: name the cause, charge it to its ledger, and go on or give up. */
 function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, out: Judgement): void {
   const verdict = gang.found
-    ? hangVerdict(gang.found.evidence, gang.previous_signature === HANG_SIGNATURE && !progressed)
+    ? foundVerdict(gang.found, gang.previous_signature === HANG_SIGNATURE && !progressed)
     : classify(members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member)), gang.rules);
   const superseded = members.some((member) => isUnconfirmed(gang, member));
   const decision = decideRestart({
@@ -142,7 +143,7 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
   if (exclude !== undefined) out.suspects.push({ node: exclude, reason: `${verdict.message}: ${verdict.evidence[0] ?? verdict.rule}`, job: gang.job });
   if (verdict.action === "rollback") out.rollbacks.push(gang.job);
   out.faults.push({
-    kind: gang.found ? "hang" : "job_failure",
+    kind: gang.found?.rule === "hang" ? "hang" : "job_failure",
     severity: decision.restart ? "info" : "warning",
     node: verdict.node,
     evidence: [failure["message"] as string, ...verdict.evidence],
@@ -166,6 +167,10 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
     { state: "ended", outcome: superseded ? "superseded" : "failed", failureClass: verdict.class, cause: failure },
     { class: verdict.class, rule: verdict.rule, node: verdict.node, worker: verdict.worker, evidence: verdict.evidence, restart: decision.restart, why: decision.why, backoff: decision.backoff },
   );
+}
+
+function foundVerdict(found: Found, repeated: boolean): Verdict {
+  return found.rule === "hang" ? hangVerdict(found.evidence, repeated) : badNodeVerdict(found.node ?? null, found.evidence);
 }
 
 function onDue(gang: GangRow, out: Judgement): void {

@@ -6,6 +6,7 @@ export * from "./incidents.ts";
 export * from "./job-filter.ts";
 export * from "./job-parts.ts";
 export * from "./jobs.ts";
+export * from "./node-health.ts";
 export * from "./nodes.ts";
 export * from "./overview.ts";
 export * from "./pools.ts";

@@ -93,14 +93,17 @@ export async function lockNode(client: Client, name: string): Promise<{ health: 
   return rows[0];
 }
 
-/** Sets a node's health with its reason and actor; `schedulable` follows from it. @param deadline seconds from now, or null */
-export async function setNodeHealth(client: Client, name: string, health: NodeHealth, reason: string | null, actor: string | null, deadline: number | null): Promise<void> {
+/**
+ * Sets a node's health with its reason and actor; `schedulable` follows from it.
+ * @param deadline seconds from now, or null @param check the check that reported it, or null
+ */
+export async function setNodeHealth(client: Client, name: string, health: NodeHealth, reason: string | null, actor: string | null, deadline: number | null, check: string | null = null): Promise<void> {
   await client.query({
     name: "api-set-node-health",
-    text: `UPDATE nodes SET health = $2::text, health_reason = $3, health_actor = $4, drain_deadline = now() + make_interval(secs => $5),
+    text: `UPDATE nodes SET health = $2::text, health_reason = $3, health_actor = $4, drain_deadline = now() + make_interval(secs => $5), health_check = $6,
         health_since = CASE WHEN health = $2::text THEN health_since ELSE now() END,
         schedulable = $2::text IN ('ready', 'suspect', 'probation'), version = version + 1 WHERE name = $1`,
-    values: [name, health, reason, actor, deadline],
+    values: [name, health, reason, actor, deadline, check],
   });
 }
 

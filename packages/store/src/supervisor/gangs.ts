@@ -1,6 +1,7 @@
 import type { AttemptState, JobState, StopTarget, WorkerState } from "@muster/model";
 import type { Client } from "../pool.ts";
 import { columns, type AttemptId } from "./attempt-key.ts";
+import type { Found } from "./hangs.ts";
 
 /** A job and one of its attempts, locked for judging. */
 export interface GangRow extends AttemptId {
@@ -19,7 +20,7 @@ export interface GangRow extends AttemptId {
   unknown_failures: number;
   previous_signature: string | null;
   /** What was found about it before it was ended for that. */
-  found: { rule: "hang"; evidence: string[] } | null;
+  found: Found | null;
   time_limit: number | null;
   grace: number;
   max_restarts: number;

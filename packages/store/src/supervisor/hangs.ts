@@ -38,19 +38,26 @@ export async function readQuiet(client: Client, only: readonly AttemptId[] | nul
   return rows;
 }
 
-/** Notes what an attempt is ended for, and its job's condition; `judgeAttempts` goes by it when all its workers are dead. */
-export async function markFound(client: Client, found: readonly (AttemptId & { rule: string; evidence: readonly string[] })[], condition: string): Promise<void> {
-  if (found.length === 0) return;
-  const ids = columns(found);
+/** What was found about a live attempt, for which it is ended. */
+export interface Found {
+  rule: "hang" | "bad_node";
+  evidence: string[];
+  node?: string;
+}
+
+/** Notes what attempts are ended for, and their jobs' conditions; `judgeAttempts` goes by it when all their workers are dead. */
+export async function markFound(client: Client, marks: readonly (AttemptId & { found: Found; condition: string | null })[]): Promise<void> {
+  const ids = columns(marks);
   await client.query({
     name: "mark-found",
     text: `UPDATE attempts a SET found = f.found FROM unnest($1::text[], $2::bigint[], $3::int[], $4::jsonb[]) AS f(job, incarnation, number, found)
       WHERE (a.job, a.incarnation, a.number) = (f.job, f.incarnation, f.number)`,
-    values: [...ids, found.map(({ rule, evidence }) => JSON.stringify({ rule, evidence }))],
+    values: [...ids, marks.map(({ found }) => JSON.stringify(found))],
   });
   await client.query({
-    name: "mark-condition",
-    text: "UPDATE jobs SET conditions = array_append(conditions, $2) WHERE id = ANY ($1) AND NOT $2 = ANY (conditions)",
-    values: [ids[0], condition],
+    name: "mark-conditions",
+    text: `UPDATE jobs j SET conditions = array_append(conditions, m.condition) FROM unnest($1::text[], $2::text[]) AS m(job, condition)
+      WHERE j.id = m.job AND m.condition IS NOT NULL AND NOT m.condition = ANY (j.conditions)`,
+    values: [ids[0], marks.map((mark) => mark.condition)],
   });
 }

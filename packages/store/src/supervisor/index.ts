@@ -1,4 +1,5 @@
 export * from "./adoption.ts";
+export * from "./bad-nodes.ts";
 export * from "./attempt-key.ts";
 export * from "./checkpoints.ts";
 export * from "./commands.ts";

@@ -8,6 +8,7 @@ import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toNodeView } from "../views/cluster.ts";
 import { dryRunQuery, nameParams, put, sameName } from "./declared.ts";
+import { reportHealth } from "./node-health.ts";
 import { decodeCursor, pageQuery, toPage, wordList } from "./paging.ts";
 import { ifMatchHeaders, setVersion } from "./version.ts";
 
@@ -68,21 +69,23 @@ export function nodeRoutes(app: App, context: Context): void {
     change(request.params.name, "drain", request.body.reason, identityOf(request), request.body.deadline),
   );
   app.post("/v1/nodes/:name/health", { schema: { operationId: "reportNodeHealth", tags: ["nodes"], summary: "Report what a health check found", params: nameParams, body: nodeHealthBody, response: { 200: nodeView } } }, async (request) => {
-    const { status, check, message } = request.body;
-    const reason = `${check}: ${message || status}`;
-    const event = { ok: "cleared", warning: "suspected", fatal: "cordon" } as const;
-    return change(request.params.name, event[status], reason, identityOf(request), null, { check, status, message });
+    const { name } = request.params;
+    const identity = identityOf(request);
+    const node = await transaction(pool, async (client) => {
+      await reportHealth(client, name, request.body, identity.subject);
+      return view(client, identity, name);
+    });
+    waker.wake();
+    return node;
   });
 
-  /** `report`: from a check, which changes nothing where the state has no place for it. */
-  async function change(name: string, event: NodeEvent, reason: string, identity: Identity, deadline: number | null, report?: Record<string, string>): Promise<NodeView> {
+  async function change(name: string, event: NodeEvent, reason: string, identity: Identity, deadline: number | null): Promise<NodeView> {
     const node = await transaction(pool, async (client) => {
       const row = await lockNode(client, name);
       if (!row) throw notFound("node", name);
       const next = nextNodeHealth(row.health, event);
-      if (next === undefined && !report) throw wrongState(event, row.health);
-      if (report) await appendEvents(client, [{ kind: "node.checked", actor: identity.subject, node: name, pool: row.pool, data: report }]);
-      if (next !== undefined && (next !== row.health || event === "drain")) {
+      if (next === undefined) throw wrongState(event, row.health);
+      if (next !== row.health || event === "drain") {
         const ready = next === "ready";
         await setNodeHealth(client, name, next, ready ? null : reason, ready ? null : identity.subject, next === "draining" ? deadline : null);
         await appendEvents(client, [{ kind: `node.${event}`, actor: identity.subject, node: name, pool: row.pool, data: { reason, from: row.health, to: next, ...(deadline !== null && { deadline_seconds: deadline }) } }]);

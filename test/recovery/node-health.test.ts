@@ -1,0 +1,55 @@
+import { decideHealth, nextNodeHealth } from "@muster/lifecycle";
+import { lockReportedNode, setNodeHealth, transaction } from "@muster/store";
+import type { NodeHealth } from "@muster/model";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { TestCluster } from "../support/cluster.ts";
+import { processesOf } from "../support/processes.ts";
+
+const WAIT = { timeout: 30_000, interval: 50 };
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  cluster = await TestCluster.create([{ name: "n0", devices: 1 }, { name: "n1", devices: 1 }]);
+  await cluster.startScheduler();
+  await cluster.startSupervisor();
+});
+afterAll(() => cluster.close());
+
+/** What the API does with a check's report. */
+async function report(node: string, status: "ok" | "fatal"): Promise<void> {
+  await transaction(cluster.pool, async (client) => {
+    const row = await lockReportedNode(client, node);
+    if (!row) throw new Error(`no node ${node}`);
+    let health: NodeHealth = row.health;
+    for (const event of decideHealth({ health, setBy: row.set_by, quarantined: row.quarantined, total: row.total }, { status, check: "dcgm" }).events) health = nextNodeHealth(health, event) ?? health;
+    await setNodeHealth(client, node, health, "dcgm: Xid 79", "checker", null, status === "ok" ? null : "dcgm");
+  });
+}
+
+const health = async (node: string): Promise<string | undefined> => (await cluster.pool.query<{ health: string }>("SELECT health FROM nodes WHERE name = $1", [node])).rows[0]?.health;
+
+describe("a node that a check calls broken", () => {
+  it("is left at once by a job that may not be evicted, at no cost to it, and comes back over probation", async () => {
+    const [id] = (await cluster.submit({ accelerator: "h800", resources: { accelerators: 1 }, preemptible: false, run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 600'], recovery: { max_restarts: 0 } })) as [string];
+    await cluster.untilState(id, "running");
+    const { rows } = await cluster.pool.query<{ node: string }>("SELECT node FROM workers WHERE job = $1", [id]);
+    const bad = rows[0]?.node ?? "";
+    await report(bad, "fatal");
+    expect(await health(bad)).toBe("cordoned");
+    const job = await cluster.untilState(id, "succeeded", "failed");
+    expect(job).toMatchObject({ state: "succeeded", attempt: 2, user_failures: 0, infrastructure_failures: 1, failure: { rule: "bad_node", class: "infrastructure" } });
+    const { rows: nodes } = await cluster.pool.query<{ node: string }>("SELECT node FROM workers WHERE job = $1 AND attempt = 2", [id]);
+    expect(nodes).toEqual([{ node: bad === "n0" ? "n1" : "n0" }]);
+    expect(processesOf(id)).toEqual([]);
+    // the pool has two nodes, of which one may be out by checks
+    const other = bad === "n0" ? "n1" : "n0";
+    await report(other, "fatal");
+    expect(await health(other)).toBe("suspect");
+    await report(other, "ok");
+    expect(await health(other)).toBe("ready");
+    await report(bad, "ok");
+    expect(await health(bad)).toBe("probation");
+    await cluster.pool.query("UPDATE nodes SET health_since = now() - interval '25 hours' WHERE name = $1", [bad]);
+    await expect.poll(() => health(bad), WAIT).toBe("ready");
+  });
+});
