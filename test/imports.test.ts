@@ -49,7 +49,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   logs: PURE,
   replay: ["placement", "lifecycle", "model"],
   client: ["model"],
-  cli: ["client", "model"],
+  // replay for `muster scheduler replay`, which reads a file and asks no server
+  cli: ["client", "model", "replay"],
   // in a browser: types and rules, which are pure
   dashboard: PURE,
   // outside the control plane's life: it knows what engines ask of it, and nothing of the store

@@ -7,6 +7,7 @@ import { addFeeds } from "./commands/feeds.ts";
 import { addGet } from "./commands/get.ts";
 import { addJob } from "./commands/job.ts";
 import { addNode } from "./commands/node.ts";
+import { addScheduler } from "./commands/scheduler.ts";
 import { addToken } from "./commands/token.ts";
 import { EXIT, exitCodeOf } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
@@ -37,6 +38,7 @@ of wait, submit --wait and --follow: 0 succeeded, 100 failed, 101 not finished, 
   addFeeds(program, io, outcome);
   addCluster(program, io, outcome);
   addAdmin(program, io, outcome);
+  addScheduler(program, io, outcome);
   addCompletion(program, io, outcome);
   program
     .command("version")

@@ -33,7 +33,7 @@ export function recorded(engine: PlacementEngine, sink: RecordingSink): Placemen
     settled = false;
     sink.call(name, args);
     try {
-      return (engine[name] as (...all: readonly unknown[]) => unknown).apply(engine, args);
+      return (engine[name] as (...all: unknown[]) => unknown).apply(engine, [...args]);
     } catch (error) {
       sink.call('threw', [messageOf(error)]);
       throw error;
@@ -73,7 +73,7 @@ export function repeat(engine: PlacementEngine, name: string, args: readonly unk
   if (name !== 'settle' && !(RECORDED_CALLS as readonly string[]).includes(name)) throw new Error(`no call is named "${name}"`);
   try {
     if (name === 'settle') engine.capacity();
-    else (engine[name as RecordedCall] as (...all: readonly unknown[]) => unknown).apply(engine, args);
+    else (engine[name as RecordedCall] as (...all: unknown[]) => unknown).apply(engine, [...args]);
     return null;
   } catch (error) {
     return messageOf(error);

@@ -19,6 +19,7 @@ const scheduler = createScheduler({
   host: process.env["MUSTER_SCHEDULER_HOST"] ?? "127.0.0.1",
   port: Number(process.env["MUSTER_SCHEDULER_PORT"] ?? 0),
   processMetrics: true,
+  ...(process.env["MUSTER_RECORDINGS"] && { recordings: { folder: process.env["MUSTER_RECORDINGS"] } }),
 });
 closeWithGrace({ delay: 10_000 }, async ({ err }) => {
   if (err) logger.fatal({ err }, "ending after an error");

@@ -35,7 +35,7 @@ export interface JobTruth {
  * nothing, so it does not matter how often or why something is read.
  */
 export class Mirror {
-  readonly engine: PlacementEngine = createEngine();
+  readonly engine: PlacementEngine;
   readonly #now: () => number;
   readonly pools = new Map<string, PoolRow>();
   readonly nodes = new Map<string, NodeRow>();
@@ -51,9 +51,10 @@ export class Mirror {
   readonly #nodeKeys = new Map<string, string>();
   readonly #queueKeys = new Map<string, string>();
 
-  /** @param now the database's clock, in milliseconds since the epoch */
-  constructor(now: () => number) {
+  /** @param now the database's clock, in milliseconds since the epoch. @param engine a new one */
+  constructor(now: () => number, engine: PlacementEngine = createEngine()) {
     this.#now = now;
+    this.engine = engine;
   }
 
   /** The whole truth about pools, which are few; nodes follow a pool that changed. */

@@ -5,6 +5,7 @@ import { createPool, dropLease, isConnectionError, LeaseLost, listenForWakes, ta
 import type { Logger } from "pino";
 import { createHttp } from "./http.ts";
 import { createMetrics } from "./metrics.ts";
+import type { RecordingOptions } from "./recording/recorder.ts";
 import { Term } from "./term.ts";
 
 export interface SchedulerOptions {
@@ -16,6 +17,8 @@ export interface SchedulerOptions {
   port?: number;
   /** Whether its metrics include those of the process. */
   processMetrics?: boolean;
+  /** Where what is decided is recorded, so that it can be replayed; absent: nowhere. */
+  recordings?: RecordingOptions;
 }
 
 export interface Scheduler {
@@ -42,6 +45,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const closing = new AbortController();
   let term: Term | undefined;
   let ended: Promise<void> = Promise.resolve();
+  /** Resolves once the recordings of all terms until now are on disk. */
+  let recorded: Promise<unknown> = Promise.resolve();
   let wakes: { close(): Promise<void> } | undefined;
 
   const metrics = createMetrics(() => (term ? countWaiting(term) : []), options.processMetrics ?? false);
@@ -70,10 +75,19 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const stop = (): void => over.abort();
     closing.signal.addEventListener("abort", stop, { once: true });
     const keeping = keep(lease, http.address, over);
-    term = new Term({ pool, lease, holder, logger, metrics, waker, signal: over.signal });
     metrics.leader.set(1);
     try {
-      await term.run();
+      let full = true;
+      while (full && !over.signal.aborted) {
+        const current = new Term({ pool, lease, holder, logger, metrics, waker, signal: over.signal, recordings: options.recordings });
+        term = current;
+        try {
+          await current.run();
+          full = current.isRecordingFull;
+        } finally {
+          recorded = Promise.all([recorded, current.recordingClosed()]);
+        }
+      }
     } finally {
       term = undefined;
       metrics.leader.set(0);
@@ -124,6 +138,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     async close() {
       closing.abort();
       await ended;
+      await recorded;
       await wakes?.close();
       await http.close();
       await dropLease(pool, LEASE, holder).catch(() => {});

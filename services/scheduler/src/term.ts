@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DEFAULT_PRIORITIES } from "@muster/model";
+import { createEngine, recorded } from "@muster/placement";
 import { readClock, readCluster, Waker, type ClusterRow, type FeedPosition, type Lease, type Pool } from "@muster/store";
 import type { Logger } from "pino";
 import { DecisionWriter } from "./decisions.ts";
@@ -8,6 +9,7 @@ import { LivePolicy } from "./live-policy.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import { Mirror } from "./mirror.ts";
 import { ReasonWriter } from "./reasons.ts";
+import { Recorder, type RecordingOptions } from "./recording/recorder.ts";
 
 /** The feed is read this often even if nobody woke us; milliseconds. */
 const POLL = 1000;
@@ -22,6 +24,8 @@ export interface TermOptions {
   metrics: SchedulerMetrics;
   waker: Waker;
   signal: AbortSignal;
+  /** Where what is decided is recorded; absent: nowhere. */
+  recordings?: RecordingOptions | undefined;
 }
 
 export interface TermState {
@@ -42,6 +46,7 @@ export class Term {
   readonly #writer: DecisionWriter;
   readonly #reasons: ReasonWriter;
   readonly #policy: LivePolicy;
+  readonly #recorder: Recorder | undefined;
   #changes = new Changes();
   #position: FeedPosition = { xid: "0", seq: "0" };
   #cluster: ClusterRow | undefined;
@@ -58,15 +63,23 @@ export class Term {
   #cycleMs = 0;
   #lagMs = 0;
   #cycles = 0;
+  #closed: Promise<void> = Promise.resolve();
 
   constructor(options: TermOptions) {
     this.#options = options;
     const now = (): number => this.now();
-    this.mirror = new Mirror(now);
+    this.#recorder = options.recordings && new Recorder(options.recordings, options.lease.epoch, options.logger);
+    const engine = createEngine();
+    this.mirror = new Mirror(now, this.#recorder ? recorded(engine, this.#recorder) : engine);
     const shared = { pool: options.pool, lease: options.lease, holder: options.holder, mirror: this.mirror, logger: options.logger, now };
     this.#writer = new DecisionWriter(shared);
     this.#reasons = new ReasonWriter(shared);
     this.#policy = new LivePolicy(this.mirror.engine, options.logger);
+  }
+
+  /** Whether it ended only so that the next recording begins with everything read anew. */
+  get isRecordingFull(): boolean {
+    return this.#recorder?.due ?? false;
   }
 
   get loaded(): boolean {
@@ -99,13 +112,28 @@ export class Term {
   }
 
   async run(): Promise<void> {
+    try {
+      await this.#lead();
+    } finally {
+      // compressed while the next term goes on
+      this.#closed = this.#recorder?.close() ?? this.#closed;
+    }
+  }
+
+  /** Resolves once everything that was recorded is on disk. */
+  async recordingClosed(): Promise<void> {
+    await this.#closed;
+  }
+
+  async #lead(): Promise<void> {
     const { signal, pool, logger } = this.#options;
     await this.#readCluster();
     const began = performance.now();
     this.#position = await load(pool, this.mirror);
+    this.#recorder?.loaded();
     this.#loadedAt = this.now();
     logger.info({ jobs: this.mirror.jobs.size, nodes: this.mirror.nodes.size, ms: Math.round(performance.now() - began) }, "leading: state loaded");
-    while (!signal.aborted && !this.#outdated) {
+    while (!signal.aborted && !this.#outdated && !this.isRecordingFull) {
       this.#woken = false;
       const again = await this.#step();
       if (!again && !signal.aborted) await this.#sleep();

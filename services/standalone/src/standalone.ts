@@ -89,7 +89,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     if (options.demoCluster) await applyMissing(client, readClusterFile(DEMO_CLUSTER));
     if (options.clusterFile !== undefined) await applyMissing(client, readClusterFile(options.clusterFile));
     await applyMissing(client, hostCluster(await detectDevices()));
-    const scheduler = createScheduler({ databaseUrl, logger: logger.child({ service: "scheduler" }) });
+    const scheduler = createScheduler({ databaseUrl, logger: logger.child({ service: "scheduler" }), recordings: { folder: join(stateDir, "recordings") } });
     undo.push(() => scheduler.close());
     await scheduler.start();
     const agentsDir = join(stateDir, "agents");
