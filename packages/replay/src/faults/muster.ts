@@ -1,0 +1,256 @@
+import { HANG_LIMITS, HANG_SIGNATURE, SILENCE_LIMITS, classify, decideRestart, hangVerdict, judgeHang, judgeSilence, nextJobPlace, nextNodeHealth } from '@muster/lifecycle';
+import type { Ending, JobEvent, JobPlace, Ledgers, Verdict, WatchedNode } from '@muster/lifecycle';
+import type { NodeHealth } from '@muster/model';
+import { PEERS, throughTorchrun } from './causes.ts';
+import type { Words } from './causes.ts';
+import { Invariants } from './invariants.ts';
+import { after } from './trace.ts';
+import type { Fault } from './trace.ts';
+import type { Failure, Policy, Recoverer, Resumption, Setting } from './job-run.ts';
+
+/** Seconds. What the services add to what the rules decide; see services/supervisor and services/agent. */
+export const SERVICES = {
+  /** A rank ends; torchrun ends its other ranks, then itself; the agent tells of it. */
+  exitSeen: 1.5,
+  /** Between the first death and the judgement of all that ended by themselves. */
+  window: 1,
+  /** From the order to kill until the last worker of all nodes is known to be dead. */
+  fence: 2,
+  /** From the end of an attempt until the next is placed and handed to the engines. */
+  place: 1,
+  beat: 5,
+  /** Between two rounds of the watches for silence and for hangs. */
+  round: 2,
+  /** Between the death of a device and the report of the node's own checker, at most. */
+  checker: 10,
+};
+
+export interface MusterOptions {
+  /** Nodes carry a checker that posts to /v1/nodes/{id}/health what their devices and ports report. */
+  checker: boolean;
+  /** `recovery.max_restarts` of the job. */
+  maxRestarts: number;
+  /** Seconds until a person has seen to a job that was given up: found the broken nodes and asked for it again. */
+  operator: number;
+  /** Seconds that a step takes. */
+  step: number;
+}
+
+export function muster(options: MusterOptions): Policy {
+  return { name: options.checker ? 'Muster' : 'Muster, no checker', begin: (setting) => new MusterRecoverer(setting, options) };
+}
+
+class MusterRecoverer implements Recoverer {
+  readonly #setting: Setting;
+  readonly #options: MusterOptions;
+  readonly #invariants = new Invariants();
+  readonly #watched: WatchedNode[];
+  readonly #health = new Map<string, NodeHealth>();
+  readonly #generation = new Map<number, number>();
+  #place: JobPlace = { state: 'queued', stopTarget: null };
+  #attempt = 0;
+  #notBefore = 0;
+  #ledgers: Ledgers = { user: 0, infrastructure: 0, unknown: 0 };
+  #signature: string | null = null;
+  #steps = 0;
+  #givenUp = 0;
+  readonly #rules = new Map<string, { times: number; givenUp: number; seen: number }>();
+
+  constructor(setting: Setting, options: MusterOptions) {
+    this.#setting = setting;
+    this.#options = options;
+    this.#watched = Array.from({ length: setting.nodes }, (_, slot) => ({ node: String(slot), switch: `leaf-${Math.floor(slot / 32)}`, heard: Number.MAX_SAFE_INTEGER, listenedSince: 0, lost: false }));
+  }
+
+  started(at: number, broken: ReadonlyMap<number, Fault>): void {
+    const before = this.#attempt++;
+    this.#invariants.check(this.#attempt === before + 1, 'attempts only rise');
+    this.#invariants.check(at >= this.#notBefore, 'no start before the back-off is over');
+    for (const slot of new Set([...broken.keys(), ...this.#generation.keys()])) this.#invariants.check((this.#health.get(this.#nodeAt(slot)) ?? 'ready') === 'ready', 'a quarantined node gets no work');
+    for (const event of ['opened', 'handed_over'] as const) this.#move(event);
+  }
+
+  knownOut(fault: Fault, at: number): boolean {
+    if (this.#reported(fault, at)) {
+      this.#suspect(fault.slot, 'cordon');
+      this.#renew(fault.slot);
+      return true;
+    }
+    if (fault.cause.words.length > 0 || fault.hangs || after(this.#setting.controlAway, at) > at) return false;
+    this.#silence([fault], at);
+    const { lost } = this.#judgeSilence(at);
+    this.#heardAgain([fault]);
+    if (lost.length === 0) return false;
+    this.#suspect(fault.slot, 'suspected');
+    this.#renew(fault.slot);
+    return true;
+  }
+
+  recover(failure: Failure): Resumption {
+    if (failure.at > failure.workedFrom) {
+      this.#move('all_up');
+      this.#steps += Math.floor((failure.at - failure.workedFrom) / this.#options.step);
+    } else if (failure.at >= failure.startedAt + this.#setting.start) this.#move('all_up');
+    const { verdict, seen, judged, lost } = this.#find(failure);
+    this.#move('failed_worker');
+    const decision = decideRestart({ verdict, ledgers: this.#ledgers, maxRestarts: this.#options.maxRestarts, progressed: failure.progressed, previousSignature: this.#signature });
+    this.#invariants.charged(this.#ledgers, decision.ledgers, verdict);
+    this.#ledgers = decision.ledgers;
+    this.#signature = verdict.signature;
+    const replaced = [...lost];
+    for (const slot of lost) this.#suspect(slot, 'suspected');
+    if (verdict.action === 'exclude_node' && verdict.node !== null) {
+      const slot = slotOf(verdict.node);
+      if (!lost.includes(slot)) {
+        this.#suspect(slot, 'suspected');
+        replaced.push(slot);
+      }
+    }
+    const tally = this.#tally(`${failure.fault?.cause.name ?? 'storage away'} -> ${verdict.rule}`, seen - failure.at);
+    let at = judged + decision.backoff + SERVICES.place;
+    if (decision.restart) {
+      this.#move('gang_down');
+      this.#notBefore = judged + decision.backoff;
+    } else {
+      this.#move('given_up');
+      this.#invariants.check(verdict.evidence.length > 0, 'every end has its evidence');
+      this.#givenUp++;
+      tally.givenUp++;
+      at = judged + this.#options.operator;
+      for (const slot of failure.broken.keys()) if (!replaced.includes(slot)) replaced.push(slot);
+      this.#move('requeue');
+      this.#ledgers = { user: 0, infrastructure: 0, unknown: 0 };
+      this.#signature = null;
+    }
+    for (const slot of replaced) this.#renew(slot);
+    return { at: after(this.#setting.controlAway, at), replaced };
+  }
+
+  figures(): { givenUp: number; invariantsBroken: number; detail: string[] } {
+    const rules = [...this.#rules].sort((a, b) => b[1].times - a[1].times).map(([what, { times, givenUp, seen }]) => `${what}: ${times}, seen after ${(seen / times).toFixed(1)} s${givenUp > 0 ? `, given up ${givenUp}` : ''}`);
+    return { givenUp: this.#givenUp, invariantsBroken: this.#invariants.broken, detail: [...this.#invariants.detail(), ...rules] };
+  }
+
+  #find(failure: Failure): { verdict: Verdict; seen: number; judged: number; lost: number[] } {
+    const { seen: what, at } = failure;
+    const up = (time: number): number => after(this.#setting.controlAway, time);
+    if (what.kind === 'hang') {
+      const { seen, evidence } = this.#waitForHang(failure);
+      const verdict = hangVerdict(evidence, this.#signature === HANG_SIGNATURE && !failure.progressed);
+      return { verdict, seen, judged: up(seen + SERVICES.fence), lost: [] };
+    }
+    if (what.kind === 'silent') {
+      const { seen, decided, lost } = this.#waitForSilence(failure);
+      const endings = lost.map((slot) => this.#ending(slot, null, "its node is not heard of, so its end can't be confirmed"));
+      return { verdict: classify(endings, []), seen, judged: up(Math.max(seen + SERVICES.fence, decided)), lost };
+    }
+    const seen = up(at + SERVICES.exitSeen);
+    const endings = [this.#ending(what.slot, what.words, null), ...PEERS.map((words, index) => this.#ending((what.slot + 1 + index) % this.#setting.nodes, words, null))];
+    return { verdict: classify(endings, []), seen, judged: up(seen + SERVICES.window + SERVICES.fence), lost: [] };
+  }
+
+  /** Rounds of the watch for silence until a node is lost, then until all that fell silent with it are. */
+  #waitForSilence(failure: Failure): { seen: number; decided: number; lost: number[] } {
+    const silent = [...failure.broken.values()].filter((fault) => fault.cause.words.length === 0 && !fault.hangs);
+    this.#silence(silent, failure.at);
+    const lost = new Set<number>();
+    let seen = 0;
+    let round = failure.at + (silent[0]?.draws[0] ?? 0) * SERVICES.round;
+    while (lost.size < silent.length && round < this.#setting.seconds) {
+      if (after(this.#setting.controlAway, round) === round) {
+        for (const node of this.#judgeSilence(round).lost) {
+          lost.add(Number(node));
+          seen ||= round;
+        }
+      }
+      round += SERVICES.round;
+    }
+    this.#heardAgain(silent);
+    return { seen: seen || round, decided: round - SERVICES.round, lost: [...lost] };
+  }
+
+  #silence(faults: readonly Fault[], at: number): void {
+    for (const fault of faults) {
+      const node = this.#watched[fault.slot];
+      if (node) node.heard = (Math.min(fault.at, at) - fault.draws[1] * SERVICES.beat) * 1000;
+    }
+  }
+
+  #heardAgain(faults: readonly Fault[]): void {
+    for (const fault of faults) {
+      const node = this.#watched[fault.slot];
+      if (node) node.heard = Number.MAX_SAFE_INTEGER;
+    }
+  }
+
+  #judgeSilence(at: number): { lost: string[] } {
+    return judgeSilence({ now: at * 1000, limits: SILENCE_LIMITS, nodes: this.#watched, watchingSince: this.#watchingSince(at) * 1000, brakedSince: null, liftedAt: null });
+  }
+
+  #waitForHang(failure: Failure): { seen: number; evidence: string[] } {
+    const { at, workedFrom } = failure;
+    const { step } = this.#options;
+    const stepped = at >= workedFrom + step;
+    const stepAt = stepped ? at - ((at - workedFrom) % step) : null;
+    const intervals = Array.from({ length: Math.min(50, this.#steps) }, () => step * 1000);
+    let round = at + (failure.fault?.draws[1] ?? 0) * SERVICES.round;
+    for (; round < this.#setting.seconds; round += SERVICES.round) {
+      if (after(this.#setting.controlAway, round) > round) continue;
+      const decision = judgeHang(
+        { now: round * 1000, upAt: (failure.startedAt + this.#setting.start) * 1000, stepAt: stepAt === null ? null : stepAt * 1000, step: this.#steps, reports: true, phase: null, intervals, hangTimeout: null, heardSince: this.#watchingSince(round) * 1000 },
+        HANG_LIMITS,
+      );
+      if (decision.kind === 'hung') return { seen: round, evidence: decision.evidence };
+    }
+    return { seen: round, evidence: ['the trace was over before it was found'] };
+  }
+
+  #watchingSince(at: number): number {
+    return this.#setting.controlAway.findLast((window) => window.until <= at)?.until ?? 0;
+  }
+
+  #ending(slot: number, words: Words | null, lost: string | null): Ending {
+    const node = this.#nodeAt(slot);
+    const base = { worker: `worker-${slot}`, node, rank: null, oom: false, matched: [], signal: null };
+    if (words === null) return { ...base, exitCode: null, lost: true, reason: lost, tail: '' };
+    return { ...base, ...throughTorchrun(words, slot * 8 + 3), lost: false, reason: null };
+  }
+
+  /** A checker sees devices, ports, disks and memory; what a node that is off would say is not heard. */
+  #reported(fault: Fault, at: number): boolean {
+    return this.#options.checker && fault.cause.out && fault.cause.name !== 'silent data corruption' && (fault.cause.words.length > 0 || fault.hangs) && at >= after(this.#setting.controlAway, fault.at + 1 + fault.draws[0] * (SERVICES.checker - 1));
+  }
+
+  #suspect(slot: number, event: 'suspected' | 'cordon'): void {
+    const node = this.#nodeAt(slot);
+    const next = nextNodeHealth(this.#health.get(node) ?? 'ready', event);
+    this.#invariants.check(next !== undefined && next !== 'ready', 'a change of health is legal');
+    if (next) this.#health.set(node, next);
+  }
+
+  #nodeAt(slot: number): string {
+    return `n${slot}.${this.#generation.get(slot) ?? 0}`;
+  }
+
+  #renew(slot: number): void {
+    this.#generation.set(slot, (this.#generation.get(slot) ?? 0) + 1);
+  }
+
+  #move(event: JobEvent): void {
+    const next = nextJobPlace(this.#place, event);
+    this.#invariants.check(next !== undefined, `a change of the job is legal (${this.#place.state}, ${event})`);
+    if (next) this.#place = next;
+  }
+
+  #tally(what: string, seen: number): { times: number; givenUp: number; seen: number } {
+    const tally = this.#rules.get(what) ?? { times: 0, givenUp: 0, seen: 0 };
+    tally.times++;
+    tally.seen += seen;
+    this.#rules.set(what, tally);
+    return tally;
+  }
+}
+
+function slotOf(node: string): number {
+  return Number(node.slice(1, node.indexOf('.')));
+}
