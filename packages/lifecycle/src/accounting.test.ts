@@ -16,7 +16,7 @@ describe("accountFor", () => {
         attempt({ firstStepAt: 0, lastStepAt: HOUR, ended: HOUR, firstStep: 1, lastStep: 100, cause: "infrastructure" }),
         attempt({ scheduled: HOUR, up: 1.25 * HOUR, firstStepAt: 1.5 * HOUR, lastStepAt: 2 * HOUR, ended: 2 * HOUR, firstStep: 81, lastStep: 130 }),
       ],
-      9 * HOUR,
+      2 * HOUR,
     );
     expect(account).toEqual({
       ettr: 0.65,
@@ -36,13 +36,13 @@ describe("accountFor", () => {
   it("goes by the time that workers were up where no step is reported", () => {
     const failed = attempt({ ended: HOUR, cause: "user" });
     const well = attempt({ scheduled: HOUR, up: HOUR, ended: 4 * HOUR });
-    expect(accountFor([failed, well], 9 * HOUR)).toMatchObject({ ettr: 0.75, goodput: null, steps: { done: 0, kept: 0 }, wasted_device_hours: { user: 8 } });
-    expect(accountFor([{ ...failed, cause: "stopped" }, well], 9 * HOUR)).toMatchObject({ ettr: 1 });
+    expect(accountFor([failed, well], 4 * HOUR)).toMatchObject({ ettr: 0.75, goodput: null, steps: { done: 0, kept: 0 }, wasted_device_hours: { user: 8 } });
+    expect(accountFor([{ ...failed, cause: "stopped" }, well], 4 * HOUR)).toMatchObject({ ettr: 1 });
   });
 
   it("takes a second loss of the same steps as one each", () => {
     const one = attempt({ firstStepAt: 0, lastStepAt: HOUR, ended: HOUR, firstStep: 1, lastStep: 10, cause: "unknown" });
-    const account = accountFor([one, { ...one, scheduled: HOUR, up: HOUR, firstStepAt: HOUR, lastStepAt: 2 * HOUR, ended: 2 * HOUR }, attempt({ scheduled: 2 * HOUR, up: 2 * HOUR, firstStepAt: 2 * HOUR, lastStepAt: 3 * HOUR, ended: 3 * HOUR, firstStep: 1, lastStep: 10 })], 9 * HOUR);
+    const account = accountFor([one, { ...one, scheduled: HOUR, up: HOUR, firstStepAt: HOUR, lastStepAt: 2 * HOUR, ended: 2 * HOUR }, attempt({ scheduled: 2 * HOUR, up: 2 * HOUR, firstStepAt: 2 * HOUR, lastStepAt: 3 * HOUR, ended: 3 * HOUR, firstStep: 1, lastStep: 10 })], 3 * HOUR);
     expect(account).toMatchObject({ steps: { done: 30, kept: 10 }, ettr: 0.3333, wasted_device_hours: { unknown: 16 } });
   });
 });

@@ -30,9 +30,9 @@ export interface Accounting {
 /**
  * Time with steps is productive as far as its steps were kept, that is, not made again by a later attempt. A job without
  * progress is productive while it is up, unless the attempt failed.
- * @param attempts in order
+ * @param attempts in order @param until when the job ended, else now
  */
-export function accountFor(attempts: readonly AttemptTimes[], now: number): Accounting | null {
+export function accountFor(attempts: readonly AttemptTimes[], until: number): Accounting | null {
   const first = attempts.find((attempt) => attempt.up !== null)?.up;
   if (first === undefined || first === null) return null;
   const reports = attempts.some((attempt) => attempt.firstStep !== null);
@@ -42,7 +42,7 @@ export function accountFor(attempts: readonly AttemptTimes[], now: number): Acco
   let kept = 0;
   let cause = "start";
   for (const [index, attempt] of attempts.entries()) {
-    const end = attempt.ended ?? now;
+    const end = attempt.ended ?? until;
     const began = attempt.up ?? end;
     // a step that a later attempt made again was lost, whoever made it last
     const again = attempts.slice(index + 1).find((later) => later.firstStep !== null)?.firstStep ?? null;
@@ -51,16 +51,16 @@ export function accountFor(attempts: readonly AttemptTimes[], now: number): Acco
     done += made;
     kept += stays;
     const from = reports ? (attempt.firstStepAt ?? end) : began;
-    const until = reports ? (attempt.lastStepAt ?? from) : end;
+    const to = reports ? (attempt.lastStepAt ?? from) : end;
     const share = reports ? (made === 0 ? 0 : stays / made) : attempt.ended !== null && attempt.cause !== null && attempt.cause !== "stopped" ? 0 : 1;
-    const good = Math.max(0, until - from) * share;
+    const good = Math.max(0, to - from) * share;
     productive += good;
     // getting there is charged to what made it necessary, the rest to what ended this attempt
     add(wasted, cause, (Math.min(from, end) - attempt.scheduled) * attempt.devices);
     cause = attempt.cause ?? "stopped";
     if (attempt.ended !== null) add(wasted, cause, (Math.max(0, end - from) - good) * attempt.devices);
   }
-  const wall = Math.max(0, (attempts.at(-1)?.ended ?? now) - first);
+  const wall = Math.max(0, until - first);
   return {
     ettr: wall > 0 ? round(Math.min(1, productive / wall)) : null,
     goodput: done > 0 ? round(kept / done) : null,

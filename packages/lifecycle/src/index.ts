@@ -1,4 +1,5 @@
 export * from "./accounting.ts";
+export * from "./checkpoint-interval.ts";
 export * from "./classify.ts";
 export * from "./evaluate.ts";
 export * from "./hang.ts";
@@ -9,3 +10,4 @@ export * from "./node-health.ts";
 export * from "./node-states.ts";
 export * from "./restart-policy.ts";
 export * from "./silence.ts";
+export * from "./spares.ts";

@@ -46,6 +46,18 @@ export const failureView = z.object({
   evidence: z.array(z.string()),
 });
 
+/** What a job's time and steps went into; null until it has started once, and in lists. */
+export const accountingView = z
+  .object({
+    ettr: z.number().nullable().describe("productive time over wall time since the first start"),
+    goodput: z.number().nullable().describe("steps kept over steps done"),
+    steps: z.object({ done: z.int(), kept: z.int() }),
+    productive_seconds: z.number(),
+    wall_seconds: z.number(),
+    wasted_device_hours: z.record(z.string(), z.number()).describe("by what caused it; start is the first start"),
+  })
+  .meta({ id: "Accounting" });
+
 export const jobView = z
   .object({
     id: z.string(),
@@ -79,6 +91,7 @@ export const jobView = z
     started_at: time.nullable(),
     finished_at: time.nullable(),
     run_seconds: z.number(),
+    accounting: accountingView.nullish(),
     version: z.int(),
   })
   .meta({ id: "Job" });

@@ -10,6 +10,7 @@ import {
   readSettings,
   readWatchedNodes,
   readWatchedShards,
+  recordFaults,
   silenceLimitsOf,
   suspectSilent,
   takeLease,
@@ -92,6 +93,7 @@ export class SilenceWatch {
         ...suspect.map((node) => ({ kind: "node.suspect", actor: ACTOR, node: node.name, pool: node.pool, data: { reason } })),
         ...lost.map((node) => ({ kind: "node.lost", actor: ACTOR, node: node.name, pool: node.pool, data: { silent_for: limits.lost / 1000 } })),
       ]);
+      await recordFaults(client, lost.map(({ name }) => ({ kind: "node_lost", severity: "warning", node: name, evidence: [`${name} was not heard of for ${limits.lost / 1000} s`], class: "infrastructure", rule: "silence", action: "declared lost; jobs that may go on without it do" })));
       return suspect.length + lost.length > 0;
     });
   }

@@ -27,9 +27,18 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
     ["submitted", `${job.submitted_at} (${formatAge(job.submitted_at, now)} ago)`],
     ["finished", job.finished_at ?? undefined],
     ["not before", job.not_before ?? undefined],
+    ["account", describeAccount(job)],
     ["run time", job.run_seconds > 0 ? formatDuration(job.run_seconds) : undefined],
   ]);
   return head + fields + (attempts.length > 0 ? `\n${renderAttempts(job, attempts, now, colours)}` : "");
+}
+
+function describeAccount({ accounting }: JobView): string | undefined {
+  if (!accounting) return undefined;
+  const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
+  const wasted = Object.entries(accounting.wasted_device_hours).filter(([, hours]) => hours >= 0.01).map(([cause, hours]) => `${hours.toFixed(2)} by ${clean(cause)}`);
+  const parts = [accounting.ettr !== null && `ETTR ${percent(accounting.ettr)}`, accounting.goodput !== null && `${accounting.steps.kept} of ${accounting.steps.done} steps kept`, wasted.length > 0 && `device-hours wasted: ${wasted.join(", ")}`];
+  return parts.filter((part): part is string => typeof part === "string").join("; ") || undefined;
 }
 
 function failurePlace(job: JobView): string {

@@ -96,9 +96,18 @@ export function incidentShape({ colours, now }: Session): Shape<IncidentView> {
       { title: "CLASS", value: (incident) => incident.class ?? "-" },
       { title: "RULE", value: (incident) => incident.rule ?? "-", wide: true },
       { title: "ACTION", value: (incident) => (incident.action ? clean(incident.action) : "-") },
+      { title: "PHASES", value: (incident) => describePhases(incident.cost), wide: true },
       { title: "EVIDENCE", value: (incident) => abbreviate(incident.evidence, 1) },
     ],
   };
+}
+
+/** Seconds of each phase of the recovery, in order, and what it cost. */
+function describePhases({ phases, device_seconds: cost }: IncidentView["cost"]): string {
+  if (typeof phases !== "object" || phases === null) return "-";
+  const known = phases as Record<string, unknown>;
+  const shown = ["detect", "decide", "fence", "place", "start", "reload", "redo"].flatMap((phase) => (typeof known[phase] === "number" ? [`${phase} ${formatDuration(known[phase])}`] : []));
+  return [...shown, ...(typeof cost === "number" && cost > 0 ? [`cost ${(cost / 3600).toFixed(2)} device-hours`] : [])].join(", ") || "-";
 }
 
 export function tokenShape({ now }: Session): Shape<TokenView> {

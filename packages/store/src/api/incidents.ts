@@ -28,10 +28,14 @@ export interface IncidentFilter {
 export async function listIncidents(client: Client, filter: IncidentFilter, limit: number, before: string | null): Promise<IncidentRow[]> {
   const { rows } = await client.query<IncidentRow>({
     name: "api-incidents",
-    text: `SELECT id, kind, severity, opened_at, closed_at, project, job, attempt, node, evidence, class, rule, action, cost FROM incidents
-      WHERE ($1::text[] IS NULL OR project = ANY($1)) AND ($2::bool IS NULL OR (closed_at IS NULL) = $2) AND ($3::text IS NULL OR job = $3)
-        AND ($4::text IS NULL OR node = $4) AND ($6::text IS NULL OR id < $6)
-      ORDER BY id DESC LIMIT $5`,
+    text: `SELECT i.id, i.kind, i.severity, i.opened_at, i.closed_at, CASE WHEN p.sees THEN i.project END AS project, CASE WHEN p.sees THEN i.job END AS job,
+        CASE WHEN p.sees THEN i.attempt END AS attempt, i.node, i.evidence || coalesce(own.evidence, '[]') AS evidence, i.class, i.rule, i.action, i.cost
+      FROM incidents i CROSS JOIN LATERAL (SELECT $1::text[] IS NULL OR i.project = ANY ($1) AS sees) p
+        LEFT JOIN LATERAL (SELECT jsonb_agg(line) AS evidence, count(*) AS lines, bool_or(a.job = $3) AS of_job FROM incident_attempts a
+          LEFT JOIN LATERAL jsonb_array_elements(a.evidence) AS line ON true WHERE a.incident = i.id AND ($1::text[] IS NULL OR a.project = ANY ($1))) own ON true
+      WHERE (p.sees OR own.lines > 0) AND ($2::bool IS NULL OR (i.closed_at IS NULL) = $2) AND ($3::text IS NULL OR i.job = $3 OR own.of_job)
+        AND ($4::text IS NULL OR i.node = $4) AND ($6::text IS NULL OR i.id < $6)
+      ORDER BY i.id DESC LIMIT $5`,
     values: [filter.visible, filter.open ?? null, filter.job ?? null, filter.node ?? null, limit, before],
   });
   return rows;

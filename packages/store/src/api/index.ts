@@ -1,3 +1,4 @@
+export * from "./accounting.ts";
 export * from "./cluster-shape.ts";
 export * from "./declared.ts";
 export * from "./engine-inputs.ts";

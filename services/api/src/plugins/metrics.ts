@@ -1,4 +1,4 @@
-import { countLiveJobs, type Pool } from "@muster/store";
+import { countLiveJobs, readWaste, type Pool } from "@muster/store";
 import type { FastifyInstance } from "fastify";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Streams } from "../stream/streams.ts";
@@ -22,6 +22,8 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
   const submitted = new Counter({ name: "muster_api_submissions_total", help: "Acknowledged requests that submit jobs", registers: [registry] });
   const open = new Gauge({ name: "muster_api_streams", help: "Open streams of server-sent events", registers: [registry] });
   const jobs = new Gauge({ name: "muster_jobs", help: "Live jobs by state", labelNames: ["state"], registers: [registry] });
+  const wasted = new Counter({ name: "muster_wasted_device_seconds_total", help: "Device-seconds lost to faults whose recovery is over, by class", labelNames: ["class"], registers: [registry] });
+  const recoveries = new Counter({ name: "muster_recoveries_total", help: "Attempts that faults ended and whose recovery is over, by class", labelNames: ["class"], registers: [registry] });
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "none";
     durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
@@ -34,6 +36,13 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
       const rows = await countLiveJobs(pool, null);
       jobs.reset();
       for (const row of rows) jobs.set({ state: row.state }, row.jobs);
+      // kept in the database, so that every API counts the same
+      wasted.reset();
+      recoveries.reset();
+      for (const row of await readWaste(pool)) {
+        wasted.inc({ class: row.class }, row.device_seconds);
+        recoveries.inc({ class: row.class }, row.incidents);
+      }
       return registry.metrics();
     },
   };

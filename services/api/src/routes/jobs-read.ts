@@ -7,6 +7,7 @@ import { visibleProjects, type Identity } from "../access/identity.ts";
 import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toAttemptView, toCheckpointView, toJobView, toWorkerView } from "../views/job.ts";
+import { accountOf } from "./job-accounting.ts";
 import { decodeCursor, labelFilter, pageOf, pageQuery, toPage, wordList } from "./paging.ts";
 import { setVersion } from "./version.ts";
 
@@ -40,7 +41,7 @@ export function jobReadRoutes(app: App, { pool }: Context): void {
     const row = await getJob(pool, request.params.id);
     if (!row) throw notFound("job", request.params.id);
     setVersion(reply, row.version);
-    return toJobView(row);
+    return { ...toJobView(row), accounting: await accountOf(pool, row.id) };
   });
   app.get(
     "/v1/jobs/:id/spec",

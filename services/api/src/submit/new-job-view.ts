@@ -36,6 +36,7 @@ export function newJobView(job: NewJob, at: Date): JobView {
     started_at: null,
     finished_at: null,
     run_seconds: 0,
+    accounting: null,
     version: 1,
   };
 }

@@ -37,6 +37,7 @@ export function toJobView(row: JobListRow): JobView {
     started_at: iso(row.started_at),
     finished_at: iso(row.finished_at),
     run_seconds: row.ran_seconds + row.running_seconds,
+    accounting: null,
     version: row.version,
   };
 }
