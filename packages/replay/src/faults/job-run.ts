@@ -95,7 +95,7 @@ export function runJob(setting: Setting, policy: Policy): Outcome {
   };
   while (begin < setting.seconds) {
     for (; (setting.faults[next]?.at ?? Infinity) < begin; next++) breakNode(broken, replaced, setting.faults[next] as Fault);
-    for (const [slot, fault] of [...broken]) if (recoverer.knownOut(fault, begin)) replace(slot, begin);
+    for (const [slot, fault] of broken) if (recoverer.knownOut(fault, begin)) replace(slot, begin);
     if (setting.repair) {
       const ready = whenSpare(returns, setting.repair.spares, begin);
       if (ready > begin) {
@@ -191,7 +191,7 @@ function whenSpare(returns: readonly number[], spares: number, at: number): numb
 export function shareWithoutNodes(setting: Setting): number {
   const { repair } = setting;
   if (!repair) return 0;
-  const changes = setting.faults.filter((fault) => fault.cause.out).flatMap((fault) => [{ at: fault.at, by: 1 }, { at: fault.at + repair.seconds(fault), by: -1 }]);
+  const changes = setting.faults.flatMap((fault) => (fault.cause.out ? [{ at: fault.at, by: 1 }, { at: fault.at + repair.seconds(fault), by: -1 }] : []));
   let out = 0;
   let since = 0;
   let short = 0;
