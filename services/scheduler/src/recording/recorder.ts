@@ -115,7 +115,8 @@ export class Recorder implements RecordingSink {
     clearTimeout(this.#timer);
     this.#then(async () => {
       await this.#flush();
-      await this.#file?.close();
+      if (!this.#file) return;
+      await this.#file.close();
       await prune(this.#options.folder, this.#options.totalBytes ?? 512 * MIB);
     });
   }
