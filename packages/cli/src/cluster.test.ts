@@ -31,6 +31,13 @@ test("cordon and drain need a reason, and send it", async () => {
   expect(server.requests[0]?.body).toEqual({ reason: "new fan", deadline: 3600 });
 });
 
+test("a node that is gone for good is deleted", async () => {
+  server.on("DELETE /v1/nodes/alpha-1", () => ({ status: 204, body: "" }));
+  expect(await cli("node delete alpha-1 -y")).toMatchObject({ code: 0, out: "alpha-1 deleted\n" });
+  server.on("DELETE /v1/nodes/alpha-2", () => ({ status: 409, body: fakeProblem(409, "in_use", "Node alpha-2 has work; drain it first") }));
+  expect(await cli("node delete alpha-2 -y")).toMatchObject({ code: 5, out: "", err: expect.stringContaining("drain it first") });
+});
+
 test("pools, and a queue with what waits in it", async () => {
   server.on("GET /v1/pools", page(samplePool()));
   expect(words((await cli("pool list")).out, 1)).toEqual(["alpha", "a100", "local", "1/2", "3/1/4/8", "100%", "8:0 2:1", "1"]);

@@ -53,6 +53,21 @@ export function addNode(program: Command, io: Io, outcome: Outcome): void {
       return EXIT.ok;
     }),
   );
+
+  const remove = node.command("delete").description("forget nodes that hold no work and are gone for good").argument("<node...>");
+  withYes(remove).action(
+    action<{ yes?: boolean }>(io, outcome, async (session, names, { yes }) => {
+      if (!(await confirm(session, `delete ${names.join(", ")}?`, yes))) {
+        session.note("nothing was done");
+        return EXIT.error;
+      }
+      for (const name of names) {
+        await session.client.declaredNodes.remove(name, { signal: session.signal });
+        session.printer.write(`${name} deleted\n`);
+      }
+      return EXIT.ok;
+    }),
+  );
 }
 
 export async function listNodes(session: Session, options: NodeListOptions): Promise<void> {

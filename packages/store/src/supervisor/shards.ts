@@ -54,13 +54,14 @@ export async function setShardReported(client: Client, shard: string, incarnatio
 
 /**
  * Starts go on once every shard has reported in this incarnation. One that can't be reached is waited for too where the store
- * is known to be older than what runs, but not where it merely might be.
+ * is known to be older than what runs, but not where it merely might be. One whose nodes were all deleted is waited for by nobody.
  */
 export async function unpauseStarts(client: Client): Promise<boolean> {
   const { rowCount } = await client.query({
     name: "unpause-starts",
     text: `UPDATE cluster c SET starts_paused = false, starts_paused_reason = NULL, must_report = false WHERE c.starts_paused
-      AND NOT EXISTS (SELECT FROM shards s WHERE s.reported_incarnation IS DISTINCT FROM c.incarnation AND (s.reachable OR c.must_report))`,
+      AND NOT EXISTS (SELECT FROM shards s WHERE s.reported_incarnation IS DISTINCT FROM c.incarnation AND (s.reachable OR c.must_report)
+        AND EXISTS (SELECT FROM nodes n WHERE n.shard = s.name))`,
   });
   return rowCount === 1;
 }
