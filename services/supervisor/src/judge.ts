@@ -1,4 +1,5 @@
-import { badNodeVerdict, classify, decideRestart, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import { badNodeVerdict, classify, decideRestart, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, RULES_VERSION, ruleTable, shadowMatches, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import type { FaultRule } from "@muster/model";
 import {
   appendEvents,
   attemptKey,
@@ -8,6 +9,7 @@ import {
   giveUpSealing,
   lockGangs,
   readCommitted,
+  readFaultRules,
   readMembers,
   recordFaults,
   releaseEnded,
@@ -35,6 +37,12 @@ const JUDGING_WINDOW = 1;
 /** A first death that tells its cause by itself: no need to wait for the others. */
 const DECISIVE = new Set(["do_not_retry", "node_lost", "device_error", "out_of_memory", "killed", "start_refused"]);
 
+/** A job that is not started again before some seconds have passed. */
+export interface Backoff {
+  job: string;
+  seconds: number;
+}
+
 interface Judgement {
   jobs: JobChange[];
   attempts: AttemptChange[];
@@ -52,15 +60,16 @@ interface Judgement {
  * Reads the truth about these attempts and takes the next step of each, in the caller's transaction. Level-triggered: asked
  * again with nothing new, it changes nothing.
  */
-export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): Promise<void> {
-  if (ids.length === 0) return;
+export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): Promise<Backoff[]> {
+  if (ids.length === 0) return [];
   const unique = [...new Map(ids.map((id) => [attemptKey(id), id])).values()];
   const gangs = await lockGangs(client, unique);
   const members = Map.groupBy(await readMembers(client, unique), attemptKey);
   const failing = gangs.filter((gang) => gang.state === "recovering");
   const committed = failing.length > 0 ? await readCommitted(client, failing) : new Set<string>();
+  const rules = failing.length > 0 ? await readFaultRules(client) : [];
   const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], superseded: [], rollbacks: [], suspects: [], faults: [] };
-  for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), out);
+  for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), rules, out);
   await changeJobs(client, out.jobs);
   await changeAttempts(client, out.attempts);
   await stopAttempts(client, out.stops);
@@ -73,9 +82,10 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   await settleDependencies(client, out.outcomes);
   await recordFaults(client, out.faults);
   await appendEvents(client, out.events);
+  return out.jobs.flatMap(({ job, notBeforeIn }) => (notBeforeIn !== undefined && notBeforeIn > 0 ? [{ job, seconds: notBeforeIn }] : []));
 }
 
-function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: boolean, out: Judgement): void {
+function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: boolean, rules: readonly FaultRule[], out: Judgement): void {
   if (!gang.current || gang.attempt_state === "ended") {
     // an attempt that was superseded gives back what it held as the end of each worker is confirmed
     out.release.push(gang);
@@ -101,7 +111,7 @@ function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: bool
         out.superseded.push(gang);
       }
       return gang.state === "recovering"
-        ? afterFailure(gang, members, committed, out)
+        ? afterFailure(gang, members, committed, rules, out)
         : move(gang, "gang_down", out, { ranSeconds: gang.running_for ?? 0, ...timeOver(gang) }, { state: "ended", outcome: unconfirmed.length > 0 ? "superseded" : "stopped" });
   }
 }
@@ -126,10 +136,12 @@ function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonl
 }
 
 /** The failed gang is down: name the cause, charge it to its ledger, and go on or give up. */
-function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, out: Judgement): void {
+function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, rules: readonly FaultRule[], out: Judgement): void {
+  const endings = members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member));
   const verdict = gang.found
     ? foundVerdict(gang.found, gang.previous_signature === HANG_SIGNATURE && !progressed)
-    : classify(members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member)), gang.rules);
+    : classify(endings, gang.rules, ruleTable(rules));
+  for (const match of shadowMatches(endings, rules)) out.events.push({ kind: "rule.would_match", actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, node: match.node, data: { ...match, instead_of: verdict.rule } });
   const superseded = members.some((member) => isUnconfirmed(gang, member));
   const decision = decideRestart({
     verdict,
@@ -165,7 +177,7 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
       ...(exclude !== undefined && { excludeNode: exclude }),
     },
     { state: "ended", outcome: superseded ? "superseded" : "failed", failureClass: verdict.class, cause: failure },
-    { class: verdict.class, rule: verdict.rule, node: verdict.node, worker: verdict.worker, evidence: verdict.evidence, restart: decision.restart, why: decision.why, backoff: decision.backoff },
+    { class: verdict.class, rule: verdict.rule, rules_version: RULES_VERSION, node: verdict.node, worker: verdict.worker, evidence: verdict.evidence, restart: decision.restart, why: decision.why, backoff: decision.backoff },
   );
 }
 

@@ -24,7 +24,7 @@ import {
   type WorkerFact,
   type WorkerId,
 } from "@muster/store";
-import { judgeAttempts } from "./judge.ts";
+import { judgeAttempts, type Backoff } from "./judge.ts";
 
 const ACTOR = "supervisor";
 
@@ -41,12 +41,13 @@ export interface Recorded {
   changed: boolean;
   /** Attempts with output to keep or ends to forget. */
   ended: AttemptId[];
+  backoffs: Backoff[];
 }
 
 /** Records a batch of observations and takes what follows from it, in one transaction with the shard's cursor. */
 export async function recordObservations(pool: Pool, batch: ObservedBatch): Promise<Recorded> {
   const sorted = sort(batch.observations);
-  await transaction(pool, async (client) => {
+  const backoffs = await transaction(pool, async (client) => {
     await checkLease(client, batch.lease, batch.holder);
     await lockJobs(client, [...sorted.facts, ...sorted.commits]);
     await recordMatches(client, sorted.matches);
@@ -66,11 +67,12 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
     }
     await appendEvents(client, events);
     const touched = await recordFacts(client, sorted.facts);
-    await judgeAttempts(client, touched);
+    const judged = await judgeAttempts(client, touched);
     const last = batch.observations.at(-1);
     if (last) await saveShardCursor(client, batch.shard, batch.epoch, last.seq);
+    return judged;
   });
-  return { changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0, ended: sorted.facts.filter((fact) => fact.state !== "running") };
+  return { changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0, ended: sorted.facts.filter((fact) => fact.state !== "running"), backoffs };
 }
 
 type Seal = { kind: "sealed"; id: number; path: string } | { kind: "seal_failed"; id: number; reason: string };

@@ -5,6 +5,7 @@ import { appendEvents, hasOldWorkers, isConnectionError, LeaseLost, recordBeat, 
 import type { Logger } from "pino";
 import { adopt, forgetEnded } from "./adoption.ts";
 import { dispatchCommands, sealCommits, type DispatchContext } from "./dispatch.ts";
+import type { Backoff } from "./judge.ts";
 import { keepLogs } from "./keep-logs.ts";
 import { recordObservations } from "./observe.ts";
 import { noticeOlder } from "./restored.ts";
@@ -31,6 +32,8 @@ export interface KeeperOptions {
   shard: ShardRow;
   holder: string;
   apiUrl: string;
+  /** Wakes the scheduler when a back-off is over. */
+  onBackoff(backoff: Backoff): void;
   /** Milliseconds without an answer after which a shard counts as unreachable (not as failed), and between signs of life. */
   unreachableAfter: number;
   beatEvery: number;
@@ -164,6 +167,7 @@ export class ShardKeeper {
       this.#heard = Date.now();
       const restored = await noticeOlder(pool, shard.name, observations);
       const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations, lease: this.#lease, holder });
+      for (const backoff of recorded.backoffs) this.#options.onBackoff(backoff);
       if (recorded.changed) {
         waker.wake();
         this.#wake.set();

@@ -9,6 +9,7 @@ import { drainNodes } from "./drains.ts";
 import { HangWatch } from "./hang-watch.ts";
 import { followIncidents } from "./incident-watch.ts";
 import { housekeeping } from "./housekeeping.ts";
+import type { Backoff } from "./judge.ts";
 import { Ownership, RENEW_EVERY } from "./ownership.ts";
 import { settle } from "./settle.ts";
 import type { EngineProvider } from "./shard-keeper.ts";
@@ -46,7 +47,9 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
   const pool = createPool(databaseUrl, "supervisor", { max: 12, genericPlans: true });
   const waker = new Waker(pool);
   const limits = { ...SILENCE_LIMITS, ...options.silence };
-  const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines, unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2), beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5) });
+  // the timer alone: the time itself is in the store, and the scheduler looks at its own clock as well
+  const onBackoff = ({ job, seconds }: Backoff): void => void sideWork.backoff(job, seconds);
+  const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines, onBackoff, unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2), beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5) });
   const silence = new SilenceWatch({ pool, logger, holder: id, limits });
   const hangs = new HangWatch({ pool, logger, holder: id, silentAfter: 2.5 * Math.min(BEAT_EVERY, limits.suspect / 5) });
   const woken = new Signal();
@@ -102,7 +105,8 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
     repeat(
       "settling",
       async () => {
-        const settled = await settle(pool);
+        const { settled, backoffs } = await settle(pool);
+        for (const backoff of backoffs) onBackoff(backoff);
         if (settled > 0) waker.wake();
         return settled;
       },
