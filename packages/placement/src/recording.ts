@@ -20,7 +20,7 @@ export type RecordedCall = (typeof RECORDED_CALLS)[number];
 /** Takes what an engine is told, in order. Neither method may throw. */
 export interface RecordingSink {
   /** `settle`: something was asked, which brings sums up to date and changes nothing else. */
-  call(name: RecordedCall | 'settle' | 'threw', args: readonly unknown[]): void;
+  call(name: RecordedCall | 'settle' | 'estimates' | 'threw', args: readonly unknown[]): void;
   /** The result may be looked at until the next call only. */
   cycle(now: number, result: CycleResult): void;
 }
@@ -53,6 +53,12 @@ export function recorded(engine: PlacementEngine, sink: RecordingSink): Placemen
       sink.cycle(now, result);
       return result;
     },
+    estimates(now: number, budgetMs: number, clock: () => number): boolean {
+      settled = false;
+      // how far it gets depends on the clock, and matters to estimates alone
+      sink.call('estimates', [now]);
+      return engine.estimates(now, budgetMs, clock);
+    },
     explain(id: string): Explanation {
       ask();
       return engine.explain(id);
@@ -70,9 +76,10 @@ export function recorded(engine: PlacementEngine, sink: RecordingSink): Placemen
 
 /** Tells an engine one recorded call. Returns the message of what it threw, if it did. Throws where there is no such call. */
 export function repeat(engine: PlacementEngine, name: string, args: readonly unknown[]): string | null {
-  if (name !== 'settle' && !(RECORDED_CALLS as readonly string[]).includes(name)) throw new Error(`no call is named "${name}"`);
+  if (name !== 'settle' && name !== 'estimates' && !(RECORDED_CALLS as readonly string[]).includes(name)) throw new Error(`no call is named "${name}"`);
   try {
     if (name === 'settle') engine.capacity();
+    else if (name === 'estimates') engine.estimates(args[0] as number, 0, () => 0);
     else (engine[name as RecordedCall] as (...all: unknown[]) => unknown).apply(engine, [...args]);
     return null;
   } catch (error) {

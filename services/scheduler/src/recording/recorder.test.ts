@@ -26,7 +26,7 @@ test("calls are written in their order, what threw behind what was called, and q
   engine.putQueue({ id: "q" });
   recorder.loaded();
   engine.cycle(5);
-  expect(() => engine.removeJob("nobody")).toThrow();
+  expect(() => engine.removeJob("nobody")).toThrow("nobody");
   engine.capacity();
   engine.capacity();
   await recorder.close();
