@@ -39,7 +39,9 @@ export const STORAGE_AWAY = error("OSError: [Errno 5] Input/output error: '/ckpt
 
 const GPU = [error('RuntimeError: CUDA error: unspecified launch failure'), error('RuntimeError: CUDA error: unknown error'), abort(`terminate called after throwing an instance of 'c10::Error'\n  what():  CUDA error: ${ECC.slice(12)}`), error('RuntimeError: CUDA error: uncorrectable NVLink error detected during the execution')];
 const MEMORY = [error(`RuntimeError: ${ECC}`), abort(`terminate called after throwing an instance of 'c10::Error'\n  what():  ${ECC}`)];
-const WATCHDOG = [abort('[rank311]:[E ProcessGroupNCCL.cpp:616] [Rank 311] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=40213, OpType=ALLREDUCE) ran for 600021 milliseconds before timing out.')];
+/** Seconds after which NCCL's watchdog ends a collective that doesn't end: PyTorch's default, for every policy. */
+export const WATCHDOG = 600;
+export const WATCHDOG_ENDS = abort('[rank311]:[E ProcessGroupNCCL.cpp:616] [Rank 311] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=40213, OpType=ALLREDUCE) ran for 600021 milliseconds before timing out.');
 
 export const LLAMA3: readonly Cause[] = [
   { name: 'GPU', count: 148, out: true, words: GPU, atStart: NO_DEVICE },
@@ -50,7 +52,7 @@ export const LLAMA3: readonly Cause[] = [
   { name: 'GPU memory (SRAM)', count: 19, out: true, words: MEMORY, atStart: error(`RuntimeError: ${ECC}`) },
   { name: 'GPU system processor', count: 17, out: true, words: [error('RuntimeError: CUDA error: unknown error'), error('RuntimeError: CUDA error: unspecified launch failure')], atStart: NO_DEVICE },
   { name: 'NIC', count: 7, out: true, words: [NETWORK, PEER_GONE], atStart: NO_PORT },
-  { name: 'collective watchdog', count: 7, out: false, words: WATCHDOG, atStart: NO_DEVICE },
+  { name: 'collective watchdog', count: 7, out: false, words: [WATCHDOG_ENDS], atStart: NO_DEVICE },
   { name: 'silent data corruption', count: 6, out: true, words: [error('RuntimeError: loss is NaN at step 81233')], atStart: error('RuntimeError: loss is NaN at step 81234') },
   { name: 'thermal interface', count: 6, out: true, words: GPU, atStart: NO_DEVICE },
   { name: 'SSD', count: 3, out: true, words: [{ exitCode: null, signal: 'SIGBUS', tail: 'Bus error' }, error("OSError: [Errno 30] Read-only file system: '/tmp/cache'")], atStart: error("OSError: [Errno 30] Read-only file system: '/tmp/cache'") },

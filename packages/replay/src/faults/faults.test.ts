@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Invariants } from './invariants.ts';
 import { runJob, shareWithoutNodes } from './job-run.ts';
-import type { Setting } from './job-run.ts';
+import type { Policy, Setting } from './job-run.ts';
 import { muster } from './muster.ts';
 import { ELASTIC, ORACLE, RECREATE, byConstants, stepfunRepair } from './peers.ts';
 import type { Constants } from './peers.ts';
@@ -104,6 +104,19 @@ describe('with the rules that ship', () => {
     expect(seen).toBeLessThan(120 + 70);
     const later = one(hang, { controlAway: [{ from: 10_040, until: 10_045 }] }).downtime.p50;
     expect(later).toBeGreaterThanOrEqual(120 + 105);
+  });
+
+  it("leaves a hang to the framework's own watchdog where its limit never comes", () => {
+    const kills = Array.from({ length: 143 }, (_, index) => ({ from: (index + 1) * 600, until: (index + 1) * 600 + 5 }));
+    // no step yet, so that the limit is half an hour
+    const outcome = one(fault(100, 'software bug', { hangs: true }), { controlAway: kills });
+    expect(outcome.downtime.p50).toBeGreaterThanOrEqual(600 + 120);
+    expect(outcome.downtime.p50).toBeLessThan(600 + 140);
+  });
+
+  it('breaks an invariant where a job is left for dead', () => {
+    const forgetful: Policy = { name: 'forgetful', begin: () => ({ recover: () => ({ at: DAY, replaced: [] }), knownOut: () => true, started: () => undefined, figures: () => ({ givenUp: 0, invariantsBroken: 0, detail: [] }) }) };
+    expect(runJob({ ...CALM, faults: [fault(10_000, 'GPU')] }, forgetful).invariantsBroken).toBe(1);
   });
 
   it('replaces the node of an uncorrectable memory error without a second failure', () => {

@@ -140,7 +140,19 @@ export function runJob(setting: Setting, policy: Policy): Outcome {
   const sorted = downtimes.sort((a, b) => a - b);
   const at = (part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0;
   const mean = sorted.reduce((sum, value) => sum + value, 0) / Math.max(1, sorted.length);
-  return { ettr: productive / setting.seconds, failures, failedStarts, downtime: { p50: at(0.5), p99: at(0.99), mean }, redone, ...recoverer.figures() };
+  const figures = recoverer.figures();
+  if (downSince > 0 && !setting.repair && setting.seconds - lastTrouble(setting) > LIVENESS) {
+    figures.invariantsBroken++;
+    figures.detail.unshift('BROKEN: when faults stop, the job makes progress');
+  }
+  return { ettr: productive / setting.seconds, failures, failedStarts, downtime: { p50: at(0.5), p99: at(0.99), mean }, redone, ...figures };
+}
+
+/** Seconds after the last fault within which a job must work again, a person's help included. */
+const LIVENESS = 7200;
+
+function lastTrouble(setting: Setting): number {
+  return Math.max(0, ...setting.storageAway.map((window) => window.until), setting.faults.at(-1)?.at ?? 0);
 }
 
 /** A replaced node took its own troubles along. */

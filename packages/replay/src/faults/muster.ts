@@ -1,7 +1,7 @@
 import { HANG_LIMITS, HANG_SIGNATURE, SILENCE_LIMITS, classify, decideRestart, hangVerdict, judgeHang, judgeSilence, nextJobPlace, nextNodeHealth } from '@muster/lifecycle';
 import type { Ending, JobEvent, JobPlace, Ledgers, Verdict, WatchedNode } from '@muster/lifecycle';
 import type { NodeHealth } from '@muster/model';
-import { PEERS, throughTorchrun } from './causes.ts';
+import { PEERS, WATCHDOG, WATCHDOG_ENDS, throughTorchrun } from './causes.ts';
 import type { Words } from './causes.ts';
 import { Invariants } from './invariants.ts';
 import { after } from './trace.ts';
@@ -67,6 +67,7 @@ class MusterRecoverer implements Recoverer {
     this.#invariants.check(this.#attempt === before + 1, 'attempts only rise');
     this.#invariants.check(at >= this.#notBefore, 'no start before the back-off is over');
     for (const slot of new Set([...broken.keys(), ...this.#generation.keys()])) this.#invariants.check((this.#health.get(this.#nodeAt(slot)) ?? 'ready') === 'ready', 'a quarantined node gets no work');
+    this.#invariants.check(this.#place.state === 'queued', 'one attempt lives at a time');
     for (const event of ['opened', 'handed_over'] as const) this.#move(event);
   }
 
@@ -91,6 +92,7 @@ class MusterRecoverer implements Recoverer {
       this.#move('all_up');
       this.#steps += Math.floor((failure.at - failure.workedFrom) / this.#options.step);
     } else if (failure.at >= failure.startedAt + this.#setting.start) this.#move('all_up');
+    this.#invariants.check(failure.fault !== null || after(this.#setting.storageAway, failure.at) > failure.at, 'no attempt ends without a fault, whatever becomes of the control plane');
     const { verdict, seen, judged, lost } = this.#find(failure);
     this.#move('failed_worker');
     const decision = decideRestart({ verdict, ledgers: this.#ledgers, maxRestarts: this.#options.maxRestarts, progressed: failure.progressed, previousSignature: this.#signature });
@@ -136,6 +138,7 @@ class MusterRecoverer implements Recoverer {
     const up = (time: number): number => after(this.#setting.controlAway, time);
     if (what.kind === 'hang') {
       const { seen, evidence } = this.#waitForHang(failure);
+      if (seen > at + WATCHDOG) return this.#findExit(failure.fault?.slot ?? 0, WATCHDOG_ENDS, at + WATCHDOG);
       const verdict = hangVerdict(evidence, this.#signature === HANG_SIGNATURE && !failure.progressed);
       return { verdict, seen, judged: up(seen + SERVICES.fence), lost: [] };
     }
@@ -144,9 +147,14 @@ class MusterRecoverer implements Recoverer {
       const endings = lost.map((slot) => this.#ending(slot, null, "its node is not heard of, so its end can't be confirmed"));
       return { verdict: classify(endings, []), seen, judged: up(Math.max(seen + SERVICES.fence, decided)), lost };
     }
-    const seen = up(at + SERVICES.exitSeen);
-    const endings = [this.#ending(what.slot, what.words, null), ...PEERS.map((words, index) => this.#ending((what.slot + 1 + index) % this.#setting.nodes, words, null))];
-    return { verdict: classify(endings, []), seen, judged: up(seen + SERVICES.window + SERVICES.fence), lost: [] };
+    return this.#findExit(what.slot, what.words, at);
+  }
+
+  #findExit(slot: number, words: Words, at: number): { verdict: Verdict; seen: number; judged: number; lost: number[] } {
+    const { controlAway, nodes } = this.#setting;
+    const seen = after(controlAway, at + SERVICES.exitSeen);
+    const endings = [this.#ending(slot, words, null), ...PEERS.map((peer, index) => this.#ending((slot + 1 + index) % nodes, peer, null))];
+    return { verdict: classify(endings, []), seen, judged: after(controlAway, seen + SERVICES.window + SERVICES.fence), lost: [] };
   }
 
   /** Rounds of the watch for silence until a node is lost, then until all that fell silent with it are. */
@@ -187,6 +195,7 @@ class MusterRecoverer implements Recoverer {
     return judgeSilence({ now: at * 1000, limits: SILENCE_LIMITS, nodes: this.#watched, watchingSince: this.#watchingSince(at) * 1000, brakedSince: null, liftedAt: null });
   }
 
+  /** Seen after the framework's own watchdog: not seen in time. */
   #waitForHang(failure: Failure): { seen: number; evidence: string[] } {
     const { at, workedFrom } = failure;
     const { step } = this.#options;
@@ -194,7 +203,7 @@ class MusterRecoverer implements Recoverer {
     const stepAt = stepped ? at - ((at - workedFrom) % step) : null;
     const intervals = Array.from({ length: Math.min(50, this.#steps) }, () => step * 1000);
     let round = at + (failure.fault?.draws[1] ?? 0) * SERVICES.round;
-    for (; round < this.#setting.seconds; round += SERVICES.round) {
+    for (; round <= at + WATCHDOG; round += SERVICES.round) {
       if (after(this.#setting.controlAway, round) > round) continue;
       const decision = judgeHang(
         { now: round * 1000, upAt: (failure.startedAt + this.#setting.start) * 1000, stepAt: stepAt === null ? null : stepAt * 1000, step: this.#steps, reports: true, phase: null, intervals, hangTimeout: null, heardSince: this.#watchingSince(round) * 1000 },
@@ -202,7 +211,7 @@ class MusterRecoverer implements Recoverer {
       );
       if (decision.kind === 'hung') return { seen: round, evidence: decision.evidence };
     }
-    return { seen: round, evidence: ['the trace was over before it was found'] };
+    return { seen: Infinity, evidence: [] };
   }
 
   #watchingSince(at: number): number {

@@ -1,3 +1,4 @@
+import { WATCHDOG } from './causes.ts';
 import { after } from './trace.ts';
 import type { Fault } from './trace.ts';
 import type { Failure, Policy, Recoverer, Resumption, Setting } from './job-run.ts';
@@ -9,14 +10,12 @@ export interface Constants {
   exit: number;
   /** A node that falls silent. */
   silent: number;
+  /** None has a watch of its own: the framework's watchdog. */
   hang: number;
   again: number;
   /** Knows what failed at once, and waits for what is away instead of trying. */
   foresees?: boolean;
 }
-
-/** NCCL's watchdog ends a collective that doesn't end in PyTorch's default of 10 min; none of the peers has a watch of its own. */
-const WATCHDOG = 600;
 
 /** Slurm's defaults: SlurmdTimeout 300 s; a requeued job may begin again about 2 min later (122 s, measured on 22.05). */
 export const REQUEUE: Constants = { name: 'requeue only (Slurm --requeue)', exit: 1, silent: 300, hang: WATCHDOG, again: 122 };
