@@ -23,13 +23,14 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
   writeFileSync(runs, "");
   chmodSync(runs, 0o666);
   const log = openSync(join(cluster.dir, "services.log"), "a");
-  const env = { ...process.env, DATABASE_URL: cluster.db.url, MUSTER_API_URL: "http://127.0.0.1:9", MUSTER_AGENTS_DIR: join(cluster.dir, "agents"), MUSTER_LOG_DIR: join(cluster.dir, "logs"), MUSTER_LOG_LEVEL: "warn" };
+  const env = { ...process.env, DATABASE_URL: cluster.db.url, MUSTER_API_URL: "http://127.0.0.1:9", MUSTER_AGENTS_DIR: join(cluster.dir, "agents"), MUSTER_LOG_STORE: join(cluster.dir, "logs"), MUSTER_LOG_LEVEL: "warn" };
   const launch = (main: string): ChildProcess => spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main], { stdio: ["ignore", log, log], env });
   const services = [SCHEDULER, SCHEDULER, SUPERVISOR, SUPERVISOR].map((main) => ({ main, child: launch(main) }));
   const began = Date.now();
   const over = new AbortController();
   const figures: ChurnFigures = { jobs, seconds: 0, kills: 0, samples: 0 };
   const wrong: string[] = [];
+  let fatal: Error | undefined;
   const pause = (milliseconds: number): Promise<void> => delay(milliseconds, undefined, { signal: over.signal }).catch(() => {});
   const killer = async (): Promise<void> => {
     for (;;) {
@@ -43,6 +44,8 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
   };
   const watcher = async (): Promise<void> => {
     while (!over.signal.aborted) {
+      // one that we kill has no code
+      for (const { main, child } of services) if (child.exitCode !== null) fatal ??= new Error(`${main} ended with ${child.exitCode}: ${readFileSync(join(cluster.dir, "services.log"), "utf8").slice(-1000)}`);
       wrong.push(...doubles());
       const { rows } = await cluster.pool.query<{ node: string }>("SELECT node FROM node_usage WHERE 1000 < ANY (held)");
       wrong.push(...rows.map((row) => `${row.node} holds more than there is`));
@@ -56,6 +59,7 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
     const limit = Date.now() + 60_000 + jobs * 1000;
     const live = async (): Promise<number> => (await cluster.pool.query<{ live: number }>("SELECT count(*)::int AS live FROM jobs WHERE finished_at IS NULL")).rows[0]?.live ?? 0;
     while ((await live()) > 0) {
+      if (fatal) throw fatal;
       if (Date.now() > limit) throw new Error(`${await live()} jobs have not ended: ${readFileSync(join(cluster.dir, "services.log"), "utf8").slice(-3000)}`);
       await delay(100);
     }
