@@ -76,3 +76,24 @@ describe("a loss that goes wrong", () => {
     expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });
   });
 });
+
+describe("rules of the cluster", () => {
+  it("decide what an end is taken for, and only say so while in shadow", async () => {
+    const rules = [
+      { id: "maintenance", match: { exit_code: [77] }, class: "preempted" },
+      { id: "exit_code", action: "fail", shadow: true },
+    ];
+    await cluster.pool.query("UPDATE cluster SET settings = $1", [JSON.stringify({ rules })]);
+    const [id] = (await cluster.submit({ run: ["sh", "-c", 'case $MUSTER_ATTEMPT in 1) exit 77;; 2) exit 5;; esac'], recovery: { max_restarts: 1 } })) as [string];
+    expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 3, user_failures: 1, infrastructure_failures: 0 });
+    const { rows } = await cluster.pool.query("SELECT attempt, data->>'rule' AS rule, data->>'instead_of' AS instead_of FROM events WHERE job = $1 AND kind = 'rule.would_match' ORDER BY seq", [id]);
+    expect(rows).toEqual([
+      { attempt: 1, rule: "exit_code", instead_of: "maintenance" },
+      { attempt: 2, rule: "exit_code", instead_of: "exit_code" },
+    ]);
+    expect((await incidentsOf(id)).map(({ kind, class: of, rule }) => [kind, of, rule])).toEqual([
+      ["job_failure", "preempted", "maintenance"],
+      ["job_failure", "user", "exit_code"],
+    ]);
+  });
+});

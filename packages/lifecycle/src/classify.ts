@@ -39,7 +39,7 @@ export interface Verdict {
   evidence: string[];
 }
 
-interface Rule {
+export interface Rule {
   id: string;
   /** Higher outranks lower when ranks of one gang tell different stories. */
   weight: number;
@@ -72,8 +72,9 @@ export const RULES: readonly Rule[] = [
 /**
  * Looks at every ending of the gang before it names a cause.
  * @param endings those that ended by themselves, in the order in which they ended
+ * @param rules the job's own
  */
-export function classify(endings: readonly Ending[], rules: readonly RecoveryRule[]): Verdict {
+export function classify(endings: readonly Ending[], rules: readonly RecoveryRule[], table: readonly Rule[] = RULES): Verdict {
   const own = endings.flatMap((ending) => rules.map((rule, index) => ({ ending, rule, index, evidence: matchOwn(rule, index, ending) }))).find((one) => one.evidence !== undefined);
   if (own) {
     const { ending, rule, index, evidence } = own;
@@ -82,7 +83,7 @@ export function classify(endings: readonly Ending[], rules: readonly RecoveryRul
   }
   let best: { ending: Ending; rule: Rule; evidence: string } | undefined;
   for (const ending of endings.flatMap(ranksOf)) {
-    for (const rule of RULES) {
+    for (const rule of table) {
       const evidence = rule.match(ending);
       if (evidence === undefined) continue;
       if (!best || rule.weight > best.rule.weight) best = { ending, rule, evidence };
@@ -129,7 +130,7 @@ function matchOwn(rule: RecoveryRule, index: number, ending: Ending): string | u
 }
 
 /** The signal that ended it; a shell says so of its child by an exit code of 128 and the number. */
-function signalOf(ending: Ending): string {
+export function signalOf(ending: Ending): string {
   return ending.signal ?? SIGNAL_NAMES[(ending.exitCode ?? 0) - 128] ?? "";
 }
 
@@ -139,7 +140,7 @@ const SIGNAL_NAMES: Record<number, string> = { 1: "SIGHUP", 2: "SIGINT", 3: "SIG
  * A framework's own launcher ends with 1 whatever happened; what its ranks did stands in its report
  * (torchrun: `rank : 3 (local_rank: 1)` ... `exitcode : -9 (pid: 77)`).
  */
-function ranksOf(ending: Ending): Ending[] {
+export function ranksOf(ending: Ending): Ending[] {
   const reported = [...ending.tail.matchAll(/rank\s*:\s*(\d+)\s*\(local_rank:\s*\d+\)\s*\n\s*exitcode\s*:\s*(-?\d+)\s*\(pid:\s*\d+\)/g)];
   if (reported.length === 0) return [ending];
   return reported.map((part) => {

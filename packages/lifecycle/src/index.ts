@@ -9,5 +9,6 @@ export * from "./loss.ts";
 export * from "./node-health.ts";
 export * from "./node-states.ts";
 export * from "./restart-policy.ts";
+export * from "./rule-table.ts";
 export * from "./silence.ts";
 export * from "./spares.ts";

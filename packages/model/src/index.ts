@@ -1,4 +1,5 @@
 export * from "./expand.ts";
+export * from "./fault-rules.ts";
 export * from "./field-error.ts";
 export * from "./ids.ts";
 export * from "./resolve.ts";

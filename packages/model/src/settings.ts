@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { faultRules } from "./fault-rules.ts";
 import { duration, name, size } from "./units.ts";
 
 /*
@@ -45,6 +46,7 @@ export const clusterSettings = z
     placement: placementSettings.optional(),
     priorities: z.record(name, priority).refine((classes) => Object.keys(classes).length <= 100, "expected at most 100 classes").optional().describe("priority classes by name, besides low, normal, high and critical, which may be given other numbers; a job keeps the number that its class had when it was submitted"),
     retention: retentionSettings.optional(),
+    rules: faultRules.optional().describe("what ends of workers are taken for, besides the built-in rules"),
     silence: silenceSettings.optional(),
   })
   .meta({ id: "ClusterSettings" });
@@ -59,12 +61,12 @@ const priorities = z.record(name, priority);
 
 /** All settings, with what holds where nothing was put. */
 export const effectiveSettings = z
-  .object({ placement: placementGiven.required(), priorities, retention: retentionGiven.required(), silence: silenceGiven.required() })
+  .object({ placement: placementGiven.required(), priorities, retention: retentionGiven.required(), rules: faultRules, silence: silenceGiven.required() })
   .refine((settings) => settings.silence.lost_after >= settings.silence.suspect_after, { path: ["silence", "lost_after"], message: "expected at least silence.suspect_after" })
   .meta({ id: "EffectiveSettings" });
 export type EffectiveSettings = z.output<typeof effectiveSettings>;
 
-const declaredSettings = z.object({ placement: placementGiven, priorities, retention: retentionGiven, silence: silenceGiven }).partial().meta({ id: "DeclaredSettings" });
+const declaredSettings = z.object({ placement: placementGiven, priorities, retention: retentionGiven, rules: faultRules, silence: silenceGiven }).partial().meta({ id: "DeclaredSettings" });
 
 export const settingChange = z.object({
   path: z.string().describe("such as placement.backfill"),

@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
-import { clusterSettings, DEFAULT_PRIORITIES, type ClusterSettings, type EffectiveSettings, type SettingChange, type SilenceSettings } from "@muster/model";
+import { clusterSettings, DEFAULT_PRIORITIES, type ClusterSettings, type EffectiveSettings, type FaultRule, type SettingChange, type SilenceSettings } from "@muster/model";
 import type { Client } from "./pool.ts";
 import { DEFAULT_RETENTION } from "./retention.ts";
 import { defaultPlacement } from "./scheduler/policy.ts";
 
-const SECTIONS = ["placement", "priorities", "retention", "silence"] as const satisfies readonly (keyof ClusterSettings)[];
+const SECTIONS = ["placement", "priorities", "retention", "rules", "silence"] as const satisfies readonly (keyof ClusterSettings)[];
 
 /** What was put, as this version understands it: a section that it doesn't is taken as absent. */
 export function parseSettings(stored: Readonly<Record<string, unknown>>): ClusterSettings {
@@ -12,11 +13,12 @@ export function parseSettings(stored: Readonly<Record<string, unknown>>): Cluste
 }
 
 /** What holds: what was put over the defaults of those who follow it. */
-export function effectiveSettingsOf({ placement, priorities, retention, silence }: ClusterSettings): EffectiveSettings {
+export function effectiveSettingsOf({ placement, priorities, retention, rules, silence }: ClusterSettings): EffectiveSettings {
   return {
     placement: over(defaultPlacement(), placement),
     priorities: { ...DEFAULT_PRIORITIES, ...priorities },
     retention: over<EffectiveSettings["retention"]>({ jobs: DEFAULT_RETENTION.jobs, events: DEFAULT_RETENTION.events, logs: DEFAULT_RETENTION.jobs, logs_total: null }, retention),
+    rules: rules ?? [],
     silence: over(
       {
         suspect_after: SILENCE_LIMITS.suspect / 1000,
@@ -48,8 +50,8 @@ export function silenceLimitsOf(settings: SilenceSettings): Partial<SilenceLimit
 /** What differs, by path. */
 export function settingChanges(before: EffectiveSettings, after: EffectiveSettings): SettingChange[] {
   return SECTIONS.flatMap((section) => {
-    const [from, to] = [before[section], after[section]] as Record<string, unknown>[];
-    return [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])].flatMap((key) => (from?.[key] === to?.[key] ? [] : [{ path: `${section}.${key}`, from: from?.[key], to: to?.[key] }]));
+    const [from, to] = [before[section], after[section]] as unknown as Record<string, unknown>[];
+    return [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])].flatMap((key) => (isDeepStrictEqual(from?.[key], to?.[key]) ? [] : [{ path: `${section}.${key}`, from: from?.[key], to: to?.[key] }]));
   });
 }
 
@@ -76,4 +78,9 @@ export async function readVersionedSettings(client: Client, lock: boolean): Prom
 
 export async function putSettings(client: Client, settings: ClusterSettings): Promise<void> {
   await client.query({ name: "put-settings", text: "UPDATE cluster SET settings = $1, settings_version = settings_version + 1", values: [JSON.stringify(settings)] });
+}
+
+/** The cluster's rules about what ends workers. */
+export async function readFaultRules(client: Client): Promise<FaultRule[]> {
+  return (await readSettings(client)).rules ?? [];
 }
