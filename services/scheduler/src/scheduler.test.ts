@@ -1,4 +1,4 @@
-import { applyJobAction, signInternal, SIGNATURE_HEADER, readCluster, transaction, Waker } from "@muster/store";
+import { appendEvents, applyJobAction, changeJobs, signInternal, SIGNATURE_HEADER, readCluster, transaction, Waker } from "@muster/store";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
@@ -101,6 +101,29 @@ test("a more urgent job takes the places of a preemptible one, which stops with 
   waker.wake();
   await scheduled([low as string], 2);
   await endAttempts(database.pool, [low as string]);
+});
+
+test("an elastic job that runs at less stops for a larger size once there is room, and starts as its next attempt", async () => {
+  const [blocker] = await run([{ resources: { accelerators: 8 }, accelerator: "ascend-910b", preemptible: false }]);
+  await scheduled([blocker as string]);
+  const [elastic] = await run([{ nodes: { min: 1, max: 2 }, resources: { accelerators: 8 }, accelerator: "ascend-910b" }]);
+  await scheduled([elastic as string]);
+  const size = async (attempt: number): Promise<number | null> => (await database.pool.query("SELECT FROM workers WHERE job = $1 AND attempt = $2", [elastic, attempt])).rowCount;
+  expect(await size(1)).toBe(1);
+  await transaction(database.pool, async (client) => {
+    await changeJobs(client, [{ job: elastic as string, state: "running", stopTarget: null, dueIn: null, finished: false }]);
+    await appendEvents(client, [{ kind: "job.running", actor: "test", project: "default", job: elastic as string, attempt: 1 }]);
+  });
+  await endAttempts(database.pool, [blocker as string]);
+  waker.wake();
+  await until("stopping", async () => (await statesOf(database.pool, [elastic as string])).get(elastic as string)?.state === "stopping");
+  const { rows } = await database.pool.query("SELECT stop_target FROM jobs WHERE id = $1", [elastic]);
+  expect(rows).toEqual([{ stop_target: "resized" }]);
+  await endAttempts(database.pool, [elastic as string], "queued");
+  waker.wake();
+  await scheduled([elastic as string], 2);
+  expect(await size(2)).toBe(2);
+  await endAttempts(database.pool, [elastic as string]);
 });
 
 test("a job waits for the one that it comes after", async () => {
