@@ -110,6 +110,12 @@ class Engine implements PlacementEngine {
     return explainJob(this.#state, this.#state.get(id));
   }
 
+  estimates(now: number, budgetMs: number, clock: () => number): boolean {
+    this.#state.advance(now);
+    this.#state.settle();
+    return this.#state.estimates.advance(budgetMs, clock);
+  }
+
   plan(job: JobInput, now: number, change: ClusterChange = {}): Plan {
     return planJob(this.#state, job, now, change);
   }

@@ -1,13 +1,14 @@
 import { fitsIfReturned, largestGangs, poolsFree } from './capacity.ts';
 import type { ShapeCounts } from './counts.ts';
-import { earliestStart } from './dated.ts';
+import { estimateOf, type WorkAhead } from './estimates.ts';
 import { chooseBlock, placeGang, roomFor, type Layer } from './gang.ts';
 import { gateOf, type JobRecord } from './jobs.ts';
+import { durations } from './learned.ts';
 import type { Partition } from './partition.ts';
 import { boundOf, withGaps } from './recover.ts';
 import type { ResolvedRole, ResolvedVariant } from './request.ts';
 import type { State } from './state.ts';
-import type { BlockFit, Explanation, Filtered, Need, StartEstimate, WaitReason } from './types.ts';
+import type { BlockFit, Explanation, Filtered, Need, WaitReason } from './types.ts';
 import { before } from './waiting.ts';
 
 /** From furthest from running to closest. */
@@ -27,6 +28,11 @@ interface Verdict {
 /** Reasons that no amount of waiting removes. */
 const NEVER: ReadonlySet<WaitReason> = new Set(['no_matching_pool', 'exceeds_quota', 'exceeds_topology', 'invalid']);
 
+interface Ahead extends WorkAhead {
+  top: readonly string[];
+}
+
+const NOBODY: Ahead = { jobs: 0, devices: 0, work: { likely: 0, longest: 0 }, top: [] };
 const SAMPLE = 5;
 const BLOCKS_SHOWN = 16;
 
@@ -54,6 +60,7 @@ export function explainJob(state: State, job: JobRecord): Explanation {
   const { request } = job;
   const partitions = state.placer.partitionsFor(request);
   const lead = request.variants[0]!.roles[0]!;
+  const ahead = NEVER.has(verdict.reason) ? NOBODY : aheadOf(state, job, partitions);
   return {
     job: job.input.id,
     reason: verdict.reason,
@@ -65,24 +72,9 @@ export function explainJob(state: State, job: JobRecord): Explanation {
     largestGangs: partitions.flatMap((partition) => largestGangs(state, partition, lead.shape, lead.layers)),
     filtered: verdict.filtered,
     blocks: verdict.blocks,
-    ahead: NEVER.has(verdict.reason) ? { jobs: 0, devices: 0, top: [] } : aheadOf(state, job, partitions),
+    ahead: { jobs: ahead.jobs, devices: ahead.devices, top: ahead.top },
     wouldFitIf: verdict.wouldFitIf,
-    estimate: estimateOf(state, job, verdict.reason),
-  };
-}
-
-/** When enough of what runs now will have ended for it, by likely and by longest run times. */
-function estimateOf(state: State, job: JobRecord, reason: WaitReason): StartEstimate {
-  const unknown = (basis: string): StartEstimate => ({ p50: null, p90: null, basis });
-  if (reason !== 'insufficient_capacity' && reason !== 'topology_fragmented' && reason !== 'behind_higher_priority') {
-    return unknown('unknown: nothing tells when this reason ends');
-  }
-  const likely = state.dated.get(job) ?? earliestStart(state, job, 'likely');
-  if (likely === null) return unknown('unknown: too many of the running jobs have no expected run time');
-  const longest = earliestStart(state, job, 'longest');
-  return {
-    p50: likely.at, p90: longest === null ? null : Math.max(longest.at, likely.at),
-    basis: 'running jobs end as expected (p50) or at their limits (p90); jobs ahead of it are not counted',
+    estimate: estimateOf(state, job, verdict.reason, ahead),
   };
 }
 
@@ -290,29 +282,41 @@ function filteredNodes(
 }
 
 /** Jobs that want some of the same hardware and come first: in its queue, and elsewhere by priority. */
-function aheadOf(state: State, job: JobRecord, partitions: readonly Partition[]): Explanation['ahead'] {
+function aheadOf(state: State, job: JobRecord, partitions: readonly Partition[]): Ahead {
   const wanted = new Set(partitions);
   const top: JobRecord[] = [];
   let jobs = 0;
   let devices = 0;
+  const work = { likely: 0, longest: 0 };
   for (const lanes of state.lanes.values()) {
     for (const lane of lanes.values()) {
       if (!state.placer.partitionsFor(lane.request).some((partition) => wanted.has(partition))) continue;
       const { roles } = lane.request.variants[0]!;
       const each = roles.reduce((sum, role) => sum + role.min * (role.shape.devices + role.shape.share / 1000), 0);
-      for (const other of lane.jobs()) {
-        if (other === job || !before(other, job)) continue;
-        jobs++;
-        devices += each;
-        if (top.length < SAMPLE || before(other, top[top.length - 1]!)) {
-          top.push(other);
-          top.sort((a, b) => (before(a, b) ? -1 : 1));
-          top.length = Math.min(top.length, SAMPLE);
-        }
+      const { jobs: count, first } = lane.before(job, SAMPLE);
+      if (count === 0) continue;
+      jobs += count;
+      let [likely, longest] = [0, 0];
+      for (const other of first) {
+        if (top.length === SAMPLE && !before(other, top[SAMPLE - 1]!)) continue;
+        top.push(other);
+        top.sort((a, b) => (before(a, b) ? -1 : 1));
+        top.length = Math.min(top.length, SAMPLE);
       }
+      // Jobs of one lane ask alike, up to a factor of two in time: a few stand for all.
+      for (const other of first) {
+        const known = durations(other, state.learned);
+        likely += known.likely / first.length;
+        longest += known.longest / first.length;
+      }
+      const taken = each * count;
+      devices += taken;
+      if (taken === 0) continue;
+      work.likely += taken * likely;
+      work.longest += taken * longest;
     }
   }
-  return { jobs, devices, top: top.map((other) => other.input.id) };
+  return { jobs, devices, work, top: top.map((other) => other.input.id) };
 }
 
 function describe(role: ResolvedRole): string {

@@ -39,6 +39,8 @@ export interface JobRecord {
   lost: Map<string, number[]>;
   /** Jobs whose leaving it must await before it may start. */
   awaits: Set<JobRecord>;
+  /** When it starts, by the last pass over all jobs, and as of when that was. */
+  estimate: { at: number; likely: number; longest: number } | null;
   reason: WaitReason;
   reasonSince: number;
   evaluatedAt: number;

@@ -6,6 +6,7 @@ const KEPT = 64;
 /** Run times of finished jobs by class and accelerator model; what is not known is answered with null. */
 export class Learned {
   readonly #runs = new Map<string, number[]>();
+  readonly #sorted = new Map<string, readonly number[]>();
 
   observe(job: JobRecord, at: number): void {
     const { jobClass } = job.input;
@@ -16,15 +17,21 @@ export class Learned {
       runs.push(at - job.startedAt);
       if (runs.length > KEPT) runs.shift();
       this.#runs.set(key, runs);
+      this.#sorted.delete(key);
     }
   }
 
   /** The run time that a share of the class's runs stayed below; null where none has finished. */
   quantile(jobClass: string | undefined, part: number, accelerator?: string): number | null {
     if (jobClass === undefined) return null;
-    const runs = this.#runs.get(accelerator === undefined ? jobClass : `${jobClass}\u0000${accelerator}`);
-    if (runs === undefined) return null;
-    const sorted = [...runs].sort((a, b) => a - b);
+    const key = accelerator === undefined ? jobClass : `${jobClass}\u0000${accelerator}`;
+    let sorted = this.#sorted.get(key);
+    if (sorted === undefined) {
+      const runs = this.#runs.get(key);
+      if (runs === undefined) return null;
+      sorted = [...runs].sort((a, b) => a - b);
+      this.#sorted.set(key, sorted);
+    }
     return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]!;
   }
 }

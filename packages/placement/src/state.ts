@@ -1,5 +1,6 @@
 import { gateOf, type JobRecord } from './jobs.ts';
 import { DatedReservations } from './dated.ts';
+import { Estimates } from './estimates.ts';
 import { Learned } from './learned.ts';
 import { Leaving } from './leaving.ts';
 import { Levels } from './levels.ts';
@@ -40,6 +41,7 @@ export class State {
   readonly recovering = new Set<JobRecord>();
   readonly running = new RunningJobs();
   readonly dated = new DatedReservations(this);
+  readonly estimates = new Estimates(this);
   readonly learned = new Learned();
   readonly windows = new Map<string, WindowInput>();
   readonly unitCache = new Map<QueueNode, { stamp: string; units: readonly Unit[] }>();
@@ -154,7 +156,7 @@ export class State {
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
       input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), larger: null, resized: false, grownFrom: null, lost: new Map(), reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), larger: null, resized: false, grownFrom: null, lost: new Map(), estimate: null, reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
     };
   }
 

@@ -70,6 +70,67 @@ describe('backfill', () => {
   });
 });
 
+describe('estimated starts', () => {
+  const clock = (): number => 0;
+  function queued(): PlacementEngine {
+    const engine = cluster(2);
+    for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) engine.submit(job(id, 1, { expectedDuration: HOUR, timeLimit: 2 * HOUR }));
+    expect(started(engine, 0)).toEqual(['a', 'b']);
+    return engine;
+  }
+  const p50s = (engine: PlacementEngine): unknown[] => ['c', 'd', 'e', 'f'].map((id) => engine.explain(id).estimate.p50);
+
+  it('count the jobs ahead, on demand by their work', () => {
+    const engine = queued();
+    expect(engine.explain('c').estimate).toMatchObject({ p50: HOUR, p90: 2 * HOUR });
+    expect(engine.explain('f').estimate.p50).toBeGreaterThanOrEqual(2 * HOUR);
+    expect(engine.explain('f').estimate.basis).toContain('3 jobs ahead');
+    expect(engine.plan(job('what', 1), 0).explanation?.estimate.p50).toBeGreaterThanOrEqual(2.5 * HOUR);
+  });
+
+  it('are played through for all waiting jobs in the background', () => {
+    const engine = queued();
+    expect(engine.estimates(0, 1, clock)).toBe(true);
+    expect(p50s(engine)).toEqual([HOUR, HOUR, 2 * HOUR, 2 * HOUR]);
+    expect(engine.explain('f').estimate).toMatchObject({ p90: 4 * HOUR });
+    // A minute later they are no longer given as they are.
+    engine.cycle(2 * MINUTE);
+    expect(engine.explain('f').estimate.basis).toContain('3 jobs ahead');
+  });
+
+  it('may be worked on in slices while things change', () => {
+    const engine = queued();
+    let time = 0;
+    let slices = 0;
+    for (; !engine.estimates(slices, 1, () => (time += 1)); slices++) {
+      if (slices === 2) engine.removeJob('d');
+      if (slices === 4) engine.finished('a', slices);
+      if (slices === 6) engine.cycle(slices);
+      expect(slices).toBeLessThan(1000);
+    }
+    expect(slices).toBeGreaterThan(2);
+    expect(engine.explain('f').estimate.p50).toBeGreaterThanOrEqual(HOUR);
+  });
+
+  it('take turns between queues by priority and share, and say so when they cannot be known', () => {
+    const engine = cluster(1);
+    engine.putQueue({ id: 'r' });
+    engine.submit(job('first', 1, { expectedDuration: HOUR }));
+    engine.cycle(0);
+    engine.submit(job('low', 1, { expectedDuration: HOUR }));
+    engine.submit(job('other', 1, { queue: 'r', expectedDuration: HOUR }));
+    engine.submit(job('urgent', 1, { priority: 1, expectedDuration: HOUR }));
+    engine.cycle(1);
+    engine.estimates(1, 1, clock);
+    const at = (id: string): number | null => engine.explain(id).estimate.p50;
+    expect([at('urgent'), at('other'), at('low')].map((p50) => Math.round((p50 ?? NaN) / HOUR))).toEqual([1, 2, 3]);
+    engine.submit(job('endless', 1, { queue: 'r' }));
+    engine.submit(job('last', 1, { queue: 'r' }));
+    engine.estimates(2, 1, clock);
+    expect(at('last')).toBeNull();
+  });
+});
+
 describe('windows and leases', () => {
   it('start nothing that cannot end or checkpoint before one', () => {
     const engine = cluster(1);

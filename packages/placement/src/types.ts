@@ -466,6 +466,11 @@ export interface PlacementEngine {
   explain(id: string): Explanation;
   /** The dominant reason alone: much cheaper than the whole explanation. */
   waitReason(id: string): WaitReason;
+  /**
+   * Works on the estimated starts of all waiting jobs until about `budgetMs` of the caller's clock have passed; decides
+   * nothing. True when all are done; the next call then begins anew. `explain` gives these for a minute.
+   */
+  estimates(now: number, budgetMs: number, clock: () => number): boolean;
   /** What-if: nothing is changed. */
   plan(job: JobInput, now: number, change?: ClusterChange): Plan;
   capacity(): readonly PoolFree[];

@@ -1,6 +1,7 @@
 import type { Request } from './request.ts';
 import type { QueueNode } from './quota.ts';
 import type { JobRecord } from './jobs.ts';
+import { Ranked } from './ranked.ts';
 
 /** Within one queue: higher priority, then earlier submitted, then earlier seen. */
 export function before(a: JobRecord, b: JobRecord): boolean {
@@ -57,6 +58,13 @@ export class Heap<T> {
     return first;
   }
 
+  /** Drops what does not pass, and puts the rest in order again. */
+  keep(passes: (item: T) => boolean): void {
+    const kept = this.#items.filter(passes);
+    this.#items.length = 0;
+    for (const item of kept) this.push(item);
+  }
+
   values(): readonly T[] {
     return this.#items;
   }
@@ -77,9 +85,22 @@ export interface Blocked {
 }
 
 /** A job's place in a lane; void once the job points to another or to none. */
-export interface Entry {
+export interface Entry extends Rank {
   job: JobRecord;
   lane: Lane;
+}
+
+/** What decides the order, as it was when the job came. */
+export interface Rank {
+  priority: number;
+  submittedAt: number;
+  sequence: number;
+}
+
+export function entryBefore(a: Rank, b: Rank): boolean {
+  if (a.priority !== b.priority) return a.priority > b.priority;
+  if (a.submittedAt !== b.submittedAt) return a.submittedAt < b.submittedAt;
+  return a.sequence < b.sequence;
 }
 
 /** Waiting jobs of one queue with one request: they fit in the same places, so only the first is ever tried. */
@@ -92,7 +113,8 @@ export class Lane {
   searchFrom = 0;
   pause = 0;
   size = 0;
-  readonly #heap = new Heap<Entry>((a, b) => before(a.job, b.job));
+  readonly #heap = new Heap<Entry>(entryBefore);
+  readonly #ranked = new Ranked();
 
   constructor(queue: QueueNode, request: Request) {
     this.queue = queue;
@@ -100,14 +122,19 @@ export class Lane {
   }
 
   add(job: JobRecord): void {
-    job.entry = { job, lane: this };
+    const { priority, submittedAt } = job.input;
+    job.entry = { job, lane: this, priority, submittedAt, sequence: job.sequence };
+    this.#ranked.add(job.entry);
     this.size++;
     this.#heap.push(job.entry);
   }
 
   remove(job: JobRecord): void {
+    this.#ranked.remove(job.entry!);
     job.entry = null;
     this.size--;
+    // Void entries go when they come to the top; of those below only so many are kept.
+    if (this.#heap.size > 2 * this.size + 64) this.#heap.keep((entry) => entry.job.entry === entry);
   }
 
   /** One of its jobs got its place. */
@@ -124,6 +151,11 @@ export class Lane {
       this.#heap.pop();
     }
     return null;
+  }
+
+  /** How many jobs come before one, and the first few of these. */
+  before(job: JobRecord, most: number): { jobs: number; first: JobRecord[] } {
+    return this.#ranked.before(job, this.#heap.values(), most);
   }
 
   /** All waiting jobs, unordered. */

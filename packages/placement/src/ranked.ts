@@ -1,0 +1,56 @@
+import type { JobRecord } from './jobs.ts';
+import { entryBefore, type Entry } from './waiting.ts';
+
+/** Changes that are kept beside the sorted entries before these are sorted anew. */
+const LEAST_CHANGES = 32;
+
+/** Entries of a lane in order, so that how many come before a job is known without a look at each. */
+export class Ranked {
+  #sorted: Entry[] | null = null;
+  readonly #added = new Set<Entry>();
+  readonly #gone = new Set<Entry>();
+
+  add(entry: Entry): void {
+    if (this.#sorted === null) return;
+    this.#added.add(entry);
+    this.#bound();
+  }
+
+  remove(entry: Entry): void {
+    if (this.#sorted === null || this.#added.delete(entry)) return;
+    this.#gone.add(entry);
+    this.#bound();
+  }
+
+  #bound(): void {
+    if (this.#added.size + this.#gone.size > Math.max(LEAST_CHANGES, this.#sorted!.length >> 3)) this.#sorted = null;
+  }
+
+  /** How many come before a job, and the first few of these. `all` may hold entries that are void. */
+  before(job: JobRecord, all: readonly Entry[], most: number): { jobs: number; first: JobRecord[] } {
+    if (this.#sorted === null) {
+      this.#sorted = all.filter((entry) => entry.job.entry === entry).sort((a, b) => (entryBefore(a, b) ? -1 : 1));
+      this.#added.clear();
+      this.#gone.clear();
+    }
+    const sorted = this.#sorted;
+    const own = { priority: job.input.priority, submittedAt: job.input.submittedAt, sequence: job.sequence };
+    let from = 0;
+    let to = sorted.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (entryBefore(sorted[middle]!, own)) from = middle + 1;
+      else to = middle;
+    }
+    let jobs = from;
+    for (const entry of this.#gone) if (entryBefore(entry, own)) jobs--;
+    const first: JobRecord[] = [];
+    for (let i = 0; i < from && first.length < most; i++) if (!this.#gone.has(sorted[i]!)) first.push(sorted[i]!.job);
+    for (const entry of this.#added) {
+      if (!entryBefore(entry, own)) continue;
+      jobs++;
+      first.push(entry.job);
+    }
+    return { jobs, first };
+  }
+}
