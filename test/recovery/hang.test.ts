@@ -1,5 +1,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { accountFor } from "@muster/lifecycle";
+import { listIncidents, readAttemptTimes, readWaste } from "@muster/store";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { TestCluster } from "../support/cluster.ts";
 import { agentPid, processesOf, signalAll } from "../support/processes.ts";
@@ -38,6 +40,14 @@ describe("a job that lives and makes no step", () => {
     expect(record?.cost.device_seconds).toBeGreaterThanOrEqual(4 * 3);
     expect(record?.evidence.join("\n")).toMatch(/no step for .* the last was 3\n.*recovery\.hang_timeout/);
     expect(processesOf(id)).toEqual([]);
+    expect(await listIncidents(cluster.pool, { visible: ["default"], job: id }, 10, null)).toMatchObject([{ kind: "hang", project: "default", job: id, attempt: 1, evidence: record?.evidence, cost: { attempts: 1 } }]);
+    expect(await listIncidents(cluster.pool, { visible: ["other"] }, 10, null)).toEqual([]);
+    expect(await readWaste(cluster.pool)).toMatchObject([{ class: "infrastructure", incidents: 1 }]);
+    const { until, attempts } = await readAttemptTimes(cluster.pool, id);
+    const account = accountFor(attempts, until);
+    // without a checkpoint all three steps are made again
+    expect(account).toMatchObject({ steps: { done: 6, kept: 3 }, goodput: 0.5 });
+    expect(account?.wasted_device_hours["infrastructure"]).toBeGreaterThanOrEqual((4 * 3) / 3600 - 0.0001);
   });
 
   it("is left alone while its shard isn't heard of, and after it is heard again", async () => {

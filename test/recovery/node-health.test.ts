@@ -1,5 +1,5 @@
 import { decideHealth, nextNodeHealth } from "@muster/lifecycle";
-import { lockReportedNode, setNodeHealth, transaction } from "@muster/store";
+import { listIncidents, lockReportedNode, recordFaults, setNodeHealth, transaction } from "@muster/store";
 import type { NodeHealth } from "@muster/model";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestCluster } from "../support/cluster.ts";
@@ -51,5 +51,17 @@ describe("a node that a check calls broken", () => {
     expect(await health(bad)).toBe("probation");
     await cluster.pool.query("UPDATE nodes SET health_since = now() - interval '25 hours' WHERE name = $1", [bad]);
     await expect.poll(() => health(bad), WAIT).toBe("ready");
+  });
+
+  it("and its neighbour below the same leaf switch within a minute are one incident, closed when they are well", async () => {
+    await cluster.pool.query("DELETE FROM incidents");
+    await report("n0", "fatal");
+    const fault = (node: string) => ({ kind: "node_health" as const, severity: "warning" as const, node, evidence: [`${node} is bad`], class: "infrastructure", rule: "check dcgm", action: "cordoned" });
+    const ids = await transaction(cluster.pool, (client) => recordFaults(client, [fault("n0"), fault("n1")]));
+    expect(ids[0]).toBe(ids[1]);
+    const read = async (): Promise<unknown[]> => listIncidents(cluster.pool, { visible: null, node: "n0", open: true }, 10, null);
+    expect(await read()).toMatchObject([{ id: ids[0], evidence: ["n0 is bad", "n1 is bad"] }]);
+    await report("n0", "ok");
+    await expect.poll(read, WAIT).toEqual([]);
   });
 });

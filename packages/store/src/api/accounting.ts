@@ -16,5 +16,5 @@ export async function readAttemptTimes(client: Client, job: string): Promise<{ u
       FROM attempts a JOIN jobs j ON j.id = a.job WHERE a.job = $1 ORDER BY a.incarnation DESC, a.number DESC LIMIT ${LIMIT}`,
     values: [job],
   });
-  return { until: rows[0]?.until ?? 0, attempts: rows.map(({ until: _, ...times }) => times).reverse() };
+  return { until: rows[0]?.until ?? 0, attempts: rows.reverse() };
 }
