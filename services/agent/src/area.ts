@@ -38,6 +38,12 @@ export class Area {
     this.path = config.area ?? defaultArea(config.state_dir);
     makeOwn(this.path, 0o711);
     makeOwn(join(this.path, "run"), 0o711);
+    makeOwn(this.pool, 0o700);
+  }
+
+  /** Where empty folders wait to be used again. */
+  get pool(): string {
+    return join(this.path, "pool");
   }
 
   get checkpointRoot(): string {
@@ -98,7 +104,7 @@ export class Area {
   /** What makes one worker's folder with its files in it. `fill` replaces path variables in a file's content. */
   workerSteps(start: WorkerStart, user: User, paths: WorkerPaths, fill: (text: string) => string): Step[] {
     const step = (make: Step["make"], path: string, mode: number, owner: User, content = ""): Step => ({ make, path, mode, owner, content });
-    const steps = [step("ensure", dirname(paths.checkpoint), 0o711, OWN), step("ensure", paths.checkpoint, 0o700, user), step("folder", paths.dir, 0o700, OWN), step("file", paths.token, 0o400, user, start.token)];
+    const steps = [step("checkpoint", paths.checkpoint, 0o700, user), step("folder", paths.dir, 0o700, OWN), step("file", paths.token, 0o400, user, start.token)];
     for (const file of start.files) {
       const folder = dirname(file.path);
       if (folder !== ".") {
@@ -139,7 +145,7 @@ export class Area {
   leftover(key: AttemptKey, workers: readonly WorkerKey[], checkpoint: string | undefined, resume: string | undefined): Leftover {
     const shared = this.attemptDir(key);
     const folders = [...workers.map((worker) => this.workerDir(worker)), ...(existsSync(shared) ? [shared] : [])];
-    return { folders, ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume } }) };
+    return { folders, ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume, reusable: inside(this.path, checkpoint) } }) };
   }
 }
 

@@ -101,7 +101,7 @@ describe("an order to perl", () => {
     const data = encodeStart(order);
     expect(fields(data)).toEqual(["start", "7", "m", "5", "6", "/", "/o", "/r", "1", "/g", "1", "file", "/f", "256", "5", "6", "3", "1", "A=1", "a", "b", ""]);
     expect(data.toString("utf8", 8 + data.readUInt32BE(4))).toBe("ü\0");
-    expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l" } }]))).toEqual(["remove", "3", "", "", "2", "/a", "/b", "/k", "/l", "1", "/c", ""]);
+    expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l", reusable: true } }]))).toEqual(["remove", "3", "", "", "", "2", "/a", "/b", "/k", "/l", "1", "1", "/c", ""]);
   });
   test("leaves becoming the user to what stands before the program", () => {
     const wrapped = fields(encodeStart({ ...order, wrap: ["w"] }));

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import type { Logger } from "pino";
 import { NodeSpawner } from "./spawner-node.ts";
 import type { Leftover, Step } from "./steps.ts";
 import { findPerl, PerlSpawner } from "./spawner-perl.ts";
@@ -46,7 +47,9 @@ export interface Spawner {
   close: () => void;
 }
 
-export function makeSpawner(stateDir: string): Spawner {
+export function makeSpawner(stateDir: string, pool: string, log: Logger): Spawner {
   const perl = findPerl((process.env["PATH"] ?? "").split(":"), existsSync);
-  return perl === undefined ? new NodeSpawner(stateDir) : new PerlSpawner(perl);
+  if (perl !== undefined) return new PerlSpawner(perl, pool);
+  log.warn("there is no perl here that could fork the workers; Node does it, which takes several times as long");
+  return new NodeSpawner(stateDir);
 }

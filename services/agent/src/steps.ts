@@ -1,4 +1,4 @@
-import { chownSync, closeSync, constants, fchmodSync, fchownSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
+import { chownSync, closeSync, constants, fchmodSync, fchownSync, lchownSync, lstatSync, mkdirSync, openSync, rmdirSync, unlinkSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { run } from "./slots.ts";
 
@@ -14,8 +14,11 @@ export interface Owner {
 }
 
 export interface Step {
-  /** `ensure`: a folder that may be there already, if it has the right owner. `own`: hands over what was made before. */
-  make: "ensure" | "folder" | "file" | "own";
+  /**
+   * `checkpoint`: an attempt's folder, and the job's around it, either of which may be there. `folder`: the worker's, with
+   * files in it; the token comes first. `ensure`: a folder in it. `own`: hands over what was made before.
+   */
+  make: "checkpoint" | "folder" | "ensure" | "file" | "own";
   path: string;
   mode: number;
   owner: Owner;
@@ -26,19 +29,21 @@ export interface Step {
 export interface Leftover {
   /** Removed with all that is in them. */
   folders: string[];
-  /** Removed if nothing is in it, and then the link beside it; and the folder of both, if nothing else is in that. */
-  checkpoint?: { folder: string; link: string };
+  /** Removed if nothing is in it, and then the link beside it; and the folder of both, if nothing else is in that. `reusable`: only the agent can write around it. */
+  checkpoint?: { folder: string; link: string; reusable: boolean };
 }
 
 /** A file that every worker has: where it is all that is left, the folder needs no walk. */
 const TOKEN = "token";
 const PLAIN_BITS = 0o600;
 const OWN_UID = process.getuid?.() ?? 0;
+const OWN = { uid: OWN_UID, gid: process.getgid?.() ?? 0 };
 
 /** Throws with the first step that can't be done. */
 export function takeSteps(steps: readonly Step[]): void {
   for (const step of steps) {
-    if (step.make === "ensure") ensureFolder(step.path, step.mode, step.owner);
+    if (step.make === "checkpoint") ensureFolder(dirname(step.path), 0o711, OWN);
+    if (step.make === "ensure" || step.make === "checkpoint") ensureFolder(step.path, step.mode, step.owner);
     else if (step.make === "folder") mkdirSync(step.path, { mode: step.mode });
     else if (step.make === "file") writeNew(step.path, step.content, step.mode, step.owner);
     else if (step.owner.uid !== OWN_UID) chownSync(step.path, step.owner.uid, step.owner.gid);
@@ -49,7 +54,7 @@ export function takeSteps(steps: readonly Step[]): void {
 export function ensureFolder(path: string, mode: number, owner: Owner): void {
   try {
     mkdirSync(path, { mode });
-    if (owner.uid !== OWN_UID || (OWN_UID === 0 && owner.gid !== 0)) chownSync(path, owner.uid, owner.gid);
+    if (owner.uid !== OWN.uid || owner.gid !== OWN.gid) lchownSync(path, owner.uid, owner.gid);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     const stat = lstatSync(path);
