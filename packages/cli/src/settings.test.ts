@@ -24,6 +24,7 @@ test("the cluster is shown with every setting, in the units that settings take, 
   expect(told.get("retention.jobs")).toBe("180d");
   expect(told.get("retention.logs_total")).toBe("1Ti *");
   expect(told.get("silence.lost_after")).toBe("90s *");
+  expect(told.get("rules.our-fabric")).toBe('{"match":{"log":"link down"},"action":"exclude_node"} *');
 });
 
 test("what --settings prints can be put again", async () => {

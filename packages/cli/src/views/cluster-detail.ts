@@ -37,6 +37,8 @@ function describeSeconds(seconds: number): string {
   return unit ? `${seconds / unit[1]}${unit[0]}` : `${seconds}s`;
 }
 
-function flatten(settings: ClusterView["declared"]): [string, unknown][] {
-  return Object.entries(settings).flatMap(([section, values]) => Object.entries(values ?? {}).map(([key, value]): [string, unknown] => [`${section}.${key}`, value]));
+/** Every setting by its path; a rule by its id. */
+function flatten({ rules = [], ...settings }: ClusterView["declared"]): [string, unknown][] {
+  const named = Object.entries(settings).flatMap(([section, values]) => Object.entries(values ?? {}).map(([key, value]): [string, unknown] => [`${section}.${key}`, value]));
+  return [...named, ...rules.map(({ id, ...rule }): [string, unknown] => [`rules.${id}`, rule])];
 }
