@@ -200,7 +200,7 @@ function* pass(state: State): Generator<void> {
       }
     }
     const turns = new Heap<Turn>(comesFirst);
-    for (const [queue, lanes] of [...state.lanes]) {
+    for (const [queue, lanes] of state.lanes) {
       const jobs: JobRecord[] = [];
       for (const lane of lanes.values()) for (const job of lane.jobs()) jobs.push(job);
       yield;

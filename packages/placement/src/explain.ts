@@ -5,6 +5,7 @@ import { chooseBlock, placeGang, roomFor, type Layer } from './gang.ts';
 import { gateOf, type JobRecord } from './jobs.ts';
 import { durations } from './learned.ts';
 import type { Partition } from './partition.ts';
+import { devicesEach } from './placer.ts';
 import { boundOf, withGaps } from './recover.ts';
 import type { ResolvedRole, ResolvedVariant } from './request.ts';
 import type { State } from './state.ts';
@@ -204,6 +205,17 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
     const name = dimensionName(state, short.dimension);
     return plain('quota_exhausted', `needs ${amount(state, short)} ${name}; ${amount(state, { ...short, amount: left })} left for queue "${job.queue.id}"`,
       [`${amount(state, { ...short, amount: short.amount - left })} ${name} of quota are returned`]);
+  }
+  const left = placer.power.devicesLeft(partition.pool);
+  const busy = min * devicesEach(shape);
+  if (left < busy) {
+    const idle = Array.from(partition.nodeAt).filter((slot) => placer.nodes.schedulable[slot] === 1 && placer.nodes.freeDevices[slot]! > 0);
+    const why = `power budget of pool ${partition.pool}`;
+    return {
+      reason: 'insufficient_capacity', message: `needs ${busy} devices in use; the ${why} leaves ${left} more`,
+      wouldFitIf: [`${busy - left} devices in use in pool ${partition.pool} become free, or its power budget is raised`], blocks: [],
+      filtered: [{ why, nodes: idle.length, sampleNodes: idle.slice(0, SAMPLE).map((slot) => placer.nodes.names.name(slot)) }],
+    };
   }
   const counts = placer.counts(partition, shape);
   if (counts.total < min) {

@@ -41,6 +41,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     ...(role.shape.distinct ? members.map((member) => member.node) : []),
   ]);
   for (let more = most; more > 0; more -= role.step) {
+    if (placer.power.devicesLeft(partition.pool) < more * role.shape.devices) continue;
     if (!quota.allows(job.queue, quota.usageOf([{ partition, shape: role.shape, members: more }]))) continue;
     counts.block(placer.nodes, avoid);
     // Whole steps are whole segments, so the new ones are placed like a gang of their own.

@@ -6,6 +6,7 @@ import { NodeTable, type Holding } from './nodes.ts';
 import { placeByGroups } from './parallel-groups.ts';
 import { Partition } from './partition.ts';
 import { memberCounts, type Request, type ResolvedRole, type ResolvedVariant } from './request.ts';
+import { Power } from './power.ts';
 import { SharedDevices } from './shared-devices.ts';
 import type { NodeInput, PoolInput } from './types.ts';
 
@@ -51,6 +52,7 @@ export class Placer {
   readonly nodes = new NodeTable();
   readonly partitions: Partition[] = [];
   readonly pools = new Map<string, PoolInput>();
+  readonly power = new Power(this.nodes, this.pools, this.partitions);
   /** Raised when partitions or pools change, for caches of what matches. */
   version = 0;
   /** Raised when something else than capacity opens places: a reservation or a window that ends. */
@@ -232,6 +234,8 @@ export class Placer {
     for (const { members, partition } of placement.roles) {
       for (const member of members) this.nodes.give(member);
       partition.freed++;
+      // Under a power budget, what one accelerator model of the pool gave back another may use.
+      if (this.power.limited(partition.pool)) for (const other of this.partitions) if (other.pool === partition.pool) other.freed++;
     }
   }
 
@@ -299,7 +303,7 @@ export class Placer {
         continue;
       }
       this.failure = 'capacity';
-      if (counts.total < members) continue;
+      if (counts.total < members || this.power.devicesLeft(partition.pool) < members * devicesEach(role.shape)) continue;
       const before = charged.reduce((sum, charge) => sum + charge.members, 0);
       const again = this.#sameNodes(request, role, counts, request.preferredNodes.slice(before, before + members), members, avoid, inside);
       if (again !== null) return this.takeAt(again, role.shape);
@@ -423,6 +427,11 @@ export class Placer {
     }
     return members;
   }
+}
+
+/** Devices that one member keeps busy; a share of one may need a fresh one. */
+export function devicesEach(shape: Shape): number {
+  return shape.share > 0 ? 1 : shape.devices;
 }
 
 /** The block of another partition that is the same place in the fabric; null when it has none there. */

@@ -1,22 +1,35 @@
 import type { JobRecord } from './jobs.ts';
-import { entryBefore, type Entry } from './waiting.ts';
+
+/** What decides the order, as it was when the job came. */
+export interface Rank {
+  priority: number;
+  submittedAt: number;
+  sequence: number;
+}
+
+/** Within one queue: higher priority, then earlier submitted, then earlier seen. */
+export function entryBefore(a: Rank, b: Rank): boolean {
+  if (a.priority !== b.priority) return a.priority > b.priority;
+  if (a.submittedAt !== b.submittedAt) return a.submittedAt < b.submittedAt;
+  return a.sequence < b.sequence;
+}
 
 /** Changes that are kept beside the sorted entries before these are sorted anew. */
 const LEAST_CHANGES = 32;
 
 /** Entries of a lane in order, so that how many come before a job is known without a look at each. */
-export class Ranked {
-  #sorted: Entry[] | null = null;
-  readonly #added = new Set<Entry>();
-  readonly #gone = new Set<Entry>();
+export class Ranked<E extends Rank & { job: JobRecord }> {
+  #sorted: E[] | null = null;
+  readonly #added = new Set<E>();
+  readonly #gone = new Set<E>();
 
-  add(entry: Entry): void {
+  add(entry: E): void {
     if (this.#sorted === null) return;
     this.#added.add(entry);
     this.#bound();
   }
 
-  remove(entry: Entry): void {
+  remove(entry: E): void {
     if (this.#sorted === null || this.#added.delete(entry)) return;
     this.#gone.add(entry);
     this.#bound();
@@ -27,9 +40,9 @@ export class Ranked {
   }
 
   /** How many come before a job, and the first few of these. `all` may hold entries that are void. */
-  before(job: JobRecord, all: readonly Entry[], most: number): { jobs: number; first: JobRecord[] } {
+  before(job: JobRecord, all: readonly E[], most: number): { jobs: number; first: JobRecord[] } {
     if (this.#sorted === null) {
-      this.#sorted = all.filter((entry) => entry.job.entry === entry).sort((a, b) => (entryBefore(a, b) ? -1 : 1));
+      this.#sorted = all.filter((entry) => entry.job.entry === (entry as Rank)).sort((a, b) => (entryBefore(a, b) ? -1 : 1));
       this.#added.clear();
       this.#gone.clear();
     }

@@ -44,8 +44,7 @@ function replacementsFor(state: State, job: JobRecord, placed: PlacedRole, lost:
   const size = placed.members.length + lost.length;
   const members = withGaps(placed, lost);
 
-  const layers = role.layers.filter((layer) => layer.required);
-  const inner = layers[0]?.size ?? size;
+  const inner = role.layers.find((layer) => layer.required)?.size ?? size;
   const taken: Holding[] = [];
   const avoid = new Set(job.request.excludedNodes.map((id) => placer.nodes.names.find(id)));
   // One host each: those that the gang holds are no choice.

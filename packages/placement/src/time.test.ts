@@ -217,6 +217,51 @@ describe('choice of hardware', () => {
   });
 });
 
+describe('a power budget', () => {
+  function budgeted(watts: number): PlacementEngine {
+    const engine = createEngine({ policy: { protectedRuntimeMs: 0, consolidation: false } });
+    engine.putQueue({ id: 'q' });
+    engine.putPool({ id: 'a', powerBudget: watts, devicePower: 500 });
+    for (let i = 0; i < 2; i++) for (const accelerator of ['h800', 'h20']) engine.putNode(node(`${accelerator}-${i}`, { accelerator }));
+    return engine;
+  }
+  const on = (id: string, accelerator: string, devices: number, more: Partial<JobInput> = {}): JobInput =>
+    job(id, 1, { variants: [{ accelerators: [accelerator] }], ...more }, devices);
+
+  it('limits the devices of the pool that are in use, of all models together, and says so', () => {
+    const engine = budgeted(6000);
+    engine.submit(on('first', 'h800', 8));
+    engine.submit(on('second', 'h20', 8));
+    engine.submit(on('small', 'h20', 4));
+    expect(started(engine, 0)).toEqual(['first', 'small']);
+    expect(engine.explain('second')).toMatchObject({ reason: 'insufficient_capacity', filtered: [{ why: 'power budget of pool a', nodes: 2 }] });
+    expect(engine.explain('second').message).toContain('power budget of pool a leaves 0 more');
+    expect(started(engine, 1)).toEqual([]);
+    engine.finished('first', 2);
+    expect(started(engine, 2)).toEqual(['second']);
+  });
+
+  it('is kept when it is changed, by growth, and by what is evicted for a more urgent job', () => {
+    const engine = budgeted(4000);
+    engine.submit(on('low', 'h800', 8, { preemptible: true }));
+    expect(started(engine, 0)).toEqual(['low']);
+    engine.submit(on('high', 'h800', 8, { priority: 1 }));
+    expect(engine.cycle(1)).toMatchObject({ starts: [], evictions: [{ job: 'low' }] });
+    engine.released('low', 2);
+    expect(started(engine, 2)).toEqual(['high']);
+    engine.putPool({ id: 'a', powerBudget: 8000, devicePower: 500 });
+    expect(started(engine, 3)).toEqual(['low']);
+    engine.finished('high', 4);
+    engine.finished('low', 4);
+    engine.submit(job('elastic', 1, { roles: [{ name: 'worker', nodes: { min: 1, max: 2 }, resources: { accelerators: 8 } }] }));
+    engine.putPool({ id: 'a', powerBudget: 4000, devicePower: 500 });
+    expect(engine.cycle(5).starts[0]?.members).toHaveLength(1);
+    expect(engine.cycle(6).grows).toEqual([]);
+    engine.putPool({ id: 'a', powerBudget: 8000, devicePower: 500 });
+    expect(engine.cycle(7).grows).toHaveLength(1);
+  });
+});
+
 describe('disruption', () => {
   it('protects what has only just started, and wakes when that ends', () => {
     const engine = cluster(1, { protectedRuntimeMs: 10 * MINUTE });

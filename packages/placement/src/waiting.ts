@@ -1,7 +1,7 @@
 import type { Request } from './request.ts';
 import type { QueueNode } from './quota.ts';
 import type { JobRecord } from './jobs.ts';
-import { Ranked } from './ranked.ts';
+import { entryBefore, Ranked, type Rank } from './ranked.ts';
 
 /** Within one queue: higher priority, then earlier submitted, then earlier seen. */
 export function before(a: JobRecord, b: JobRecord): boolean {
@@ -90,19 +90,6 @@ export interface Entry extends Rank {
   lane: Lane;
 }
 
-/** What decides the order, as it was when the job came. */
-export interface Rank {
-  priority: number;
-  submittedAt: number;
-  sequence: number;
-}
-
-export function entryBefore(a: Rank, b: Rank): boolean {
-  if (a.priority !== b.priority) return a.priority > b.priority;
-  if (a.submittedAt !== b.submittedAt) return a.submittedAt < b.submittedAt;
-  return a.sequence < b.sequence;
-}
-
 /** Waiting jobs of one queue with one request: they fit in the same places, so only the first is ever tried. */
 export class Lane {
   readonly queue: QueueNode;
@@ -114,7 +101,7 @@ export class Lane {
   pause = 0;
   size = 0;
   readonly #heap = new Heap<Entry>(entryBefore);
-  readonly #ranked = new Ranked();
+  readonly #ranked = new Ranked<Entry>();
 
   constructor(queue: QueueNode, request: Request) {
     this.queue = queue;
