@@ -187,7 +187,6 @@ export function sampleCluster(change: Partial<ClusterView> = {}): ClusterView {
       priorities: { low: -100, normal: 0, high: 100, critical: 1000 },
       retention: { jobs: 15_552_000, events: 7_776_000, logs: 15_552_000, logs_total: 2 ** 40 },
       rules: [{ id: "our-fabric", match: { log: "link down" }, action: "exclude_node" }],
-      rules: [],
       silence: { suspect_after: 20, lost_after: 90, brake_fraction: 0.2, brake_nodes: 5, brake_release: 600 },
     },
     declared: { placement: { protected_runtime: 600 }, retention: { logs_total: 2 ** 40 }, rules: [{ id: "our-fabric", match: { log: "link down" }, action: "exclude_node" }], silence: { lost_after: 90 } },
