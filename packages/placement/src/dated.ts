@@ -41,7 +41,7 @@ function earliestIn(state: State, job: JobRecord, partition: Partition, which: '
   };
   const attempt = (count: number): Placement | null => {
     releaseUpTo(count);
-    const placement = placer.place(job.request, { usable: (p) => p === partition });
+    const placement = placer.place(job.request, { lead: partition });
     if (placement !== null) placer.untake(placement);
     return placement;
   };

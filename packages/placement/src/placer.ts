@@ -13,6 +13,9 @@ import type { NodeInput, PoolInput } from './types.ts';
 /** Numbers kept in shape caches over all partitions; the least recently used go first. */
 const CACHE_ENTRIES = 24_000_000;
 
+/** Placements of single roles for one gang beyond the first of each. */
+const ROLE_TRIES = 64;
+
 export interface PlacedRole {
   role: ResolvedRole;
   partition: Partition;
@@ -40,6 +43,8 @@ export interface PlaceOptions {
   allowed?: (charges: readonly Charge[]) => boolean;
   /** Whether a partition may be used at all for this job now (leases, maintenance). */
   usable?: (partition: Partition) => boolean;
+  /** The only partition for the role that leads and those that follow it. */
+  lead?: Partition;
   /** Nodes that may not be used. */
   avoid?: Iterable<number>;
   /** Order of variant and partition: lower first; absent: as listed. */
@@ -197,9 +202,8 @@ export class Placer {
     this.quotaRefused = false;
     const tries: { variant: ResolvedVariant; partition: Partition; cost: number }[] = [];
     for (const variant of request.variants) {
-      const lead = variant.roles.find((role) => role.accelerators === null && role.pools === null) ?? variant.roles[0]!;
-      for (const partition of this.matching(variant, lead)) {
-        if (options.usable !== undefined && !options.usable(partition)) continue;
+      for (const partition of this.matching(variant, leadingRole(variant))) {
+        if (options.usable?.(partition) === false || (options.lead ?? partition) !== partition) continue;
         tries.push({ variant, partition, cost: options.cost?.(variant, partition) ?? 0 });
       }
     }
@@ -263,40 +267,60 @@ export class Placer {
     return null;
   }
 
+  /** Roles one after the other as listed; where that fails, those with larger members first. */
   #placeRoles(
     request: Request, variant: ResolvedVariant, lead: Partition, avoid: ReadonlySet<number>, options: PlaceOptions,
     inside: Block | undefined,
   ): Placement | null {
+    const { roles } = variant;
+    const placed = this.#placeInOrder(roles, request, variant, lead, avoid, options, inside);
+    if (placed !== null || roles.length === 1) return placed === null ? null : { variant, roles: placed };
+    const larger = [...roles].sort((a, b) => b.shape.devices - a.shape.devices);
+    if (larger.every((role, i) => role.shape.devices === roles[i]!.shape.devices)) return null;
+    const found = this.#placeInOrder(larger, request, variant, lead, avoid, options, inside);
+    return found === null ? null : { variant, roles: found.sort((a, b) => roles.indexOf(a.role) - roles.indexOf(b.role)) };
+  }
+
+  /** Where a role finds no room, those before it go to their next pool, or take fewer members; so many times at most. */
+  #placeInOrder(
+    order: readonly ResolvedRole[], request: Request, variant: ResolvedVariant, lead: Partition, avoid: ReadonlySet<number>,
+    options: PlaceOptions, inside: Block | undefined,
+  ): PlacedRole[] | null {
+    const leading = leadingRole(variant);
     const placed: PlacedRole[] = [];
-    const charges: Charge[] = [];
-    for (const role of variant.roles) {
-      const own = role.accelerators !== null || role.pools !== null;
-      const choices = own && role !== variant.roles[0] ? this.matching(variant, role) : [lead];
-      let members: Holding[] | null = null;
-      for (const partition of choices) {
+    let tries = ROLE_TRIES + order.length;
+    const placeFrom = (at: number): boolean => {
+      const role = order[at];
+      if (role === undefined) return true;
+      const own = role !== leading && (role.accelerators !== null || role.pools !== null);
+      const charges = placed.map((done) => ({ partition: done.partition, shape: done.role.shape, members: done.members.length }));
+      for (const partition of own ? this.matching(variant, role) : [lead]) {
         const block = inside === undefined ? undefined : sameBlock(lead, partition, inside);
-        if (block === null) continue;
-        members = this.#placeRole(request, role, partition, avoid, options, charges, block);
-        if (members !== null) {
+        if (block === null || options.usable?.(partition) === false) continue;
+        for (let most = role.max; tries > 0;) {
+          tries--;
+          const members = this.#placeRole(request, role, most, partition, avoid, options, charges, block);
+          if (members === null) break;
           placed.push({ role, partition, members });
-          charges.push({ partition, shape: role.shape, members: members.length });
-          break;
+          if (placeFrom(at + 1)) return true;
+          placed.pop();
+          for (const member of members) this.nodes.give(member);
+          if (members.length === role.min) break;
+          most = role.min + Math.floor((members.length - role.min) / 2 / role.step) * role.step;
         }
       }
-      if (members === null) {
-        for (const done of placed) for (const member of done.members) this.nodes.give(member);
-        return null;
-      }
-    }
-    return { variant, roles: placed };
+      return false;
+    };
+    return placeFrom(0) ? placed : null;
   }
 
   #placeRole(
-    request: Request, role: ResolvedRole, partition: Partition, avoid: ReadonlySet<number>, options: PlaceOptions,
+    request: Request, role: ResolvedRole, most: number, partition: Partition, avoid: ReadonlySet<number>, options: PlaceOptions,
     charged: readonly Charge[], inside: Block | undefined,
   ): Holding[] | null {
     const counts = this.counts(partition, role.shape);
     for (const members of memberCounts(role)) {
+      if (members > most) continue;
       if (options.allowed !== undefined && !options.allowed([...charged, { partition, shape: role.shape, members }])) {
         this.quotaRefused = true;
         if (this.failure === 'no_pool') this.failure = 'quota';
@@ -427,6 +451,11 @@ export class Placer {
     }
     return members;
   }
+}
+
+/** The role whose pool is chosen first; all without a restriction of their own go there. */
+export function leadingRole(variant: ResolvedVariant): ResolvedRole {
+  return variant.roles.find((role) => role.accelerators === null && role.pools === null) ?? variant.roles[0]!;
 }
 
 /** Devices that one member keeps busy; a share of one may need a fresh one. */

@@ -1,7 +1,7 @@
 import { fitsOnNode } from './counts.ts';
 import type { JobRecord } from './jobs.ts';
 import type { Partition } from './partition.ts';
-import type { Placement } from './placer.ts';
+import { leadingRole, type Placement } from './placer.ts';
 import type { QueueNode, Usage } from './quota.ts';
 import type { Request, ResolvedVariant } from './request.ts';
 import type { State } from './state.ts';
@@ -26,7 +26,7 @@ const REFINE_LIMIT = 48;
  */
 export function planPreemption(state: State, job: JobRecord, thorough: boolean): PreemptionPlan | null {
   for (const variant of job.request.variants) {
-    for (const partition of state.placer.matching(variant, variant.roles[0]!)) {
+    for (const partition of state.placer.matching(variant, leadingRole(variant))) {
       const usage = state.quota.usageOf(variant.roles.map((role) => ({ partition, shape: role.shape, members: role.min })));
       if (!state.quota.couldEverAllow(job.queue, usage)) continue;
       const from = sources(state, job, usage, partition);
@@ -202,7 +202,7 @@ export class Search {
     const { placer, quota } = this.#state;
     return placer.place(this.#request, {
       allowed: (charges) => quota.allows(this.#job.queue, quota.usageOf(charges)),
-      usable: (partition) => partition === this.#partition,
+      lead: this.#partition,
     });
   }
 

@@ -103,6 +103,61 @@ describe('against brute force', () => {
     }), { numRuns: 400 });
   });
 
+  it('a gang of roles on several pools starts exactly when some choice of pools and sizes takes all of them', () => {
+    const pools = ['p0', 'p1', 'p2'];
+    const roleArb = fc.record({
+      pools: fc.shuffledSubarray(pools, { minLength: 1 }), min: fc.integer({ min: 1, max: 2 }), more: fc.integer({ min: 0, max: 2 }), free: fc.boolean(),
+    });
+    const sizesArb = fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3));
+    fc.assert(fc.property(sizesArb, fc.array(roleArb, { minLength: 1, maxLength: 3 }), (sizes, roles) => {
+      const engine = createEngine();
+      engine.putQueue({ id: 'q' });
+      for (const [p, size] of sizes.entries()) {
+        for (let i = 0; i < size; i++) engine.putNode({ ...nodeInput({ devices: 4, cpus: 1, leaf: 0, pool: 0 }, p * 10 + i), pool: `p${p}`, cpuMillis: 1e6 });
+      }
+      engine.submit({
+        id: 'gang', queue: 'q', priority: 0, preemptible: true, submittedAt: 0,
+        roles: roles.map((role, i) => ({
+          name: `r${i}`, nodes: { min: role.min, max: role.min + role.more }, resources: { accelerators: 4 }, ...(role.free ? {} : { pools: role.pools }),
+        })),
+      });
+      // Roles without pools of their own go together.
+      const choices = roles.map((role) => (role.free ? pools : role.pools));
+      const lead = roles.findIndex((role) => role.free);
+      const search = (at: number, left: readonly number[], chosen: readonly number[]): boolean => {
+        if (at === roles.length) return true;
+        return choices[at]!.some((pool) => {
+          const p = pools.indexOf(pool);
+          if (roles[at]!.free && at !== lead && chosen[lead] !== p) return false;
+          return left[p]! >= roles[at]!.min && search(at + 1, left.map((n, i) => (i === p ? n - roles[at]!.min : n)), [...chosen, p]);
+        });
+      };
+      const { starts } = engine.cycle(1);
+      expect(starts.length === 1).toBe(search(0, sizes, []));
+      for (const { members } of starts) {
+        for (const [i, role] of roles.entries()) {
+          const own = members.filter((member) => member.role === `r${i}`);
+          expect(own.length).toBeGreaterThanOrEqual(role.min);
+          expect(new Set(own.map((member) => Math.floor(Number(member.node.slice(1)) / 10))).size).toBe(1);
+          if (!role.free) expect(role.pools).toContain(`p${Math.floor(Number(own[0]!.node.slice(1)) / 10)}`);
+        }
+      }
+    }), { numRuns: 400 });
+  });
+
+  it('starts a gang whose small role would take a node that its large one needs whole', () => {
+    const engine = createEngine();
+    engine.putQueue({ id: 'q' });
+    engine.putNode({ ...nodeInput({ devices: 4, cpus: 1, leaf: 0, pool: 0 }, 0), cpuMillis: 1e6 });
+    engine.putNode({ ...nodeInput({ devices: 8, cpus: 1, leaf: 0, pool: 0 }, 1), cpuMillis: 1e6 });
+    const roles = [{ name: 'small', nodes: { min: 2, max: 2 }, resources: { accelerators: 2 } }, { name: 'large', nodes: { min: 1, max: 1 }, resources: { accelerators: 6 } }];
+    engine.submit({ id: 'gang', queue: 'q', priority: 0, preemptible: true, submittedAt: 0, roles });
+    expect(engine.cycle(1).starts[0]?.members.map((member) => member.role)).toEqual(['small', 'small', 'large']);
+    engine.finished('gang', 2);
+    engine.submit({ id: 'both', queue: 'q', priority: 0, preemptible: true, submittedAt: 0, roles: [{ ...roles[0]!, nodes: { min: 1, max: 3 }, colocate: true }, { ...roles[1]!, resources: { accelerators: 8 } }] });
+    expect(engine.cycle(3).starts[0]?.members.map((member) => member.role)).toEqual(['small', 'small', 'large']);
+  });
+
   it('evicts for a more urgent job exactly when that can make it fit, and never more than is needed', () => {
     const running = fc.array(fc.record({ node: fc.nat(2), devices: fc.integer({ min: 1, max: 3 }), priority: fc.integer({ min: 0, max: 3 }) }), { maxLength: 6 });
     fc.assert(fc.property(running, fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 2 }), (jobs, devices, priority) => {
