@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { classify, type Ending, type Verdict } from "./classify.ts";
-import { backoffAfter, decideRestart, type RestartInput } from "./restart-policy.ts";
+import { backoffAfter, decideRestart, escalate, type RestartInput } from "./restart-policy.ts";
 
 const base: Ending = { worker: "worker/0", node: "n0", rank: null, exitCode: null, signal: null, oom: false, lost: false, reason: null, tail: "", matched: [] };
 const user: Verdict = classify([{ ...base, exitCode: 1 }], []);
@@ -35,6 +35,14 @@ describe("decideRestart", () => {
     expect(decide({ verdict: unknown, ledgers: { user: 0, infrastructure: 0, unknown: 2 } }).restart).toBe(true);
     expect(decide({ verdict: unknown, ledgers: { user: 0, infrastructure: 0, unknown: 3 } }).restart).toBe(false);
     expect(decide({ verdict: unknown, ledgers: { user: 0, infrastructure: 0, unknown: 3 }, progressed: true }).restart).toBe(true);
+  });
+
+  it("leaves out a node on which it fails twice with no progress between, unless the error is the user's", () => {
+    expect(escalate(unknown, "n0", false).action).toBe("exclude_node");
+    expect(escalate(unknown, "n0", true)).toBe(unknown);
+    expect(escalate(unknown, "n1", false)).toBe(unknown);
+    expect(escalate(user, "n0", false)).toBe(user);
+    expect(escalate(infrastructure, "n0", false)).toBe(infrastructure);
   });
 
   it("starts again at once after a first failure, then backs off, and forgets it on progress", () => {

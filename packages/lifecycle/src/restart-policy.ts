@@ -52,6 +52,15 @@ export function decideRestart({ verdict, ledgers, maxRestarts, progressed, previ
   return again("infrastructure failed, which costs the job nothing", next, counted.infrastructure);
 }
 
+/**
+ * What isn't the user's and ends on the same node twice with no new checkpoint between is the node's: the next attempt leaves it
+ * out, whatever the rule alone would do. A kill from outside is somebody's doing, and says nothing of the node.
+ */
+export function escalate(verdict: Verdict, previousNode: string | null, progressed: boolean): Verdict {
+  if (verdict.class === "user" || verdict.rule === "killed" || verdict.action !== "retry" || progressed || verdict.node === null || verdict.node !== previousNode) return verdict;
+  return { ...verdict, action: "exclude_node", message: `${verdict.message}, twice on ${verdict.node} with no new checkpoint between` };
+}
+
 /** Nothing after a first failure, then 10 s doubling to 5 min. */
 export function backoffAfter(earlier: number): number {
   return earlier === 0 ? 0 : Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** (earlier - 1));

@@ -1,4 +1,4 @@
-import { badNodeVerdict, classify, decideRestart, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, RULES_VERSION, ruleTable, shadowMatches, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import { badNodeVerdict, classify, decideRestart, escalate, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, RULES_VERSION, ruleTable, shadowMatches, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
 import type { FaultRule } from "@muster/model";
 import {
   appendEvents,
@@ -138,9 +138,10 @@ function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonl
 /** The failed gang is down: name the cause, charge it to its ledger, and go on or give up. */
 function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: boolean, rules: readonly FaultRule[], out: Judgement): void {
   const endings = members.filter((member) => tellsSomething(gang, member)).map((member) => toEnding(gang, member));
-  const verdict = gang.found
+  const seen = gang.found
     ? foundVerdict(gang.found, gang.previous_signature === HANG_SIGNATURE && !progressed)
     : classify(endings, gang.rules, ruleTable(rules));
+  const verdict = escalate(seen, gang.previous_node, progressed);
   for (const match of shadowMatches(endings, rules)) out.events.push({ kind: "rule.would_match", actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, node: match.node, data: { ...match, instead_of: verdict.rule } });
   const superseded = members.some((member) => isUnconfirmed(gang, member));
   const decision = decideRestart({

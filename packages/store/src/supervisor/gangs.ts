@@ -19,6 +19,7 @@ export interface GangRow extends AttemptId {
   infrastructure_failures: number;
   unknown_failures: number;
   previous_signature: string | null;
+  previous_node: string | null;
   /** What was found about it before it was ended for that. */
   found: Found | null;
   time_limit: number | null;
@@ -48,7 +49,7 @@ export async function lockGangs(client: Client, attempts: readonly AttemptId[]):
     text: `SELECT j.id AS job, a.incarnation::text, a.number AS attempt, j.project, j.state, j.stop_target, j.stop_reason,
         (j.incarnation, j.attempt) = (a.incarnation, a.number) AS current, a.state AS attempt_state, a.started_at,
         extract(epoch FROM now() - a.started_at)::float AS running_for, j.ran_seconds,
-        j.user_failures, j.infrastructure_failures, j.unknown_failures, j.failure->>'signature' AS previous_signature, a.found,
+        j.user_failures, j.infrastructure_failures, j.unknown_failures, j.failure->>'signature' AS previous_signature, j.failure->>'node' AS previous_node, a.found,
         (s.resolved->>'time_limit')::float AS time_limit, coalesce((s.resolved->'checkpoint'->>'grace')::float, 30) AS grace,
         (s.resolved->'recovery'->>'max_restarts')::int AS max_restarts, s.resolved->'recovery'->'rules' AS rules,
         coalesce(j.due_at <= now(), false) AS due,
