@@ -1,4 +1,4 @@
-import { HANG_LIMITS, HANG_SIGNATURE, SILENCE_LIMITS, classify, decideRestart, hangVerdict, judgeHang, judgeSilence, nextJobPlace, nextNodeHealth } from '@muster/lifecycle';
+import { HANG_LIMITS, HANG_SIGNATURE, SILENCE_LIMITS, classify, decideRestart, escalate, hangVerdict, judgeHang, judgeSilence, nextJobPlace, nextNodeHealth } from '@muster/lifecycle';
 import type { Ending, JobEvent, JobPlace, Ledgers, Verdict, WatchedNode } from '@muster/lifecycle';
 import type { NodeHealth } from '@muster/model';
 import { PEERS, WATCHDOG, WATCHDOG_ENDS, throughTorchrun } from './causes.ts';
@@ -52,6 +52,7 @@ class MusterRecoverer implements Recoverer {
   #notBefore = 0;
   #ledgers: Ledgers = { user: 0, infrastructure: 0, unknown: 0 };
   #signature: string | null = null;
+  #node: string | null = null;
   #steps = 0;
   #givenUp = 0;
   readonly #rules = new Map<string, { times: number; givenUp: number; seen: number }>();
@@ -93,12 +94,14 @@ class MusterRecoverer implements Recoverer {
       this.#steps += Math.floor((failure.at - failure.workedFrom) / this.#options.step);
     } else if (failure.at >= failure.startedAt + this.#setting.start) this.#move('all_up');
     this.#invariants.check(failure.fault !== null || after(this.#setting.storageAway, failure.at) > failure.at, 'no attempt ends without a fault, whatever becomes of the control plane');
-    const { verdict, seen, judged, lost } = this.#find(failure);
+    const { verdict: first, seen, judged, lost } = this.#find(failure);
+    const verdict = escalate(first, this.#node, failure.progressed);
     this.#move('failed_worker');
     const decision = decideRestart({ verdict, ledgers: this.#ledgers, maxRestarts: this.#options.maxRestarts, progressed: failure.progressed, previousSignature: this.#signature });
     this.#invariants.charged(this.#ledgers, decision.ledgers, verdict);
     this.#ledgers = decision.ledgers;
     this.#signature = verdict.signature;
+    this.#node = verdict.node;
     const replaced = [...lost];
     for (const slot of lost) this.#suspect(slot, 'suspected');
     if (verdict.action === 'exclude_node' && verdict.node !== null) {
