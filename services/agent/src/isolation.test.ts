@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { workerMark } from "./procs.ts";
 import { script, testAgent, type TestAgent } from "./test-agent.ts";
 import { outputOf, Seen, someWorker, startOf, until } from "./test-watch.ts";
 
@@ -128,6 +129,23 @@ describe("what workers can reach", () => {
     expect(output).toContain("read-only");
     expect(output.trim().split("\n").at(-1)).not.toBe("0");
     expect(readdirSync(at)).toEqual([]);
+  });
+
+  test.runIf(ROOT)("what makes the mounts heeds none of the worker's variables; the worker gets them", async () => {
+    const evil = join(outside, "evil");
+    mkdirSync(evil, { mode: 0o777 });
+    for (const name of ["unshare", "sh", "mount", "mkdir", "setpriv", "env"]) writeFileSync(join(evil, name), `#!/bin/sh\n/usr/bin/id -u >> ${evil}/ran\n/usr/bin/chmod a+r ${evil}/ran\n/usr/bin/${name} "$@"\n`, { mode: 0o755 });
+    const large = "y".repeat(100_000);
+    const env = { PATH: `${evil}:/usr/bin:/bin`, LD_PRELOAD: "/no/such/library.so", BASH_ENV: `${evil}/sh`, LARGE: large };
+    const key = someWorker();
+    const words = ["/usr/bin/python3", "-c", "import os; print(os.environ['PATH'], os.environ['LD_PRELOAD'], len(os.environ['LARGE']), os.getuid() > 0, os.environ['MUSTER_WORKER'])"];
+    await agent.engine.start([startOf(key, { argv: words, env, files: [] }, { mounts: [{ at: join(outside, "seen-too"), from: "data", readOnly: true }] })]);
+    expect(await seen.wait("exited", key)).toMatchObject({ exitCode: 0 });
+    const lines = (await outputOf(agent.engine, key)).trim().split("\n");
+    expect(lines.at(-1)).toBe(`${env.PATH} ${env.LD_PRELOAD} 100000 True ${workerMark(key)}`);
+    // one complaint of the loader, about the worker's own program
+    expect(lines.filter((line) => line.includes("library.so")).length).toBe(2);
+    expect(existsSync(join(evil, "ran"))).toBe(false);
   });
 
   test("an unknown volume and a missing secret are refused by name", async () => {

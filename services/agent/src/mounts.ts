@@ -8,7 +8,7 @@ import type { User } from "./users.ts";
 
 /*
  * Mounts are made in a mount namespace of the worker's own, by a root shell that then gives up its privileges for good.
- * Paths are arguments, never part of the script.
+ * Paths are arguments, never part of the script, and none of the worker's variables are there.
  */
 const SCRIPT = `uid=$1; gid=$2; shift 2
 while [ "$1" != -- ]; do

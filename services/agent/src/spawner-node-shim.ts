@@ -16,14 +16,14 @@ function script(groups: number): string {
 const SCRIPTS = [0, 1, 2, 3].map(script);
 
 /** What a helper is told, so that the shim starts in a session of its own. */
-export function shimOrder({ id, slot, files, argv, env, cwd, user, wrap }: WorkerOrder): StartOrder {
+export function shimOrder({ id, slot, files, argv, env, cwd, user }: WorkerOrder): StartOrder {
   return {
     id,
     slot,
     files,
-    words: [...(wrap ?? []), "/bin/sh", "-c", SCRIPTS[files.length - 2] as string, "muster-worker", String(id), ...argv],
+    words: ["/bin/sh", "-c", SCRIPTS[files.length - 2] as string, "muster-worker", String(id), ...argv],
     env,
     cwd,
-    ...(user && !wrap ? user : {}),
+    ...user,
   };
 }

@@ -32,6 +32,7 @@ export class NodeSpawner implements Spawner {
   }
 
   start(order: WorkerOrder, worker: Spawned): void {
+    if (order.wrap) throw new Error("mounts need perl on this machine; install it (Debian: perl-base) and start the agent anew");
     takeSteps(order.prepare);
     const helper = this.helpers[this.next++ % this.helpers.length] as Helper;
     helper.workers.set(order.id, worker);

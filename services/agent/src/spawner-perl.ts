@@ -134,7 +134,7 @@ export function encodeStart({ id, mark, files, prepare, argv, env, cwd, user, wr
   }
   fields.push(String(variables.length));
   for (const [name, value] of variables) fields.push(`${name}=${value}`);
-  fields.push(...(wrap ?? []), ...argv);
+  fields.push(String(wrap?.length ?? 0), ...(wrap ?? []), ...argv);
   return encode(fields, contents);
 }
 

@@ -7,7 +7,7 @@ use Fcntl qw(O_RDONLY O_WRONLY O_RDWR O_APPEND O_CREAT O_DIRECTORY O_EXCL O_TRUN
 # Orders come on standard input: four bytes of length, four of the text's length, the text (fields that end with NUL), and
 # the content of files, one behind the other. The fields of a start: "start", id, mark, uid and gid (both empty: stay who
 # we are), folder, output pipe, exit record; then, each list behind its length: groups, steps (what is made, path, mode,
-# uid, gid, size of the content), variables; then the words. Of a removal: "remove", id; then of each attempt: checkpoint
+# uid, gid, size of the content), variables, words that stand before; then the words. Of a removal: "remove", id; then of each attempt: checkpoint
 # and link (or empty), whether that may be used again, number of folders, these. Nothing in an order is ever read by a shell. Reports go to standard
 # output, a line each:
 #   started ID PID STARTTIME | exited ID CODE SIGNAL | failed ID REASON | gone ID | removed ID
@@ -27,7 +27,22 @@ my $READ_BYTES = 65536;
 my $MAX_KEPT = 256;
 my $FOLDER_BYTES = 4096;
 
+# F_SETPIPE_SZ, which perl's modules don't name.
+my $SET_PIPE_SIZE = 1031;
+
+# Run when the privileges are gone: the variables from descriptor 3, then the program.
+my $UNWRAP = <<'END';
+$SIG{FPE} = 'DEFAULT';
+open my $from, '<&=', 3;
+%ENV = map { split /=/, $_, 2 } split /\0/, do { local $/; <$from> };
+close $from;
+exec { $ARGV[0] } @ARGV;
+syswrite STDERR, "muster: $ARGV[0]: $!\n";
+exit($!{ENOENT} ? 127 : 126);
+END
+
 my $parent = $$;
+my $me = $>;
 my $own_group = (split / /, $))[0];
 my $pool = $ARGV[1];
 my %kept = (worker => [], job => []);
@@ -84,7 +99,7 @@ sub become {
 
 # An inode costs as much as forking does on file systems that don't give out the numbers of deleted ones at once. So
 # folders in which nothing is left are kept, as this process's own and where nobody else gets, and used for later workers.
-sub own { return chown $>, $own_group, $_[0] }
+sub own { return chown $me, $own_group, $_[0] }
 
 sub entries {
     opendir my $folder, $_[0] or return ('?');
@@ -114,14 +129,14 @@ sub keep_worker {
 sub keep_job {
     my ($job, $attempt) = @_;
     return @{$kept{job}} < $MAX_KEPT && fresh($job, 0711) && "@{[entries($job)]}" eq $attempt && fresh("$job/$attempt", 0700)
-        && !entries("$job/$attempt") && own("$job/$attempt") && !entries("$job/$attempt") && rename("$job/$attempt", "$job/attempt") && keep('job', $job);
+        && own("$job/$attempt") && !entries("$job/$attempt") && rename("$job/$attempt", "$job/attempt") && keep('job', $job);
 }
 
 # These two say what is wrong, or nothing.
 sub ensure {
     my ($path, $mode, $uid, $gid) = @_;
     if (mkdir $path, $mode) {
-        return '' if $uid == $>;
+        return '' if $uid == $me;
         # through a descriptor: never what a link leads to
         my $made;
         return sysopen($made, $path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) && chown($uid, $gid, $made) ? '' : "$path: $!";
@@ -138,7 +153,7 @@ sub make_checkpoint {
         return '' if chown($uid, $gid, "$kept/attempt") && rename($kept, $job) && rename("$job/attempt", $path);
         push @{$kept{job}}, $kept if -d $kept && own("$kept/attempt");
     }
-    return ensure($job, 0711, $>, $own_group) || ensure($path, $mode, $uid, $gid);
+    return ensure($job, 0711, $me, $own_group) || ensure($path, $mode, $uid, $gid);
 }
 
 # As steps.ts does it where there is no perl; that says what the kinds of steps are for.
@@ -146,7 +161,7 @@ sub take_steps {
     my ($id, $steps, $contents, $kept) = @_;
     for (@$steps) {
         my ($make, $path, $mode, $uid, $gid, $size) = @$_;
-        my $others = $uid != $>;
+        my $others = $uid != $me;
         if ($make eq 'ensure') {
             my $wrong = ensure($path, $mode, $uid, $gid);
             failed($id, $wrong) if $wrong ne '';
@@ -175,11 +190,33 @@ sub work {
         sysopen($group, $list, O_WRONLY) && syswrite($group, '0') or give_up(125, "could not join its control group: $!");
     }
     become($order->{uid}, $order->{gid}) if $order->{uid} ne '';
-    %ENV = map { split /=/, $_, 2 } @{$order->{env}};
     POSIX::sigprocmask(POSIX::SIG_SETMASK(), $none);
     my @words = @{$order->{words}};
+    if (my @wrap = @{$order->{wrap}}) {
+        # what is still privileged sees nothing of the worker's variables, some of which could run other code in it
+        pipe my $from, my $to or give_up(125, "no pipe could be made: $!");
+        my $variables = join "\0", @{$order->{env}};
+        fcntl $to, $SET_PIPE_SIZE, length $variables if length $variables > $READ_BYTES;
+        $to->blocking(0);
+        (syswrite($to, $variables) // 0) == length $variables or give_up(125, 'its environment is too large');
+        close $to;
+        POSIX::dup2(fileno $from, 3);
+        %ENV = (PATH => '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL => 'C.UTF-8');
+        exec { $wrap[0] } @wrap, $^X, '-e', $UNWRAP, @words;
+        give_up(126, "$wrap[0]: $!");
+    }
+    %ENV = map { split /=/, $_, 2 } @{$order->{env}};
+    exec { found($words[0]) } @words;
     exec { $words[0] } @words;
     give_up($! == POSIX::ENOENT() ? 127 : 126, "$words[0]: $!");
+}
+
+# A look costs a tenth of an exec that fails.
+sub found {
+    my ($word) = @_;
+    return $word if $word =~ m{/};
+    for (split /:/, $ENV{PATH} // '') { return "$_/$word" if m{^/} && -f "$_/$word" && -x _ }
+    return $word;
 }
 
 # A pipe's content goes with the last who holds the pipe: it is moved into a file for the next agent.
@@ -238,6 +275,7 @@ sub start {
     }
     $order{kept} = pop @{$kept{worker}} if grep { $_->[0] eq 'folder' } @{$order{steps}};
     $order{env} = [$list->()];
+    $order{wrap} = [$list->()];
     $order{words} = $fields;
     my $pid = fork;
     if (!defined $pid) { report('failed', $order{id}, "no process could be made: $!") }

@@ -99,14 +99,14 @@ describe("an order to perl", () => {
   };
   test("is lengths, fields that end with NUL, and the content of files", () => {
     const data = encodeStart(order);
-    expect(fields(data)).toEqual(["start", "7", "m", "5", "6", "/", "/o", "/r", "1", "/g", "1", "file", "/f", "256", "5", "6", "3", "1", "A=1", "a", "b", ""]);
+    expect(fields(data)).toEqual(["start", "7", "m", "5", "6", "/", "/o", "/r", "1", "/g", "1", "file", "/f", "256", "5", "6", "3", "1", "A=1", "0", "a", "b", ""]);
     expect(data.toString("utf8", 8 + data.readUInt32BE(4))).toBe("ü\0");
     expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l", reusable: true } }]))).toEqual(["remove", "3", "", "", "", "2", "/a", "/b", "/k", "/l", "1", "1", "/c", ""]);
   });
   test("leaves becoming the user to what stands before the program", () => {
     const wrapped = fields(encodeStart({ ...order, wrap: ["w"] }));
     expect(wrapped.slice(3, 5)).toEqual(["", ""]);
-    expect(wrapped.slice(-4)).toEqual(["w", "a", "b", ""]);
+    expect(wrapped.slice(-5)).toEqual(["1", "w", "a", "b", ""]);
   });
   test("can't be stretched by what it holds", () => {
     for (const wrong of [{ argv: ["a\0b"] }, { env: { A: "1\0B=2" } }, { env: { "A\0": "1" } }, { mark: "m\0" }, { cwd: "/\0" }]) expect(() => encodeStart({ ...order, ...wrong })).toThrow("NUL");

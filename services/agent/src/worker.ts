@@ -18,6 +18,7 @@ import type { Spawner, WorkerOrder } from "./spawner.ts";
  */
 
 const PROGRESS_INTERVAL_MS = 500;
+const FILES_MS = 500;
 const REREAD_BYTES = 1 << 20;
 const ORPHAN_POLL_MS = 200;
 const PENDING_COMMIT_MS = 30_000;
@@ -45,6 +46,7 @@ export class Worker {
   private finishing = false;
   /** The kill ends the shim too, so there is no record of it. */
   private killed = false;
+  private filesLooked = 0;
   private lastProgress = 0;
   private pendingProgress: Progress | undefined;
   private progressOffset = 0;
@@ -155,8 +157,11 @@ export class Worker {
 
   /** Regular looks: at files that the worker writes, at reports that were held back. */
   tick(now: number): void {
-    this.readProgressFile();
-    this.readMarker();
+    if (now - this.filesLooked >= FILES_MS) {
+      this.filesLooked = now;
+      this.readProgressFile();
+      this.readMarker();
+    }
     if (this.pendingCommits.length > 0) {
       const pending = this.pendingCommits;
       this.pendingCommits = [];
@@ -187,7 +192,7 @@ export class Worker {
     if (this.finishing) return;
     this.finishing = true;
     const { record } = this.entry;
-    const oom = this.slot.group.oomKilled();
+    const oom = exit !== undefined && exit.code !== 0 && this.slot.group.oomKilled();
     // whatever the worker left behind is part of it, and dies with it; how it ended is already known
     if (this.slot.group.confirms ? this.slot.group.populated() : this.pids().length > 0) await this.killAll();
     this.slot.drain();
@@ -210,7 +215,7 @@ export class Worker {
         kind: "exited",
         exitCode: exit.code,
         signal: exit.signal,
-        oom: failed && oom,
+        oom,
         ...(this.entry.stop && { reason: `stopped (${this.entry.stop.mode})` }),
         ...(ranks.length > 0 && { ranks }),
         ...(tail !== "" && { errorTail: tail }),
