@@ -32,6 +32,10 @@ export function ahead(a: { job: JobRecord; standing: Standing }, b: { job: JobRe
   return before(a.job, b.job);
 }
 
+function laneBefore(a: Lane, b: Lane): boolean {
+  return before(a.turn!, b.turn!);
+}
+
 /** One queue's lanes under consideration in a cycle, its first job on top. */
 export class QueueCursor {
   readonly queue: QueueNode;
@@ -39,39 +43,37 @@ export class QueueCursor {
   standing: Standing = { borrowHeight: 0, shares: [] };
   /** Version of the quota tree at which the standing was computed. */
   version = -1;
-  readonly #lanes: Heap<{ lane: Lane; job: JobRecord }>;
+  readonly #lanes: Heap<Lane>;
 
   /** Null when none of the lanes has a job. */
   static of(queue: QueueNode, lanes: Iterable<Lane>): QueueCursor | null {
-    const heap = new Heap<{ lane: Lane; job: JobRecord }>((a, b) => before(a.job, b.job));
+    const heap = new Heap<Lane>(laneBefore);
     for (const lane of lanes) {
-      const job = lane.head();
-      if (job !== null) heap.push({ lane, job });
+      lane.turn = lane.head();
+      if (lane.turn !== null) heap.push(lane);
     }
     const first = heap.peek();
-    return first === undefined ? null : new QueueCursor(queue, heap, first.job);
+    return first === undefined ? null : new QueueCursor(queue, heap, first.turn!);
   }
 
-  private constructor(queue: QueueNode, lanes: Heap<{ lane: Lane; job: JobRecord }>, job: JobRecord) {
+  private constructor(queue: QueueNode, lanes: Heap<Lane>, job: JobRecord) {
     this.queue = queue;
     this.#lanes = lanes;
     this.job = job;
   }
 
   get lane(): Lane {
-    return this.#lanes.peek()!.lane;
+    return this.#lanes.peek()!;
   }
 
   /** Goes on to the next job: of the same lane too, or not. False at the end. */
   next(sameLane: boolean): boolean {
-    const { lane } = this.#lanes.pop()!;
-    if (sameLane) {
-      const job = lane.head();
-      if (job !== null) this.#lanes.push({ lane, job });
-    }
+    const lane = this.#lanes.pop()!;
+    lane.turn = sameLane ? lane.head() : null;
+    if (lane.turn !== null) this.#lanes.push(lane);
     const first = this.#lanes.peek();
     if (first === undefined) return false;
-    this.job = first.job;
+    this.job = first.turn!;
     this.version = -1;
     return true;
   }

@@ -73,10 +73,12 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
       (withinQueue === 'lower_or_newer_equal' && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt));
   }
   if (reclaim === 'never' || policy.reclaim === 'never') return found;
+  let claim: Claim | null = null;
   for (const [other, running] of state.running.byQueue) {
     if (other === queue || running.size === 0) continue;
     const meeting = meets(queue, other);
-    const kind = claimOn(state, meeting.a, meeting.b, usage);
+    if (claim?.taker !== meeting.a) claim = new Claim(state, meeting.a, usage);
+    const kind = claim.on(meeting.b);
     if (kind === null) continue;
     const below = reclaim === 'lower_priority' ? input.priority - 1 : kind === 'fair_share' ? input.priority : Infinity;
     if (state.running.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
@@ -90,13 +92,28 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
  * By what right one branch may take from another. What is guaranteed is judged by what the use itself touches;
  * shares of the surplus by all that either branch holds, as only one measure for all keeps takers from taking turns.
  */
-function claimOn(state: State, taker: QueueNode, giver: QueueNode, usage: Usage): 'reclaim' | 'fair_share' | null {
-  const { quota, policy } = state;
-  const dims = quota.countedOf(usage);
-  if (quota.share(taker, usage, dims) === 0) return quota.share(giver, [], dims) > 1e-12 ? 'reclaim' : null;
-  if (policy.reclaim !== 'fair_share') return null;
-  const gap = Math.max(1e-12, policy.fairShareMargin);
-  return quota.share(giver) > quota.share(taker, usage) + gap ? 'fair_share' : null;
+class Claim {
+  readonly taker: QueueNode;
+  readonly #state: State;
+  readonly #dims: readonly number[];
+  readonly #within: boolean;
+  readonly #share: number;
+
+  constructor(state: State, taker: QueueNode, usage: Usage) {
+    const { quota } = state;
+    this.taker = taker;
+    this.#state = state;
+    this.#dims = quota.countedOf(usage);
+    this.#within = quota.share(taker, usage, this.#dims) === 0;
+    this.#share = this.#within ? 0 : quota.share(taker, usage);
+  }
+
+  on(giver: QueueNode): 'reclaim' | 'fair_share' | null {
+    const { quota, policy } = this.#state;
+    if (this.#within) return quota.share(giver, [], this.#dims) > 1e-12 ? 'reclaim' : null;
+    if (policy.reclaim !== 'fair_share') return null;
+    return quota.share(giver) > this.#share + Math.max(1e-12, policy.fairShareMargin) ? 'fair_share' : null;
+  }
 }
 
 /** All that may go of a queue's running jobs, in order; listed once in a cycle unless what runs changes. */
@@ -164,7 +181,7 @@ function size(unit: Unit): number {
 /** Whether taking the unit leaves every queue above it its guarantee, and is still just. */
 export function mayTake(state: State, source: Source, unit: Unit, usage: Usage): boolean {
   if (source.own) return true;
-  if (claimOn(state, source.taker, source.giver, usage) === null) return false;
+  if (new Claim(state, source.taker, usage).on(source.giver) === null) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;

@@ -100,6 +100,8 @@ export class Lane {
   searchFrom = 0;
   pause = 0;
   size = 0;
+  /** Its job under consideration in a cycle. */
+  turn: JobRecord | null = null;
   readonly #heap = new Heap<Entry>(entryBefore);
   readonly #ranked = new Ranked<Entry>();
 
