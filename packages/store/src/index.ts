@@ -1,4 +1,6 @@
 export * from "./actions.ts";
+export * from "./advisory-locks.ts";
+export * from "./advisory-locks.ts";
 export * from "./api/index.ts";
 export * from "./attempt-token.ts";
 export * from "./cluster.ts";

@@ -4,10 +4,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
+import { ADVISORY_LOCKS } from "./advisory-locks.ts";
+import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 
 const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), "..", "migrations");
-/** Any number; only Muster's own migrations take it. */
-const LOCK = 6_875_737;
 
 /** The database's schema is newer than this program: it must not run on it. */
 export class SchemaTooNew extends Error {
@@ -27,11 +27,23 @@ export async function migrate(databaseUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "muster-migrate" });
   await client.connect();
   try {
-    await client.query("SELECT pg_advisory_lock($1)", [LOCK]);
-    const files = readdirSync(MIGRATIONS).filter((file) => file.endsWith(".sql")).sort();
+    await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCKS.migration]);
+    const files = readdirSync(MIGRATIONS)
+      .filter((file) => file.endsWith(".sql"))
+      .sort();
     await client.query("CREATE TABLE IF NOT EXISTS migration_hashes (name text PRIMARY KEY, sha256 text NOT NULL)");
     await refuseForeign(client, files);
-    await runner({ dbClient: client, dir: MIGRATIONS, migrationsTable: "migrations", direction: "up", noLock: true, checkOrder: true, singleTransaction: false, log: () => {}, logger: silent });
+    await runner({
+      dbClient: client,
+      dir: MIGRATIONS,
+      migrationsTable: "migrations",
+      direction: "up",
+      noLock: true,
+      checkOrder: true,
+      singleTransaction: false,
+      log: () => {},
+      logger: silent,
+    });
     for (const file of files) {
       await client.query("INSERT INTO migration_hashes (name, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING", [file.replace(/\.sql$/, ""), hashOf(file)]);
     }
@@ -45,13 +57,18 @@ async function refuseForeign(client: pg.Client, files: string[]): Promise<void> 
   const known = new Map(files.map((file) => [file.replace(/\.sql$/, ""), hashOf(file)]));
   for (const row of rows) {
     const hash = known.get(row.name);
-    if (hash === undefined) throw new SchemaTooNew(`The database has migration ${row.name}, which this version of Muster doesn't know; run a version at least as new as the one that made it`);
+    if (hash === undefined)
+      throw new SchemaTooNew(
+        `The database has migration ${row.name}, which this version of Muster doesn't know; run a version at least as new as the one that made it`,
+      );
     if (hash !== row.sha256) throw new MigrationEdited(`Migration ${row.name} was changed after it was applied; restore its file`);
   }
 }
 
 function hashOf(file: string): string {
-  return createHash("sha256").update(readFileSync(join(MIGRATIONS, file))).digest("hex");
+  return createHash("sha256")
+    .update(readFileSync(join(MIGRATIONS, file)))
+    .digest("hex");
 }
 
 const silent = { info() {}, warn() {}, error() {}, debug() {} };

@@ -1,7 +1,5 @@
+import { ADVISORY_LOCKS } from "@muster/store";
 import pg from "pg";
-
-/** Any number; only claims of a state directory take it. */
-const LOCK = 6_875_738;
 
 /**
  * Makes sure that one Muster at a time runs over an embedded database: a second one would end the database under the first.
@@ -12,7 +10,7 @@ export async function claimStateDir(databaseUrl: string, stateDir: string): Prom
   // the database may go away under us, which others notice
   client.on("error", () => {});
   await client.connect();
-  const { rows } = await client.query<{ claimed: boolean }>("SELECT pg_try_advisory_lock($1) AS claimed", [LOCK]);
+  const { rows } = await client.query<{ claimed: boolean }>("SELECT pg_try_advisory_lock($1) AS claimed", [ADVISORY_LOCKS.stateDir]);
   if (!rows[0]?.claimed) {
     await client.end();
     throw new Error(`Another Muster runs over ${stateDir}; use it, stop it, or name another folder with --state-dir`);

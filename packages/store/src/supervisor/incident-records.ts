@@ -1,13 +1,13 @@
+import { ADVISORY_LOCKS } from "../advisory-locks.ts";
 import { randomBytes } from "node:crypto";
 import { sameFault, type RecoveryTimes } from "@muster/lifecycle";
 import { makeId } from "@muster/model";
+import { ADVISORY_LOCKS } from "../advisory-locks.ts";
 import type { Client } from "../pool.ts";
 import { columns, type AttemptId } from "./attempt-key.ts";
 
 /** Seconds within which faults below one leaf switch are one incident. */
 const TOGETHER = 60;
-/** Any number; taken by whoever opens incidents, so that two faults at once become one. */
-const LOCK = 6_875_738;
 const LINES = 40;
 
 export interface SeenFault {
@@ -25,7 +25,7 @@ export interface SeenFault {
 /** Records faults as incidents, in the caller's transaction; what belongs together becomes one. Returns their ids, in order. */
 export async function recordFaults(client: Client, faults: readonly SeenFault[]): Promise<string[]> {
   if (faults.length === 0) return [];
-  await client.query({ name: "lock-incidents", text: "SELECT pg_advisory_xact_lock($1)", values: [LOCK] });
+  await client.query({ name: "lock-incidents", text: "SELECT pg_advisory_xact_lock($1)", values: [ADVISORY_LOCKS.incidents] });
   const ids: string[] = [];
   for (const fault of faults) {
     const known = fault.class === "user" ? undefined : await findTogether(client, fault);
@@ -37,7 +37,19 @@ export async function recordFaults(client: Client, faults: readonly SeenFault[])
       await client.query({
         name: "open-fault",
         text: "INSERT INTO incidents (id, kind, severity, evidence, class, rule, action, project, job, attempt, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        values: [id, fault.kind, fault.severity, JSON.stringify(own), fault.class, fault.rule, fault.action, fault.attempt?.project ?? null, fault.attempt?.job ?? null, fault.attempt?.attempt ?? null, fault.node],
+        values: [
+          id,
+          fault.kind,
+          fault.severity,
+          JSON.stringify(own),
+          fault.class,
+          fault.rule,
+          fault.action,
+          fault.attempt?.project ?? null,
+          fault.attempt?.job ?? null,
+          fault.attempt?.attempt ?? null,
+          fault.node,
+        ],
       });
     } else {
       await client.query({
@@ -78,7 +90,16 @@ async function addAttempt(client: Client, incident: string, fault: SeenFault, at
           min(s.last_seen) FILTER (WHERE n.lost_since IS NOT NULL) AS silent
         FROM workers w LEFT JOIN nodes n ON n.name = w.node LEFT JOIN shards s ON s.name = w.shard WHERE (w.job, w.incarnation, w.attempt) = (a.job, a.incarnation, a.number)) w
       WHERE (a.job, a.incarnation, a.number) = ($2, $3::bigint, $4::int) ON CONFLICT DO NOTHING`,
-    values: [incident, attempt.job, attempt.incarnation, attempt.attempt, attempt.project, fault.class, JSON.stringify(fault.evidence.slice(0, LINES)), fault.kind === "hang"],
+    values: [
+      incident,
+      attempt.job,
+      attempt.incarnation,
+      attempt.attempt,
+      attempt.project,
+      fault.class,
+      JSON.stringify(fault.evidence.slice(0, LINES)),
+      fault.kind === "hang",
+    ],
   });
 }
 
@@ -87,7 +108,19 @@ export type OpenRecovery = AttemptId & { incident: string; class: string; device
 /** Attempts of incidents whose jobs aren't back yet, with what is known of their recovery. */
 export async function readOpenRecoveries(client: Client): Promise<OpenRecovery[]> {
   const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
-  const { rows } = await client.query<AttemptId & Omit<RecoveryTimes, "next"> & { incident: string; class: string; devices: number; scheduled: number | null; up: number | null; first_step_at: number | null; next_ended: number | null; lost_steps: number }>({
+  const { rows } = await client.query<
+    AttemptId &
+      Omit<RecoveryTimes, "next"> & {
+        incident: string;
+        class: string;
+        devices: number;
+        scheduled: number | null;
+        up: number | null;
+        first_step_at: number | null;
+        next_ended: number | null;
+        lost_steps: number;
+      }
+  >({
     name: "read-open-recoveries",
     text: `SELECT i.incident, i.job, i.incarnation::text, i.attempt, i.class, i.devices, ${ms("i.began_at")} AS began, ${ms("coalesce(a.stopping_at, a.ended_at, now())")} AS seen,
         ${ms("w.dead")} AS dead, ${ms("coalesce(a.ended_at, now())")} AS ended, ${ms("n.scheduled_at")} AS scheduled, ${ms("n.started_at")} AS up,
@@ -100,16 +133,36 @@ export async function readOpenRecoveries(client: Client): Promise<OpenRecovery[]
           WHERE (w.job, w.incarnation, w.attempt) = (i.job, i.incarnation, i.attempt)) w ON true
       WHERE i.done_at IS NULL`,
   });
-  return rows.map(({ incident, job, incarnation, attempt, class: of, devices, scheduled, up, first_step_at: firstStep, next_ended: ended, lost_steps: lostSteps, ...times }) => ({
-    incident,
-    job,
-    incarnation,
-    attempt,
-    class: of,
-    devices,
-    // a worker on a lost node may be confirmed dead long after its attempt was gone on without
-    times: { ...times, dead: times.dead === null || times.dead > times.ended ? null : times.dead, lostSteps, next: scheduled === null ? null : { scheduled, up, firstStep, ended } },
-  }));
+  return rows.map(
+    ({
+      incident,
+      job,
+      incarnation,
+      attempt,
+      class: of,
+      devices,
+      scheduled,
+      up,
+      first_step_at: firstStep,
+      next_ended: ended,
+      lost_steps: lostSteps,
+      ...times
+    }) => ({
+      incident,
+      job,
+      incarnation,
+      attempt,
+      class: of,
+      devices,
+      // a worker on a lost node may be confirmed dead long after its attempt was gone on without
+      times: {
+        ...times,
+        dead: times.dead === null || times.dead > times.ended ? null : times.dead,
+        lostSteps,
+        next: scheduled === null ? null : { scheduled, up, firstStep, ended },
+      },
+    }),
+  );
 }
 
 export interface RecoveryRecord extends AttemptId {
@@ -119,7 +172,10 @@ export interface RecoveryRecord extends AttemptId {
 }
 
 /** Writes what recoveries came to, sums them up in their incidents, and closes those of which nothing is open. Returns the closed. */
-export async function recordRecoveries(client: Client, records: readonly RecoveryRecord[]): Promise<{ id: string; kind: string; project: string | null; job: string | null; node: string | null }[]> {
+export async function recordRecoveries(
+  client: Client,
+  records: readonly RecoveryRecord[],
+): Promise<{ id: string; kind: string; project: string | null; job: string | null; node: string | null }[]> {
   if (records.length > 0) {
     await client.query({
       name: "record-recoveries",
@@ -154,6 +210,9 @@ export async function recordRecoveries(client: Client, records: readonly Recover
 
 /** Device-seconds lost to incidents that are over, by class, since the cluster began. */
 export async function readWaste(client: Client): Promise<{ class: string; incidents: number; device_seconds: number }[]> {
-  const { rows } = await client.query<{ class: string; incidents: number; device_seconds: number }>({ name: "read-waste", text: "SELECT class, incidents::float8 AS incidents, device_seconds FROM waste ORDER BY class" });
+  const { rows } = await client.query<{ class: string; incidents: number; device_seconds: number }>({
+    name: "read-waste",
+    text: "SELECT class, incidents::float8 AS incidents, device_seconds FROM waste ORDER BY class",
+  });
   return rows;
 }
