@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestCluster } from "../support/cluster.ts";
-import { processesOf } from "../support/processes.ts";
+import { commandOf, processesOf } from "../support/processes.ts";
 
 let cluster: TestCluster;
 
@@ -21,18 +20,28 @@ describe("a job's life on real agents", () => {
   });
 
   it("starts a gang over two shards together, with ranks", async () => {
-    const [id] = (await cluster.submit({ nodes: 3, resources: { accelerators: 8 }, accelerator: "h800", run: ["sh", "-c", "echo rank $RANK of $WORLD_SIZE sees $CUDA_VISIBLE_DEVICES"] })) as [string];
+    const [id] = (await cluster.submit({
+      nodes: 3,
+      resources: { accelerators: 8 },
+      accelerator: "h800",
+      run: ["sh", "-c", "echo rank $RANK of $WORLD_SIZE sees $CUDA_VISIBLE_DEVICES"],
+    })) as [string];
     expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded" });
-    for (const rank of [0, 1, 2]) await expect.poll(() => cluster.log(id, 1, `worker/${rank}`), { timeout: 10_000 }).toBe(`rank ${rank} of 3 sees 0,1,2,3,4,5,6,7\n`);
+    for (const rank of [0, 1, 2])
+      await expect.poll(() => cluster.log(id, 1, `worker/${rank}`), { timeout: 10_000 }).toBe(`rank ${rank} of 3 sees 0,1,2,3,4,5,6,7\n`);
   });
 
   it("brings a job back after SIGKILL of one worker, and takes its whole gang down for it", async () => {
-    const [id] = (await cluster.submit({ nodes: 2, resources: { accelerators: 1 }, accelerator: "h800", run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 60'] })) as [string];
+    const [id] = (await cluster.submit({
+      nodes: 2,
+      resources: { accelerators: 1 },
+      accelerator: "h800",
+      run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 60'],
+    })) as [string];
     await cluster.untilState(id, "running");
-    const pids = processesOf(id);
-    expect(pids.length).toBeGreaterThanOrEqual(2);
-    const victim = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("sleep")) as number;
-    process.kill(victim, "SIGKILL");
+    const sleepers = (): number[] => processesOf(id).filter((pid) => commandOf(pid)[0] === "sleep");
+    await expect.poll(sleepers, { timeout: 10_000 }).toHaveLength(2);
+    process.kill(sleepers()[0] as number, "SIGKILL");
     const job = await cluster.untilState(id, "succeeded", "failed");
     expect(job).toMatchObject({ state: "succeeded", attempt: 2, user_failures: 0 });
     expect(processesOf(id)).toEqual([]);
