@@ -3,8 +3,8 @@
  * as its free room would hold. Which share of them can start: before anything, after half of the jobs ended and were
  * placed again by the engine, and after consolidation.
  */
-import { createEngine } from '@muster/placement';
-import type { JobInput, MemberPlacement, PlacementEngine } from '@muster/placement';
+import { createEngine } from "@muster/placement";
+import type { JobInput, MemberPlacement, PlacementEngine } from "@muster/placement";
 
 const NODES = 12_500;
 const DEVICES = 8;
@@ -35,22 +35,33 @@ function xorshift(seed: number): () => number {
 
 function small(id: string, devices: number): JobInput {
   return {
-    id, queue: 'q', priority: 0, preemptible: true, submittedAt: 0, checkpoint: { interval: CHECKPOINT_MS },
-    roles: [{ name: 'worker', nodes: { min: 1, max: 1 }, resources: { accelerators: devices } }],
+    id,
+    queue: "q",
+    priority: 0,
+    preemptible: true,
+    submittedAt: 0,
+    checkpoint: { interval: CHECKPOINT_MS },
+    roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: { accelerators: devices } }],
   };
 }
 
 function gang(id: string): JobInput {
-  return { ...small(id, DEVICES), priority: 1, roles: [{ name: 'worker', nodes: { min: GANG_NODES, max: GANG_NODES }, resources: { accelerators: DEVICES } }] };
+  return { ...small(id, DEVICES), priority: 1, roles: [{ name: "worker", nodes: { min: GANG_NODES, max: GANG_NODES }, resources: { accelerators: DEVICES } }] };
 }
 
 /** Small jobs at random places until the cluster is as full as asked. */
 function scattered(consolidation: boolean): Cluster {
-  const engine = createEngine({ policy: { consolidation, backfill: 'greedy', reclaim: 'never' } });
-  engine.putQueue({ id: 'q', withinQueue: 'never' });
+  const engine = createEngine({ policy: { consolidation, backfill: "greedy", reclaim: "never" } });
+  engine.putQueue({ id: "q", withinQueue: "never" });
   for (let i = 0; i < NODES; i++) {
     engine.putNode({
-      id: `n${i}`, pool: 'h800', accelerator: 'h800', devices: DEVICES, cpuMillis: 128_000, memoryBytes: 2 ** 40, schedulable: true,
+      id: `n${i}`,
+      pool: "h800",
+      accelerator: "h800",
+      devices: DEVICES,
+      cpuMillis: 128_000,
+      memoryBytes: 2 ** 40,
+      schedulable: true,
       fabric: { leaf: `l${i >> 4}`, spine: `s${i >> 8}`, zone: `z${i >> 12}` },
     });
   }
@@ -65,9 +76,17 @@ function scattered(consolidation: boolean): Cluster {
     cluster.used[node] = from + size;
     left -= size;
     const id = `job${i}`;
-    const members = [{
-      role: 'worker', rank: 0, node: `n${node}`, devices: Array.from({ length: size }, (_, d) => from + d), share: 1000, cpuMillis: 0, memoryBytes: 0,
-    }];
+    const members = [
+      {
+        role: "worker",
+        rank: 0,
+        node: `n${node}`,
+        devices: Array.from({ length: size }, (_, d) => from + d),
+        share: 1000,
+        cpuMillis: 0,
+        memoryBytes: 0,
+      },
+    ];
     engine.submit(small(id, size));
     engine.started(id, { variant: 0, startedAt: 0, lastCheckpointAt: HOUR - Math.floor(cluster.random() * CHECKPOINT_MS), members });
     cluster.running.set(id, members);
@@ -93,7 +112,7 @@ function startGangs(cluster: Cluster): { share: number; lost: number; moves: num
       moves++;
       engine.released(move.job, cluster.now);
     }
-    startedGangs += result.starts.filter((start) => start.job.startsWith('gang')).length;
+    startedGangs += result.starts.filter((start) => start.job.startsWith("gang")).length;
     quiet = result.starts.length + result.moves.length > 0 ? 0 : quiet + 1;
   }
   return { share: gangs === 0 ? 1 : startedGangs / gangs, lost, moves };
@@ -120,13 +139,17 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const afterMoves = startGangs(moved);
   const day = NODES * DEVICES * 24 * HOUR;
   const figures = {
-    startable_before: round(before.share), startable_after_placement: round(afterPlacement.share), startable_after_consolidation: round(afterMoves.share),
+    startable_before: round(before.share),
+    startable_after_placement: round(afterPlacement.share),
+    startable_after_consolidation: round(afterMoves.share),
     lost_work_ratio: round(afterMoves.lost / day),
   };
   console.error(`gangs of 512 devices that start, of those that the free devices would hold (${NODES} nodes, ${FULL * 100} % full at random)`);
   console.error(`  at once                           ${(before.share * 100).toFixed(1)} %`);
   console.error(`  after half of the jobs turned over ${(afterPlacement.share * 100).toFixed(1)} %`);
-  console.error(`  after consolidation               ${(afterMoves.share * 100).toFixed(1)} %, ${afterMoves.moves} moves, ${(afterMoves.lost / HOUR).toFixed(0)} device-hours lost`);
+  console.error(
+    `  after consolidation               ${(afterMoves.share * 100).toFixed(1)} %, ${afterMoves.moves} moves, ${(afterMoves.lost / HOUR).toFixed(0)} device-hours lost`,
+  );
   return { figures, peers: {} };
 }
 

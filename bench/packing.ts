@@ -3,10 +3,10 @@
  * for each of five mixes. Our default policy learns the mix as it goes; the published policies are our own modes of
  * them, beside the authors' figures.
  */
-import { bestFitScorer, defaultScorer, dotProductScorer, fgdScorer, gpuClusteringScorer, gpuPackingScorer, randomScorer, smallRandom } from '@muster/placement';
-import type { NodeScorer } from '@muster/placement';
-import { OPENB_TRACES, TraceMissing, allocationBound, inflate, inventedMix, readOpenb, readTrace } from '@muster/replay';
-import type { Openb, OpenbArrivals, OpenbTrace } from '@muster/replay';
+import { bestFitScorer, defaultScorer, dotProductScorer, fgdScorer, gpuClusteringScorer, gpuPackingScorer, randomScorer, smallRandom } from "@muster/placement";
+import type { NodeScorer } from "@muster/placement";
+import { OPENB_TRACES, TraceMissing, allocationBound, inflate, inventedMix, readOpenb, readTrace } from "@muster/replay";
+import type { Openb, OpenbArrivals, OpenbTrace } from "@muster/replay";
 
 const INVENTED = 10;
 const ARRIVED = [80, 90, 100, 110, 120, 130];
@@ -43,26 +43,39 @@ function packTrace(trace: OpenbTrace, report: Report): void {
   const published = publishedAllocation(trace);
   const fgd: number[] = [];
   console.error(`\n${trace}: allocated % of 6,212 devices, mean over ${openb.arrivals.length} orders`);
-  console.error(`  ${'policy'.padEnd(14)}${ARRIVED.map((a) => `${a}%`.padStart(8)).join('')}   sd    fragmented at 100-130 %  failed  per s   published at 130 % (largest difference of one order)`);
+  console.error(
+    `  ${"policy".padEnd(14)}${ARRIVED.map((a) => `${a}%`.padStart(8)).join("")}   sd    fragmented at 100-130 %  failed  per s   published at 130 % (largest difference of one order)`,
+  );
   for (const [name, make] of Object.entries(MODES)) {
     const started = performance.now();
     const runs = openb.arrivals.map((arrivals) => inflate(openb, arrivals, make(openb, arrivals)));
     const seconds = (performance.now() - started) / 1000;
     const at130 = runs.map((r) => r.allocated.get(130) ?? NaN);
-    if (name === 'FGD') fgd.push(...at130);
-    const columns = ARRIVED.map((a) => mean(runs.map((r) => r.allocated.get(a) ?? NaN)).toFixed(2).padStart(8)).join('');
+    if (name === "FGD") fgd.push(...at130);
+    const columns = ARRIVED.map((a) =>
+      mean(runs.map((r) => r.allocated.get(a) ?? NaN))
+        .toFixed(2)
+        .padStart(8),
+    ).join("");
     const decisions = runs.reduce((sum, r) => sum + r.placed + r.failed, 0) / seconds;
     const peer = published.get(name);
-    const beside = peer ? `${mean(peer).toFixed(2)} (${Math.max(...peer.map((p, i) => Math.abs(p - at130[i]!))).toFixed(2)})` : '';
+    const beside = peer ? `${mean(peer).toFixed(2)} (${Math.max(...peer.map((p, i) => Math.abs(p - at130[i]!))).toFixed(2)})` : "";
     console.error(
-      `  ${name.padEnd(14)}${columns}  ${deviation(at130).toFixed(2)}  ${[100, 110, 120, 130].map((a) => mean(runs.map((r) => r.fragmented.get(a) ?? NaN)).toFixed(2)).join('/').padStart(23)}  ` +
-        `${mean(runs.map((r) => r.failed)).toFixed(0).padStart(5)}  ${decisions.toFixed(0).padStart(6)}  ${beside}`,
+      `  ${name.padEnd(14)}${columns}  ${deviation(at130).toFixed(2)}  ${[100, 110, 120, 130]
+        .map((a) => mean(runs.map((r) => r.fragmented.get(a) ?? NaN)).toFixed(2))
+        .join("/")
+        .padStart(23)}  ` +
+        `${mean(runs.map((r) => r.failed))
+          .toFixed(0)
+          .padStart(5)}  ${decisions.toFixed(0).padStart(6)}  ${beside}`,
     );
     if (peer) report.peers[`published_${name.toLowerCase()}_${trace}`] = round(mean(peer));
-    if (name === 'FGD') report.figures[`fgd_${trace}`] = round(mean(at130));
-    if (name === 'Muster') {
+    if (name === "FGD") report.figures[`fgd_${trace}`] = round(mean(at130));
+    if (name === "Muster") {
       const gains = at130.map((value, i) => value - fgd[i]!);
-      console.error(`  Muster above FGD by ${mean(gains).toFixed(2)} points, sd of the paired difference ${deviation(gains).toFixed(2)}, least ${Math.min(...gains).toFixed(2)}`);
+      console.error(
+        `  Muster above FGD by ${mean(gains).toFixed(2)} points, sd of the paired difference ${deviation(gains).toFixed(2)}, least ${Math.min(...gains).toFixed(2)}`,
+      );
       report.figures[`allocation_${trace}`] = round(mean(at130));
       report.figures[`gain_in_sd_${trace}`] = round(mean(gains) / deviation(gains));
     }
@@ -74,18 +87,18 @@ function packTrace(trace: OpenbTrace, report: Report): void {
 
 /** Mixes drawn at random, on the same nodes: what was tuned to openb alone would show here. */
 function packInvented(report: Report): void {
-  const { nodes } = readOpenb('default');
-  console.error('\nmixes drawn at random, allocated % when 130 % has arrived');
+  const { nodes } = readOpenb("default");
+  console.error("\nmixes drawn at random, allocated % when 130 % has arrived");
   const gains: number[] = [];
   for (let seed = 1; seed <= INVENTED; seed++) {
     const openb = inventedMix(nodes, seed);
     const arrivals = openb.arrivals[0]!;
     const allocated = new Map(Object.entries(MODES).map(([name, make]) => [name, lastOf(inflate(openb, arrivals, make(openb, arrivals)).allocated)]));
-    gains.push(allocated.get('Muster')! - allocated.get('FGD')!);
-    console.error(`  ${String(seed).padStart(2)}  ${[...allocated].map(([name, value]) => `${name} ${value.toFixed(2)}`).join('  ')}`);
+    gains.push(allocated.get("Muster")! - allocated.get("FGD")!);
+    console.error(`  ${String(seed).padStart(2)}  ${[...allocated].map(([name, value]) => `${name} ${value.toFixed(2)}`).join("  ")}`);
   }
-  report.figures['unseen_mean_gain'] = round(mean(gains));
-  report.figures['unseen_least_gain'] = round(Math.min(...gains));
+  report.figures["unseen_mean_gain"] = round(mean(gains));
+  report.figures["unseen_least_gain"] = round(Math.min(...gains));
 }
 
 function lastOf(allocated: ReadonlyMap<number, number>): number {
@@ -93,9 +106,9 @@ function lastOf(allocated: ReadonlyMap<number, number>): number {
 }
 
 function publishedAllocation(trace: string): Map<string, number[]> {
-  const rows = readTrace('openb_published.csv.gz').filter((r) => r['trace'] === trace && r['metric'] === 'alloc' && r['arrived_pct'] === '130');
+  const rows = readTrace("openb_published.csv.gz").filter((r) => r["trace"] === trace && r["metric"] === "alloc" && r["arrived_pct"] === "130");
   const seeds = Array.from({ length: 10 }, (_, i) => `seed${42 + i}`);
-  return new Map(rows.map((row) => [row['policy'] ?? '', seeds.map((seed) => Number(row[seed]))]));
+  return new Map(rows.map((row) => [row["policy"] ?? "", seeds.map((seed) => Number(row[seed]))]));
 }
 
 function mean(values: readonly number[]): number {

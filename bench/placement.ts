@@ -2,8 +2,8 @@
  * Speed of the placement engine in process, on one core: 12,500 nodes of eight devices on a four-level fabric,
  * 100,000 waiting jobs of mixed sizes in 200 queues; then the same on clusters of 1,000 to 1,000,000 devices.
  */
-import { createEngine } from '@muster/placement';
-import type { CycleResult, JobInput, PlacementEngine } from '@muster/placement';
+import { createEngine } from "@muster/placement";
+import type { CycleResult, JobInput, PlacementEngine } from "@muster/placement";
 
 const DEVICES = 8;
 const PER_LEAF = 16;
@@ -13,7 +13,15 @@ const GIB = 2 ** 30;
 
 /** Members, devices of each, and how many of a hundred jobs: Muri's sizes with a few large gangs. */
 const SIZES: readonly (readonly [members: number, devices: number, percent: number])[] = [
-  [1, 1, 36], [1, 2, 15], [1, 4, 14], [1, 8, 30.5], [2, 8, 2], [4, 8, 2], [16, 8, 0.3], [64, 8, 0.15], [128, 8, 0.05],
+  [1, 1, 36],
+  [1, 2, 15],
+  [1, 4, 14],
+  [1, 8, 30.5],
+  [2, 8, 2],
+  [4, 8, 2],
+  [16, 8, 0.3],
+  [64, 8, 0.15],
+  [128, 8, 0.05],
 ];
 
 interface Bench {
@@ -42,7 +50,13 @@ function cluster(nodes: number, queues: number): Bench {
     const spine = Math.floor(leaf / LEAVES_PER_SPINE);
     const zone = Math.floor(spine / SPINES_PER_ZONE);
     engine.putNode({
-      id: `n${i}`, pool: 'h800', accelerator: 'h800', devices: DEVICES, cpuMillis: 128_000, memoryBytes: 1024 * GIB, schedulable: true,
+      id: `n${i}`,
+      pool: "h800",
+      accelerator: "h800",
+      devices: DEVICES,
+      cpuMillis: 128_000,
+      memoryBytes: 1024 * GIB,
+      schedulable: true,
       fabric: { leaf: `l${leaf}`, spine: `s${spine}`, zone: `z${zone}` },
     });
   }
@@ -53,8 +67,18 @@ function cluster(nodes: number, queues: number): Bench {
 function job(bench: Bench, members: number, devices: number, more: Partial<JobInput> = {}): JobInput {
   const id = bench.submitted++;
   return {
-    id: `job${id}`, queue: `q${id % bench.queues}`, priority: id % 3, preemptible: true, submittedAt: id,
-    roles: [{ name: 'worker', nodes: { min: members, max: members }, resources: { accelerators: devices, cpuMillis: devices * 12_000, memoryBytes: devices * 64 * GIB } }],
+    id: `job${id}`,
+    queue: `q${id % bench.queues}`,
+    priority: id % 3,
+    preemptible: true,
+    submittedAt: id,
+    roles: [
+      {
+        name: "worker",
+        nodes: { min: members, max: members },
+        resources: { accelerators: devices, cpuMillis: devices * 12_000, memoryBytes: devices * 64 * GIB },
+      },
+    ],
     ...more,
   };
 }
@@ -150,15 +174,15 @@ function largeGang(): { gang: number; impossible: number } {
   const gangs: number[] = [];
   const impossible: number[] = [];
   for (let round = 0; round < 9; round++) {
-    const input = job(bench, 512, DEVICES, { segments: [{ ranks: 64, within: 'leaf', mode: 'required' }], within: { within: 'zone', mode: 'preferred' } });
+    const input = job(bench, 512, DEVICES, { segments: [{ ranks: 64, within: "leaf", mode: "required" }], within: { within: "zone", mode: "preferred" } });
     bench.engine.submit(input);
     const [ms, { starts }] = timed(() => cycle(bench));
-    if (starts.length !== 1) throw new Error('the gang of 4,096 devices did not start');
+    if (starts.length !== 1) throw new Error("the gang of 4,096 devices did not start");
     gangs.push(ms);
     bench.engine.finished(input.id, bench.now);
-    const asked = job(bench, 512, DEVICES, { segments: [{ ranks: 512, within: 'leaf', mode: 'required' }] });
+    const asked = job(bench, 512, DEVICES, { segments: [{ ranks: 512, within: "leaf", mode: "required" }] });
     const [took, plan] = timed(() => bench.engine.plan(asked, bench.now));
-    if (!plan.impossible) throw new Error('64 nodes in a leaf of 16 were not found impossible');
+    if (!plan.impossible) throw new Error("64 nodes in a leaf of 16 were not found impossible");
     impossible.push(took);
   }
   return { gang: quantile(gangs, 0.5), impossible: quantile(impossible, 0.5) };
@@ -172,7 +196,7 @@ function estimates(): { one: number; all: number } {
   const waiting = Array.from({ length: bench.submitted }, (_, i) => `job${i}`).filter((id, i) => i % 499 === 0 && !started.has(id));
   const times = waiting.map((id) => timed(() => bench.engine.explain(id))[0]);
   let all = 0;
-  for (let done = false; !done;) {
+  for (let done = false; !done; ) {
     const [ms, complete] = timed(() => bench.engine.estimates(bench.now, 5, () => performance.now()));
     all += ms;
     done = complete;
@@ -186,12 +210,12 @@ function reclaim(): number {
   for (let round = 0; round < 3; round++) {
     const bench = cluster(1000, 1);
     const half = 1000 * DEVICES * 1000;
-    bench.engine.putQueue({ id: 'q0', quotas: [{ resource: 'accelerators', accelerator: 'h800', nominal: 0 }] });
-    bench.engine.putQueue({ id: 'owner', quotas: [{ resource: 'accelerators', accelerator: 'h800', nominal: half }] });
+    bench.engine.putQueue({ id: "q0", quotas: [{ resource: "accelerators", accelerator: "h800", nominal: 0 }] });
+    bench.engine.putQueue({ id: "owner", quotas: [{ resource: "accelerators", accelerator: "h800", nominal: half }] });
     bench.engine.setPolicy({ protectedRuntimeMs: 0 });
     for (let i = 0; i < 2000; i++) bench.engine.submit(job(bench, 1, 4));
     cycle(bench);
-    bench.engine.submit({ ...job(bench, 1000, DEVICES), queue: 'owner' });
+    bench.engine.submit({ ...job(bench, 1000, DEVICES), queue: "owner" });
     const [ms, result] = timed(() => cycle(bench));
     if (result.evictions.length !== 2000) throw new Error(`reclaim evicted ${result.evictions.length} of 2000 jobs`);
     times.push(ms);
@@ -209,34 +233,43 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const reclaimed = reclaim();
   const estimated = estimates();
   const figures = {
-    cold_cycle_ms: round(full.cold), steady_cycle_p99_ms: round(p99), placements_per_second: Math.round(placements), gang_4096_ms: round(gang),
-    impossible_ms: round(impossible), reclaim_1000_nodes_ms: round(reclaimed), rss_mib: Math.round(rss),
-    estimate_ms: round(estimated.one), estimates_all_s: round(estimated.all),
+    cold_cycle_ms: round(full.cold),
+    steady_cycle_p99_ms: round(p99),
+    placements_per_second: Math.round(placements),
+    gang_4096_ms: round(gang),
+    impossible_ms: round(impossible),
+    reclaim_1000_nodes_ms: round(reclaimed),
+    rss_mib: Math.round(rss),
+    estimate_ms: round(estimated.one),
+    estimates_all_s: round(estimated.all),
   };
   const rows: [string, string, string][] = [
-    ['full cycle from cold, 100,000 devices, 100,000 waiting', `${figures.cold_cycle_ms} ms (${full.placed} started)`, 'aim 2,000 ms'],
-    ['steady cycle, 100 end and 100 arrive, p50', `${round(quantile(full.steady, 0.5))} ms`, ''],
-    ['steady cycle, p99', `${figures.steady_cycle_p99_ms} ms`, 'aim 20 ms'],
-    ['one-device placements', `${figures.placements_per_second}/s`, 'aim 50,000/s; kube-scheduler CI floor 680-810 pods/s'],
-    ['gang of 4,096 devices in segments', `${figures.gang_4096_ms} ms`, 'aim 10 ms'],
-    ['an impossible job told so, with its reason', `${figures.impossible_ms} ms`, 'aim 5 ms'],
-    ['reclaim over 1,000 nodes', `${figures.reclaim_1000_nodes_ms} ms`, 'aim 100 ms; KAI 76 s'],
-    ['explanation with an estimated start, p99', `${figures.estimate_ms} ms`, 'aim 50 ms'],
-    ['estimated starts of all waiting jobs, in slices', `${figures.estimates_all_s} s`, 'aim 60 s'],
-    ['resident memory', `${figures.rss_mib} MiB`, 'aim 1,024 MiB'],
+    ["full cycle from cold, 100,000 devices, 100,000 waiting", `${figures.cold_cycle_ms} ms (${full.placed} started)`, "aim 2,000 ms"],
+    ["steady cycle, 100 end and 100 arrive, p50", `${round(quantile(full.steady, 0.5))} ms`, ""],
+    ["steady cycle, p99", `${figures.steady_cycle_p99_ms} ms`, "aim 20 ms"],
+    ["one-device placements", `${figures.placements_per_second}/s`, "aim 50,000/s; kube-scheduler CI floor 680-810 pods/s"],
+    ["gang of 4,096 devices in segments", `${figures.gang_4096_ms} ms`, "aim 10 ms"],
+    ["an impossible job told so, with its reason", `${figures.impossible_ms} ms`, "aim 5 ms"],
+    ["reclaim over 1,000 nodes", `${figures.reclaim_1000_nodes_ms} ms`, "aim 100 ms; KAI 76 s"],
+    ["explanation with an estimated start, p99", `${figures.estimate_ms} ms`, "aim 50 ms"],
+    ["estimated starts of all waiting jobs, in slices", `${figures.estimates_all_s} s`, "aim 60 s"],
+    ["resident memory", `${figures.rss_mib} MiB`, "aim 1,024 MiB"],
   ];
   for (const [what, ours, other] of rows) console.error(`${what.padEnd(58)}${ours.padEnd(28)}${other}`);
-  console.error(`\n${'devices'.padStart(9)}${'waiting'.padStart(9)}${'cold ms'.padStart(10)}${'steady p50'.padStart(12)}${'p99'.padStart(8)}`);
+  console.error(`\n${"devices".padStart(9)}${"waiting".padStart(9)}${"cold ms".padStart(10)}${"steady p50".padStart(12)}${"p99".padStart(8)}`);
   for (const nodes of [125, 1250, 12_500, 125_000]) {
     for (const waiting of [1000, 100_000]) {
       const sized = fill(cluster(nodes, 200), waiting, 40);
       console.error(
         `${String(nodes * DEVICES).padStart(9)}${String(waiting).padStart(9)}${sized.cold.toFixed(0).padStart(10)}` +
-        `${quantile(sized.steady, 0.5).toFixed(1).padStart(12)}${quantile(sized.steady, 0.99).toFixed(1).padStart(8)}`,
+          `${quantile(sized.steady, 0.5).toFixed(1).padStart(12)}${quantile(sized.steady, 0.99).toFixed(1).padStart(8)}`,
       );
     }
   }
-  return { figures, peers: { kai_reclaim_1000_nodes_ms: 76_000, kube_scheduler_pods_per_second: 680, slurm_jobs_per_second: 500, yunikorn_allocations_per_second: 410 } };
+  return {
+    figures,
+    peers: { kai_reclaim_1000_nodes_ms: 76_000, kube_scheduler_pods_per_second: 680, slurm_jobs_per_second: 500, yunikorn_allocations_per_second: 410 },
+  };
 }
 
 function round(value: number): number {

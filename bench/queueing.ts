@@ -3,11 +3,27 @@
  * the published schedulers under their simulator's own rules (parity), then every scheduler on our engine, in three
  * classes by what it may know. Ours pays for every restart and every move; the preemptive references move for nothing.
  */
-import { TraceMissing, easy, fifo, las, muriJobs, muster, parityRun, phillyOctober, readMuri, readMuriPublished, simulate, sjf, srsf, srtf, summarise } from '@muster/replay';
-import { MURI_TRACES } from '@muster/replay';
-import type { ParityPolicy, Scheduler, SimJob, SimResult, Summary, TraceJob } from '@muster/replay';
+import {
+  TraceMissing,
+  easy,
+  fifo,
+  las,
+  muriJobs,
+  muster,
+  parityRun,
+  phillyOctober,
+  readMuri,
+  readMuriPublished,
+  simulate,
+  sjf,
+  srsf,
+  srtf,
+  summarise,
+} from "@muster/replay";
+import { MURI_TRACES } from "@muster/replay";
+import type { ParityPolicy, Scheduler, SimJob, SimResult, Summary, TraceJob } from "@muster/replay";
 
-type Knowledge = 'nothing' | 'limits' | 'runtimes';
+type Knowledge = "nothing" | "limits" | "runtimes";
 
 interface Report {
   figures: Record<string, number>;
@@ -23,15 +39,15 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'FIFO', class: 'nothing', make: () => fifo(), preemptive: false },
-  { name: 'LAS (Tiresias-L)', class: 'nothing', make: () => las(), preemptive: true },
-  { name: 'Muster', class: 'nothing', make: (devices) => muster('nothing', devices), preemptive: true },
-  { name: 'EASY', class: 'limits', make: () => easy((job) => job.limit ?? Infinity), preemptive: false },
-  { name: 'Muster', class: 'limits', make: (devices) => muster('limits', devices), preemptive: true },
-  { name: 'SJF', class: 'runtimes', make: () => sjf(), preemptive: false },
-  { name: 'SRTF', class: 'runtimes', make: () => srtf(), preemptive: true },
-  { name: 'SRSF', class: 'runtimes', make: () => srsf(), preemptive: true },
-  { name: 'Muster', class: 'runtimes', make: (devices) => muster('runtimes', devices), preemptive: true },
+  { name: "FIFO", class: "nothing", make: () => fifo(), preemptive: false },
+  { name: "LAS (Tiresias-L)", class: "nothing", make: () => las(), preemptive: true },
+  { name: "Muster", class: "nothing", make: (devices) => muster("nothing", devices), preemptive: true },
+  { name: "EASY", class: "limits", make: () => easy((job) => job.limit ?? Infinity), preemptive: false },
+  { name: "Muster", class: "limits", make: (devices) => muster("limits", devices), preemptive: true },
+  { name: "SJF", class: "runtimes", make: () => sjf(), preemptive: false },
+  { name: "SRTF", class: "runtimes", make: () => srtf(), preemptive: true },
+  { name: "SRSF", class: "runtimes", make: () => srsf(), preemptive: true },
+  { name: "Muster", class: "runtimes", make: (devices) => muster("runtimes", devices), preemptive: true },
 ];
 
 interface Case {
@@ -43,14 +59,18 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
-  { key: 'muri1', title: 'Muri trace 1, 64 devices', nodes: 8, firstStartCosts: true, jobs: () => muriJobs('muri1') },
-  { key: 'muri3', title: 'Muri trace 3, 64 devices', nodes: 8, firstStartCosts: true, jobs: () => muriJobs('muri3') },
-  { key: 'philly_oct_512', title: 'Philly October 2017, 512 devices', nodes: 64, firstStartCosts: false, jobs: phillyOctober },
-  { key: 'philly_oct_768', title: 'Philly October 2017, 768 devices', nodes: 96, firstStartCosts: false, jobs: phillyOctober },
+  { key: "muri1", title: "Muri trace 1, 64 devices", nodes: 8, firstStartCosts: true, jobs: () => muriJobs("muri1") },
+  { key: "muri3", title: "Muri trace 3, 64 devices", nodes: 8, firstStartCosts: true, jobs: () => muriJobs("muri3") },
+  { key: "philly_oct_512", title: "Philly October 2017, 512 devices", nodes: 64, firstStartCosts: false, jobs: phillyOctober },
+  { key: "philly_oct_768", title: "Philly October 2017, 768 devices", nodes: 96, firstStartCosts: false, jobs: phillyOctober },
 ];
 
 /** Our earlier measurements of the same protocol by an independent program, average JCT in seconds. */
-const PHILLY_PEERS: Record<string, number> = { las_philly_oct_512_avg_jct_s: 13_035, srsf_philly_oct_512_avg_jct_s: 12_191, easy_limits_philly_oct_512_avg_jct_s: 31_038 };
+const PHILLY_PEERS: Record<string, number> = {
+  las_philly_oct_512_avg_jct_s: 13_035,
+  srsf_philly_oct_512_avg_jct_s: 12_191,
+  easy_limits_philly_oct_512_avg_jct_s: 31_038,
+};
 
 export async function run(): Promise<Report> {
   const report: Report = { figures: {}, peers: {} };
@@ -76,12 +96,12 @@ function sayMissing(error: unknown): void {
 }
 
 function showParity(report: Report): void {
-  console.error('Parity with the published schedulers, average JCT in s (ours, published, difference)');
+  console.error("Parity with the published schedulers, average JCT in s (ours, published, difference)");
   let worst = 0;
   for (const trace of MURI_TRACES) {
     const jobs = readMuri(trace);
     const published = readMuriPublished(trace);
-    const columns = (['SRTF', 'SRSF', 'Tiresias_L'] satisfies ParityPolicy[]).map((policy) => {
+    const columns = (["SRTF", "SRSF", "Tiresias_L"] satisfies ParityPolicy[]).map((policy) => {
       const jct = parityRun(jobs, policy);
       const ours = jct.reduce((sum, value) => sum + value, 0) / jct.length;
       const theirs = published.get(policy)?.averageJct ?? NaN;
@@ -89,28 +109,34 @@ function showParity(report: Report): void {
       worst = Math.max(worst, difference);
       return `${policy} ${ours.toFixed(0)} ${theirs.toFixed(0)} ${difference.toFixed(4)} %`;
     });
-    console.error(`  ${trace.padEnd(9)} ${columns.join('   ')}`);
+    console.error(`  ${trace.padEnd(9)} ${columns.join("   ")}`);
     for (const [policy, { averageJct, p99Jct }] of published) {
       report.peers[`${policy.toLowerCase()}_${trace}_avg_jct_s`] = Math.round(averageJct);
       report.peers[`${policy.toLowerCase()}_${trace}_p99_jct_s`] = Math.round(p99Jct);
     }
   }
-  report.figures['parity_worst_percent'] = Number(worst.toFixed(4));
+  report.figures["parity_worst_percent"] = Number(worst.toFixed(4));
   Object.assign(report.peers, PHILLY_PEERS);
 }
 
 function runCase(c: Case, report: Report): void {
   const jobs = c.jobs();
   console.error(`\n${c.title}: ${jobs.length} jobs`);
-  console.error(`  ${'class'.padEnd(9)}${'scheduler'.padEnd(18)}${['avg JCT', 'p50', 'p99', 'wait', 'makespan', 'preempted', 'lost dev-h', 'busy %'].map((h) => h.padStart(11)).join('')}`);
+  console.error(
+    `  ${"class".padEnd(9)}${"scheduler".padEnd(18)}${["avg JCT", "p50", "p99", "wait", "makespan", "preempted", "lost dev-h", "busy %"].map((h) => h.padStart(11)).join("")}`,
+  );
   for (const entry of ENTRIES) {
     const options = { nodes: c.nodes, nodeDevices: 8, firstStartCosts: c.firstStartCosts && entry.preemptive };
     const result = simulate(jobs, entry.make(c.nodes * 8), options);
     const s = summarise(result);
-    console.error(`  ${entry.class.padEnd(9)}${entry.name.padEnd(18)}${columnsOf(s).map((v) => v.padStart(11)).join('')}`);
-    if (entry.name !== 'Muster') {
-      report.peers[`engine_${entry.name.toLowerCase().replace(/ .*/, '')}_${c.key}_avg_jct_s`] = Math.round(s.averageJct);
-      report.peers[`engine_${entry.name.toLowerCase().replace(/ .*/, '')}_${c.key}_p99_jct_s`] = Math.round(s.p99Jct);
+    console.error(
+      `  ${entry.class.padEnd(9)}${entry.name.padEnd(18)}${columnsOf(s)
+        .map((v) => v.padStart(11))
+        .join("")}`,
+    );
+    if (entry.name !== "Muster") {
+      report.peers[`engine_${entry.name.toLowerCase().replace(/ .*/, "")}_${c.key}_avg_jct_s`] = Math.round(s.averageJct);
+      report.peers[`engine_${entry.name.toLowerCase().replace(/ .*/, "")}_${c.key}_p99_jct_s`] = Math.round(s.p99Jct);
       continue;
     }
     const key = `${c.key}_${entry.class}`;
@@ -118,9 +144,9 @@ function runCase(c: Case, report: Report): void {
     report.figures[`${key}_p99_jct_s`] = Math.round(s.p99Jct);
     report.figures[`${key}_preemptions`] = s.preemptions;
     report.figures[`${key}_lost_device_hours`] = Math.round(s.lostDeviceHours);
-    if (c.key.startsWith('philly') && entry.class === 'runtimes') showFairness(c, jobs, result, report);
+    if (c.key.startsWith("philly") && entry.class === "runtimes") showFairness(c, jobs, result, report);
   }
-  if (c.key.startsWith('muri')) showSharing(c.key);
+  if (c.key.startsWith("muri")) showSharing(c.key);
 }
 
 function columnsOf(s: Summary): string[] {
@@ -130,11 +156,14 @@ function columnsOf(s: Summary): string[] {
 
 /** Schedulers that run several jobs on one device: printed beside, not ranked. */
 function showSharing(key: string): void {
-  const published = readMuriPublished(key === 'muri1' ? 'muri1' : 'muri3');
-  for (const name of ['Tiresias_L', 'SRTF', 'SRSF', 'themis', 'antman', 'Muri_S', 'Muri_L']) {
+  const published = readMuriPublished(key === "muri1" ? "muri1" : "muri3");
+  for (const name of ["Tiresias_L", "SRTF", "SRSF", "themis", "antman", "Muri_S", "Muri_L"]) {
     const p = published.get(name);
-    const shares = ['antman', 'Muri_S', 'Muri_L'].includes(name) ? ' (shares devices, not ranked)' : '';
-    if (p) console.error(`  published ${name.padEnd(17)}${p.averageJct.toFixed(0).padStart(11)}${''.padStart(11)}${p.p99Jct.toFixed(0).padStart(11)}${''.padStart(11)}${p.makespan.toFixed(0).padStart(11)}${shares}`);
+    const shares = ["antman", "Muri_S", "Muri_L"].includes(name) ? " (shares devices, not ranked)" : "";
+    if (p)
+      console.error(
+        `  published ${name.padEnd(17)}${p.averageJct.toFixed(0).padStart(11)}${"".padStart(11)}${p.p99Jct.toFixed(0).padStart(11)}${"".padStart(11)}${p.makespan.toFixed(0).padStart(11)}${shares}`,
+      );
   }
 }
 
@@ -153,7 +182,7 @@ function showFairness(c: Case, jobs: readonly TraceJob[], shared: SimResult, rep
     const share = own.reduce((sum, job) => sum + work(job), 0) / total;
     const widest = Math.max(...own.map((job) => Math.ceil(job.devices / 8)));
     const nodes = Math.max(Math.ceil(share * c.nodes), widest);
-    const apart = simulate(own, muster('runtimes', nodes * 8), { nodes, nodeDevices: 8, firstStartCosts: false });
+    const apart = simulate(own, muster("runtimes", nodes * 8), { nodes, nodeDevices: 8, firstStartCosts: false });
     const together = shared.jobs.filter((job) => job.trace.tenant === tenant);
     const ratio = meanJct(together) / meanJct(apart.jobs);
     ratios.push(ratio);
@@ -161,7 +190,9 @@ function showFairness(c: Case, jobs: readonly TraceJob[], shared: SimResult, rep
     lines.push(`${tenant} ${ratio.toFixed(2)}±${(standardError(together) / meanJct(apart.jobs)).toFixed(2)} (${nodes})`);
   }
   const jain = served.reduce((a, b) => a + b, 0) ** 2 / (served.length * served.reduce((a, b) => a + b * b, 0));
-  console.error(`  fairness, policy "shared order" (no quotas): JCT over JCT in a private cluster (of so many nodes) by tenant: ${lines.join('  ')}; worst ${Math.max(...ratios).toFixed(2)}; Jain index of served hours ${jain.toFixed(3)}`);
+  console.error(
+    `  fairness, policy "shared order" (no quotas): JCT over JCT in a private cluster (of so many nodes) by tenant: ${lines.join("  ")}; worst ${Math.max(...ratios).toFixed(2)}; Jain index of served hours ${jain.toFixed(3)}`,
+  );
   report.figures[`${c.key}_worst_tenant_ratio`] = Number(Math.max(...ratios).toFixed(3));
   report.figures[`${c.key}_jain_index`] = Number(jain.toFixed(3));
 }

@@ -9,7 +9,9 @@ import { onServer } from "@muster/store/testing";
 
 /** One real Postgres for all test files, with a migrated template database to clone from. Gone when the tests end. */
 export default async function setup(): Promise<() => Promise<void>> {
-  await ensureRequirements([PYTORCH, OPENMPI, CHROMIUM, GIT], (line) => process.stderr.write(`${line}\n`)).catch((error: Error) => process.stderr.write(`Some tests will be skipped: ${error.message}\n`));
+  await ensureRequirements([PYTORCH, OPENMPI, CHROMIUM, GIT], (line) => process.stderr.write(`${line}\n`)).catch((error: Error) =>
+    process.stderr.write(`Some tests will be skipped: ${error.message}\n`),
+  );
   const dir = await mkdtemp(join(tmpdir(), "muster-test-"));
   const server = await startEmbeddedPostgres({ dir, unsafe: true });
   await onServer(server.url, "CREATE DATABASE muster_template");

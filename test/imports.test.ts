@@ -87,27 +87,46 @@ describe.each(workspaces)("$name", (workspace) => {
   test("imports only in the direction of the architecture", () => {
     const allowed = MAY_IMPORT[workspace.name];
     expect(allowed, `${workspace.name} has no place in MAY_IMPORT`).toBeDefined();
-    const wrong = (name: string): boolean => name.startsWith("@muster/") && name !== workspace.manifest.name && !allowed?.includes(name.slice("@muster/".length));
+    const wrong = (name: string): boolean =>
+      name.startsWith("@muster/") && name !== workspace.manifest.name && !allowed?.includes(name.slice("@muster/".length));
     expect(Object.keys(workspace.manifest.dependencies ?? {}).filter(wrong)).toEqual([]);
-    expect(workspace.files.flatMap((file) => file.imports.map(packageOf).filter(wrong).map((name) => `${file.path} imports ${name}`))).toEqual([]);
+    expect(
+      workspace.files.flatMap((file) =>
+        file.imports
+          .map(packageOf)
+          .filter(wrong)
+          .map((name) => `${file.path} imports ${name}`),
+      ),
+    ).toEqual([]);
   });
 
   test("reaches other workspaces by their names, never by their paths", () => {
-    const outside = (file: SourceFile, target: string): boolean => target.startsWith(".") && relative(workspace.dir, resolve(root, dirname(file.path), target)).startsWith("..");
-    expect(workspace.files.flatMap((file) => file.imports.filter((target) => outside(file, target)).map((target) => `${file.path} imports ${target}`))).toEqual([]);
+    const outside = (file: SourceFile, target: string): boolean =>
+      target.startsWith(".") && relative(workspace.dir, resolve(root, dirname(file.path), target)).startsWith("..");
+    expect(workspace.files.flatMap((file) => file.imports.filter((target) => outside(file, target)).map((target) => `${file.path} imports ${target}`))).toEqual(
+      [],
+    );
   });
 
   test("ships nothing that is made for tests", () => {
-    const forTests = (file: SourceFile, target: string): boolean => target.startsWith(".") && FOR_TESTS.test(`/${relative(root, resolve(root, dirname(file.path), target))}`);
-    expect(workspace.files.filter((file) => !file.isTest).flatMap((file) => file.imports.filter((target) => forTests(file, target)).map((target) => `${file.path} imports ${target}`))).toEqual([]);
+    const forTests = (file: SourceFile, target: string): boolean =>
+      target.startsWith(".") && FOR_TESTS.test(`/${relative(root, resolve(root, dirname(file.path), target))}`);
+    expect(
+      workspace.files
+        .filter((file) => !file.isTest)
+        .flatMap((file) => file.imports.filter((target) => forTests(file, target)).map((target) => `${file.path} imports ${target}`)),
+    ).toEqual([]);
   });
 
   test("declares what it imports", () => {
     const { dependencies, optionalDependencies, devDependencies } = workspace.manifest;
     const own = new Set([workspace.manifest.name, ...Object.keys({ ...dependencies, ...optionalDependencies })]);
     const forTests = new Set([...own, ...Object.keys({ ...devDependencies, ...manifest.devDependencies })]);
-    const undeclared = (file: SourceFile, target: string): boolean => !target.startsWith(".") && !isBuiltin(target) && !(file.isTest ? forTests : own).has(packageOf(target));
-    expect(workspace.files.flatMap((file) => file.imports.filter((target) => undeclared(file, target)).map((target) => `${file.path} imports ${target}`))).toEqual([]);
+    const undeclared = (file: SourceFile, target: string): boolean =>
+      !target.startsWith(".") && !isBuiltin(target) && !(file.isTest ? forTests : own).has(packageOf(target));
+    expect(
+      workspace.files.flatMap((file) => file.imports.filter((target) => undeclared(file, target)).map((target) => `${file.path} imports ${target}`)),
+    ).toEqual([]);
   });
 });
 
@@ -115,12 +134,22 @@ describe.each(workspaces.filter((workspace) => PURE.includes(workspace.name)))("
   const shipped = files.filter((file) => !file.isTest);
 
   test("it imports nothing that does I/O", () => {
-    expect(shipped.flatMap((file) => file.imports.filter((target) => isBuiltin(target) && !PURE_BUILTINS.has(target)).map((target) => `${file.path} imports ${target}`))).toEqual([]);
+    expect(
+      shipped.flatMap((file) =>
+        file.imports.filter((target) => isBuiltin(target) && !PURE_BUILTINS.has(target)).map((target) => `${file.path} imports ${target}`),
+      ),
+    ).toEqual([]);
     expect(Object.keys(dependencies ?? {}).filter((name) => !byName.has(name) && name !== "zod")).toEqual([]);
   });
 
   test.each(IMPURE)("nothing in it $what", ({ pattern }) => {
-    expect(shipped.flatMap((file) => code(file.text).filter((line) => pattern.test(line)).map((line) => `${file.path}: ${line.trim()}`))).toEqual([]);
+    expect(
+      shipped.flatMap((file) =>
+        code(file.text)
+          .filter((line) => pattern.test(line))
+          .map((line) => `${file.path}: ${line.trim()}`),
+      ),
+    ).toEqual([]);
   });
 });
 
@@ -152,7 +181,9 @@ function sourcesBelow(dir: string): string[] {
 function readSource(path: string): SourceFile {
   const text = readFileSync(path, "utf8");
   const lines = code(text).join("\n");
-  const imports = [...lines.matchAll(/^\s*(?:import|export)\b[^"'`;]*?\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/gm)].map((match) => (match[1] ?? match[2] ?? match[3]) as string);
+  const imports = [
+    ...lines.matchAll(/^\s*(?:import|export)\b[^"'`;]*?\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/gm),
+  ].map((match) => (match[1] ?? match[2] ?? match[3]) as string);
   const place = relative(root, path);
   return { path: place, isTest: FOR_TESTS.test(place), text, imports };
 }

@@ -48,8 +48,16 @@ test("a random run is replayed to the letter", async () => {
   const decisions = lines.filter((line) => line.startsWith('["cycle"')).map((line) => JSON.parse(line)[3]);
   expect(replay.cycles).toBe(decisions.length);
   // it was a run worth replaying
-  for (const kind of ["starts", "evictions"]) expect(decisions.some((one) => one[kind].length > 0), kind).toBe(true);
-  for (const call of ["submit", "finished", "released", "putNode", "settle"]) expect(lines.some((line) => line.startsWith(`["${call}"`)), call).toBe(true);
+  for (const kind of ["starts", "evictions"])
+    expect(
+      decisions.some((one) => one[kind].length > 0),
+      kind,
+    ).toBe(true);
+  for (const call of ["submit", "finished", "released", "putNode", "settle"])
+    expect(
+      lines.some((line) => line.startsWith(`["${call}"`)),
+      call,
+    ).toBe(true);
 });
 
 test("a job is explained as of a cycle, and that cycle's decisions are shown", async () => {
@@ -133,13 +141,32 @@ async function randomRun(seed: number, recordings: { folder: string; partBytes?:
   await scheduler.start();
   await until("leading", async () => scheduler.leading);
   for (let round = 0; round < 25; round++) {
-    const sizes = [{ resources: { accelerators: 1 } }, { resources: { accelerators: 4 } }, { nodes: 2, resources: { accelerators: 2 } }, { nodes: { min: 1, max: 3 }, resources: { accelerators: 4 } }, { resources: { share: 0.25 } }];
-    const specs = Array.from({ length: 1 + next(6) }, () => ({ ...sizes[next(sizes.length)], queue: next(2) === 0 ? "default" : "team", preemptible: next(2) === 0, priority: ["low", "normal", "high"][next(3)], time_limit: 60 + next(600) }));
-    const ids = await submit(pool, specs.map((spec) => newJob(spec)));
+    const sizes = [
+      { resources: { accelerators: 1 } },
+      { resources: { accelerators: 4 } },
+      { nodes: 2, resources: { accelerators: 2 } },
+      { nodes: { min: 1, max: 3 }, resources: { accelerators: 4 } },
+      { resources: { share: 0.25 } },
+    ];
+    const specs = Array.from({ length: 1 + next(6) }, () => ({
+      ...sizes[next(sizes.length)],
+      queue: next(2) === 0 ? "default" : "team",
+      preemptible: next(2) === 0,
+      priority: ["low", "normal", "high"][next(3)],
+      time_limit: 60 + next(600),
+    }));
+    const ids = await submit(
+      pool,
+      specs.map((spec) => newJob(spec)),
+    );
     waker.wake();
     await until("all looked at", async () => (await count(pool, "id = ANY($1::text[]) AND state = 'queued' AND wait_reason IS NULL", ids)) === 0);
     const running = await idsOf(pool, "state = 'scheduled'");
-    await endAttempts(pool, running.filter(() => next(3) === 0), next(4) === 0 ? "failed" : "succeeded");
+    await endAttempts(
+      pool,
+      running.filter(() => next(3) === 0),
+      next(4) === 0 ? "failed" : "succeeded",
+    );
     await endAttempts(pool, await idsOf(pool, "state = 'stopping'"), "queued");
     if (next(3) === 0) await setNode(pool, `h800-${next(6)}`, next(2) === 0);
     waker.wake();
@@ -151,7 +178,12 @@ async function randomRun(seed: number, recordings: { folder: string; partBytes?:
 
 async function setNode(pool: Pool, node: string, schedulable: boolean): Promise<void> {
   await transaction(pool, async (client) => {
-    await client.query("UPDATE nodes SET health = $2, health_reason = $3, health_actor = $3, schedulable = $4 WHERE name = $1", [node, schedulable ? "ready" : "cordoned", schedulable ? null : "test", schedulable]);
+    await client.query("UPDATE nodes SET health = $2, health_reason = $3, health_actor = $3, schedulable = $4 WHERE name = $1", [
+      node,
+      schedulable ? "ready" : "cordoned",
+      schedulable ? null : "test",
+      schedulable,
+    ]);
     await appendEvents(client, [{ kind: "node.changed", actor: "test", node }]);
   });
 }
@@ -183,7 +215,10 @@ function only<T>(items: readonly T[]): T {
 }
 
 function read(folder: string, name: string): string[] {
-  return gunzipSync(readFileSync(join(folder, name))).toString().trimEnd().split("\n");
+  return gunzipSync(readFileSync(join(folder, name)))
+    .toString()
+    .trimEnd()
+    .split("\n");
 }
 
 function write(name: string, content: readonly string[], end = "\n"): string {

@@ -100,9 +100,31 @@ export class Executor {
           WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt)`,
         values: [rows.map((row) => row.job), rows.map((row) => row.incarnation), rows.map((row) => row.attempt)],
       });
-      await changeJobs(client, rows.map((row) => ({ job: row.job, state: again(row) ? ("queued" as const) : ("succeeded" as const), stopTarget: null, dueIn: null, started: true, finished: !again(row) })));
-      await changeAttempts(client, rows.map((row) => ({ job: row.job, incarnation: row.incarnation, attempt: row.attempt, state: "ended" as const, outcome: again(row) ? ("stopped" as const) : ("succeeded" as const) })));
-      await appendEvents(client, rows.map((row) => ({ kind: again(row) ? "job.queued" : "job.succeeded", actor: "supervisor", project: "default", job: row.job, attempt: row.attempt })));
+      await changeJobs(
+        client,
+        rows.map((row) => ({
+          job: row.job,
+          state: again(row) ? ("queued" as const) : ("succeeded" as const),
+          stopTarget: null,
+          dueIn: null,
+          started: true,
+          finished: !again(row),
+        })),
+      );
+      await changeAttempts(
+        client,
+        rows.map((row) => ({
+          job: row.job,
+          incarnation: row.incarnation,
+          attempt: row.attempt,
+          state: "ended" as const,
+          outcome: again(row) ? ("stopped" as const) : ("succeeded" as const),
+        })),
+      );
+      await appendEvents(
+        client,
+        rows.map((row) => ({ kind: again(row) ? "job.queued" : "job.succeeded", actor: "supervisor", project: "default", job: row.job, attempt: row.attempt })),
+      );
       this.figures.evicted += rows.filter(again).length;
       this.figures.finished += rows.filter((row) => !again(row)).length;
     });

@@ -37,7 +37,10 @@ export async function measure(serverUrl: string, workload: Workload, saturated: 
   const runTimes = new Map<string, number>();
   const executor = new Executor({ pool, databaseUrl: url.href, runTimeOf: (job) => (saturated ? 0 : (runTimes.get(job) ?? 0)) });
   const waker = new Waker(pool);
-  const scheduler = spawn(process.execPath, [fileURLToPath(new URL("../../services/scheduler/src/main.ts", import.meta.url))], { env: { ...process.env, DATABASE_URL: url.href }, stdio: ["ignore", "ignore", "inherit"] });
+  const scheduler = spawn(process.execPath, [fileURLToPath(new URL("../../services/scheduler/src/main.ts", import.meta.url))], {
+    env: { ...process.env, DATABASE_URL: url.href },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   try {
     await makeCluster(pool, workload);
     for (;;) {
@@ -95,18 +98,19 @@ async function makeCluster(pool: Pool, workload: Workload): Promise<void> {
   await ensureCluster(pool);
   await pool.query("INSERT INTO projects (name) VALUES ('default')");
   await pool.query("INSERT INTO shards (name, engine, reachable) VALUES ('bench', 'simulated', true)");
-  await pool.query("INSERT INTO pools (name, engine, vendor, accelerator, spec) VALUES ('bench', 'simulated', 'none', 'cpu', $1)", [{ fabric_levels: ["leaf"] }]);
+  await pool.query("INSERT INTO pools (name, engine, vendor, accelerator, spec) VALUES ('bench', 'simulated', 'none', 'cpu', $1)", [
+    { fabric_levels: ["leaf"] },
+  ]);
   await pool.query(
     `INSERT INTO nodes (name, pool, shard, fabric, devices, cpus, memory)
       SELECT 'r' || r || '-n' || n, 'bench', 'bench', ARRAY['r' || r], 0, $3, 1::bigint << 50 FROM generate_series(1, $1::int) AS r, generate_series(1, $2::int) AS n`,
     [racks, ofRack, cpus * 1000],
   );
   await pool.query("INSERT INTO queues (name, spec) SELECT 'c' || c, $2 FROM generate_series(0, $1::int - 1) AS c", [workload.cohorts, cohortSpec(workload)]);
-  await pool.query("INSERT INTO queues (name, parent, projects, spec) SELECT 'c' || c || '-q' || q, 'c' || c, '{*}', $3 FROM generate_series(0, $1::int - 1) AS c, generate_series(0, $2::int - 1) AS q", [
-    workload.cohorts,
-    workload.queuesOfCohort,
-    QUEUE_SPEC,
-  ]);
+  await pool.query(
+    "INSERT INTO queues (name, parent, projects, spec) SELECT 'c' || c || '-q' || q, 'c' || c, '{*}', $3 FROM generate_series(0, $1::int - 1) AS c, generate_series(0, $2::int - 1) AS q",
+    [workload.cohorts, workload.queuesOfCohort, QUEUE_SPEC],
+  );
 }
 
 /** As the API submits: rows, specs and events of many jobs in one statement. */
@@ -116,7 +120,15 @@ function submitter(pool: Pool, incarnation: string, runTimes: Map<string, number
     const key = `${queue} ${one.name}`;
     const known = specs.get(key);
     if (known !== undefined) return known;
-    const resolved = resolveJobSpec({ name: one.name, queue, run: ["true"], nodes: one.members, resources: { cpus: one.cpus, memory: "64Mi" }, checkpoint: { grace: 0 }, ...(one.topology && { topology: one.topology }) });
+    const resolved = resolveJobSpec({
+      name: one.name,
+      queue,
+      run: ["true"],
+      nodes: one.members,
+      resources: { cpus: one.cpus, memory: "64Mi" },
+      checkpoint: { grace: 0 },
+      ...(one.topology && { topology: one.topology }),
+    });
     if (!resolved.ok) throw new Error(JSON.stringify(resolved.errors));
     const text = JSON.stringify(resolved.value);
     specs.set(key, text);
@@ -128,9 +140,27 @@ function submitter(pool: Pool, incarnation: string, runTimes: Map<string, number
       const id = makeId("job", now, randomBytes(10));
       runTimes.set(id, one.runTime);
       return {
-        id, project: "default", queue, name: one.name, submitter: "bench", labels: {}, priority: one.priority, priorityClass: String(one.priority), preemptible: true,
-        arrayId: null, arrayIndex: null, arrayLimit: null, nodes: one.members, devices: 0, held: false, unmetDependencies: 0, notBefore: null,
-        submitted: "{}", resolved: specOf(queue, one), sourceCommit: null, dependencies: [],
+        id,
+        project: "default",
+        queue,
+        name: one.name,
+        submitter: "bench",
+        labels: {},
+        priority: one.priority,
+        priorityClass: String(one.priority),
+        preemptible: true,
+        arrayId: null,
+        arrayIndex: null,
+        arrayLimit: null,
+        nodes: one.members,
+        devices: 0,
+        held: false,
+        unmetDependencies: 0,
+        notBefore: null,
+        submitted: "{}",
+        resolved: specOf(queue, one),
+        sourceCommit: null,
+        dependencies: [],
       };
     });
     await insertJobs(pool, incarnation, jobs);

@@ -102,7 +102,8 @@ export function submissionsOf(workload: Workload): Submission[] {
   const all: Submission[] = [];
   for (let cohort = 0; cohort < workload.cohorts; cohort++) {
     for (let queue = 0; queue < workload.queuesOfCohort; queue++) {
-      for (const one of workload.classes) for (let index = 0; index < one.count; index++) all.push({ at: index * one.interval, queue: `c${cohort}-q${queue}`, class: one });
+      for (const one of workload.classes)
+        for (let index = 0; index < one.count; index++) all.push({ at: index * one.interval, queue: `c${cohort}-q${queue}`, class: one });
     }
   }
   return all.sort((a, b) => a.at - b.at);

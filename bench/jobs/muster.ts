@@ -27,7 +27,10 @@ export async function startMuster(dir: string, nodes: number, account: CpuAccoun
   const cluster = join(dir, "cluster.yaml");
   const documents = [
     "version: 1\nkind: pool\nname: bench\nvendor: none\naccelerator: cpu",
-    ...Array.from({ length: nodes }, (_, i) => `version: 1\nkind: node\nname: n${i}\npool: bench\nfabric: [zone, spine, leaf, n${i}]\ndevices: 0\ncpus: 8\nmemory: 64Gi`),
+    ...Array.from(
+      { length: nodes },
+      (_, i) => `version: 1\nkind: node\nname: n${i}\npool: bench\nfabric: [zone, spine, leaf, n${i}]\ndevices: 0\ncpus: 8\nmemory: 64Gi`,
+    ),
   ];
   writeFileSync(cluster, documents.join("\n---\n"));
   const main = join(import.meta.dirname, "../../services/standalone/src/main.ts");
@@ -105,7 +108,10 @@ async function finished(pool: Pool, ids: readonly string[]): Promise<void> {
 
 async function settled(pool: Pool, where: string, values: unknown[], count: number): Promise<void> {
   for (const deadline = Date.now() + 300_000; ; await delay(100)) {
-    const { rows } = await pool.query<{ ended: number; failed: number }>(`SELECT count(*) FILTER (WHERE finished_at IS NOT NULL)::int AS ended, count(*) FILTER (WHERE state = 'failed')::int AS failed FROM jobs WHERE ${where}`, values);
+    const { rows } = await pool.query<{ ended: number; failed: number }>(
+      `SELECT count(*) FILTER (WHERE finished_at IS NOT NULL)::int AS ended, count(*) FILTER (WHERE state = 'failed')::int AS failed FROM jobs WHERE ${where}`,
+      values,
+    );
     if ((rows[0]?.failed ?? 0) > 0) throw new Error(`${rows[0]?.failed} of ${count} jobs failed`);
     if (rows[0]?.ended === count) return;
     if (Date.now() > deadline) throw new Error(`only ${rows[0]?.ended} of ${count} jobs have ended`);

@@ -40,7 +40,19 @@ export async function startSlurm(dir: string, nodes: number, account: CpuAccount
   const key = join(dir, "munge", "key");
   writeFileSync(key, Buffer.alloc(128, "muster benchmark"), { mode: 0o400 });
   chownSync(key, munge.uid, munge.gid);
-  start([BINARIES.munged, "--foreground", `--socket=${socket}`, `--key-file=${key}`, `--pid-file=${join(dir, "munge", "pid")}`, `--log-file=${join(dir, "munge", "log")}`, `--seed-file=${join(dir, "munge", "seed")}`], {}, munge);
+  start(
+    [
+      BINARIES.munged,
+      "--foreground",
+      `--socket=${socket}`,
+      `--key-file=${key}`,
+      `--pid-file=${join(dir, "munge", "pid")}`,
+      `--log-file=${join(dir, "munge", "log")}`,
+      `--seed-file=${join(dir, "munge", "seed")}`,
+    ],
+    {},
+    munge,
+  );
   await waitFor(() => existsSync(socket), "munged");
   const names = Array.from({ length: nodes }, (_, i) => `n${i}`);
   const port = 20_000 + (process.pid % 10_000);
@@ -80,7 +92,8 @@ export async function startSlurm(dir: string, nodes: number, account: CpuAccount
   const env = { SLURM_CONF: join(etc, "slurm.conf") };
   start([BINARIES.slurmctld, "-D"], env);
   for (const name of names) start([BINARIES.slurmd, "-D", "-N", name], env);
-  const ask = async (file: string, words: string[]): Promise<string> => (await run(file, words, { env: { ...process.env, ...env }, cwd: dir, maxBuffer: 1 << 26 })).stdout;
+  const ask = async (file: string, words: string[]): Promise<string> =>
+    (await run(file, words, { env: { ...process.env, ...env }, cwd: dir, maxBuffer: 1 << 26 })).stdout;
   const idle = async (): Promise<boolean> => (await ask("sinfo", ["-h", "-t", "idle", "-o", "%D"]).catch(() => "")).trim() === String(nodes);
   await waitFor(idle, "all of Slurm's nodes");
   const script = join(dir, "job.sh");
@@ -119,7 +132,9 @@ export async function startSlurm(dir: string, nodes: number, account: CpuAccount
 }
 
 async function mungeUser(): Promise<{ uid: number; gid: number }> {
-  const line = readFileSync("/etc/passwd", "utf8").split("\n").find((one) => one.startsWith("munge:"));
+  const line = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((one) => one.startsWith("munge:"));
   const [, , uid, gid] = (line ?? "").split(":");
   if (!uid || !gid) throw new Error(`no user munge on this machine of ${cpus().length} cores`);
   return { uid: Number(uid), gid: Number(gid) };

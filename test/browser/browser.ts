@@ -8,7 +8,15 @@ import { chromium, type Browser } from "playwright-core";
 
 const PLACES = [process.env["CHROMIUM_PATH"], "/usr/bin/chromium", "/usr/bin/google-chrome"];
 /** Chromium phones nobody: tests need no network. */
-const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const QUIET = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 
 /** Opens a real Chromium. @throws Error that says how to get one */
 export async function openBrowser(): Promise<Browser> {

@@ -23,7 +23,12 @@ beforeAll(async () => {
   await buildDashboard();
   dir = mkdtempSync(join(tmpdir(), "muster-browser-"));
   chmodSync(dir, 0o755);
-  muster = await startStandalone({ stateDir: join(dir, "state"), port: 0, demoCluster: true, logger: pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" }) });
+  muster = await startStandalone({
+    stateDir: join(dir, "state"),
+    port: 0,
+    demoCluster: true,
+    logger: pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" }),
+  });
   browser = await openBrowser();
 }, 120_000);
 
@@ -47,7 +52,8 @@ afterEach(async () => {
 });
 
 const linkTo = (path: string): string => `${muster.url}${path}#token=${muster.token}`;
-const submit = (spec: Partial<SubmittedJobSpec> & { name: string }): Promise<JobView> => muster.client.jobs.submit({ version: 1, kind: "job", project: "pretrain", queue: "prod", ...spec });
+const submit = (spec: Partial<SubmittedJobSpec> & { name: string }): Promise<JobView> =>
+  muster.client.jobs.submit({ version: 1, kind: "job", project: "pretrain", queue: "prod", ...spec });
 const untilShown = (text: string | RegExp): Promise<void> => page.getByText(text).first().waitFor();
 const stateIs = (label: string): Promise<void> => page.locator(".job-strip .state.large", { hasText: label }).waitFor();
 
@@ -90,12 +96,23 @@ describe("the dashboard in a real browser", () => {
   test("shows a job start, lose a worker, recover, tell its log and be cancelled", async () => {
     await page.goto(linkTo("/jobs"));
     await page.getByRole("heading", { name: "Jobs" }).waitFor();
-    const job = await submit({ name: "counts-steps", accelerator: "h800", nodes: 2, resources: { accelerators: 8, cpus: 1, memory: "256Mi" }, run: ["bash", "-c", COUNTING], progress: { preset: "muster" }, checkpoint: { grace: 1 } });
+    const job = await submit({
+      name: "counts-steps",
+      accelerator: "h800",
+      nodes: 2,
+      resources: { accelerators: 8, cpus: 1, memory: "256Mi" },
+      run: ["bash", "-c", COUNTING],
+      progress: { preset: "muster" },
+      checkpoint: { grace: 1 },
+    });
 
     // it comes into the list by itself, and the row leads to its page
     await page.getByRole("link", { name: "counts-steps" }).click();
     await stateIs("Running");
-    await page.getByText(/^step \d/).first().waitFor();
+    await page
+      .getByText(/^step \d/)
+      .first()
+      .waitFor();
     expect(new URL(page.url()).pathname).toBe(`/jobs/${job.id}`);
 
     const [victim] = processesOf(job.id, "bash");
@@ -116,7 +133,10 @@ describe("the dashboard in a real browser", () => {
 
     await page.getByRole("tab", { name: "Logs" }).click();
     const log = page.getByRole("log");
-    await log.getByText(/step=\d+\/5000/).first().waitFor();
+    await log
+      .getByText(/step=\d+\/5000/)
+      .first()
+      .waitFor();
     // what is written from now on comes too
     const seen = await log.innerText();
     await expect.poll(async () => (await log.innerText()) !== seen, { timeout: SOON }).toBe(true);
@@ -141,9 +161,22 @@ describe("the dashboard in a real browser", () => {
   }, 120_000);
 
   test("says why a job waits, and does nothing until asked twice", async () => {
-    const job = await submit({ name: "too-many-nodes", accelerator: "mi300x", nodes: 2, resources: { accelerators: 8, cpus: 1, memory: "256Mi" }, run: ["sleep", "600"], checkpoint: { grace: 1 } });
+    const job = await submit({
+      name: "too-many-nodes",
+      accelerator: "mi300x",
+      nodes: 2,
+      resources: { accelerators: 8, cpus: 1, memory: "256Mi" },
+      run: ["sleep", "600"],
+      checkpoint: { grace: 1 },
+    });
     await expect.poll(async () => (await muster.client.jobs.get(job.id)).state, { timeout: SOON }).toBe("running");
-    const waiting = await submit({ name: "waits-for-room", accelerator: "mi300x", nodes: 2, resources: { accelerators: 8, cpus: 1, memory: "256Mi" }, run: ["true"] });
+    const waiting = await submit({
+      name: "waits-for-room",
+      accelerator: "mi300x",
+      nodes: 2,
+      resources: { accelerators: 8, cpus: 1, memory: "256Mi" },
+      run: ["true"],
+    });
     await page.goto(linkTo(`/jobs/${waiting.id}`));
     await page.getByRole("heading", { name: "Why it waits" }).waitFor();
     await untilShown("No capacity");
@@ -175,7 +208,10 @@ describe("the dashboard in a real browser", () => {
     await expect.poll(() => new URL(page.url()).search).toBe("?state=cancelled");
     await page.keyboard.press("/");
     await page.getByRole("combobox").fill("counts");
-    await page.getByRole("option", { name: /counts-steps/ }).first().waitFor();
+    await page
+      .getByRole("option", { name: /counts-steps/ })
+      .first()
+      .waitFor();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "counts-steps" }).waitFor();
   });

@@ -57,7 +57,11 @@ test("an array is submitted whole, waited for over lists, and told in one line",
 });
 
 test("what the server refuses comes with its field and its exit code", async () => {
-  expect(await muster("job submit -f -", { stdin: `${spec}queue: nowhere\n` })).toMatchObject({ code: 2, out: "", err: expect.stringContaining("(unknown_queue)") });
+  expect(await muster("job submit -f -", { stdin: `${spec}queue: nowhere\n` })).toMatchObject({
+    code: 2,
+    out: "",
+    err: expect.stringContaining("(unknown_queue)"),
+  });
   expect(await muster("job submit -f -", { stdin: `${spec}nodes: 500\n` })).toMatchObject({ code: 2, err: expect.stringContaining("(never_fits)") });
   expect((await muster("job get job_00000000000000000000000000")).code).toBe(4);
   expect((await muster("job wait nobody")).code).toBe(102);
@@ -88,13 +92,16 @@ memory: 1Ti
 `;
   expect(await muster("apply -f - --dry-run", { stdin: documents })).toMatchObject({ code: 2, err: expect.stringContaining("root") });
   expect((await muster("apply -f -", { stdin: documents })).out).toBe("pool/h20 created\nqueue/root created\nqueue/child created\nnode/h20-0 created\n");
-  expect((await muster("apply -f -", { stdin: documents.replace("cpus: 64", "cpus: 32") })).out).toBe("pool/h20 unchanged\nqueue/root unchanged\nqueue/child unchanged\nnode/h20-0 changed\n");
+  expect((await muster("apply -f -", { stdin: documents.replace("cpus: 64", "cpus: 32") })).out).toBe(
+    "pool/h20 unchanged\nqueue/root unchanged\nqueue/child unchanged\nnode/h20-0 changed\n",
+  );
   expect(JSON.parse((await muster("queue get child -o json")).out)).toMatchObject({ name: "child", parent: "root" });
   expect((await muster("node list --pool h20")).out).toMatch(/h20-0 +h20 .* 0\/8\/0\/8/);
   expect((await muster("node drain h20-0 --reason fan --deadline 1m")).code).toBe(0);
   expect((await muster("node list --pool h20 -o wide")).out).toContain("fan (admin-all)");
   expect((await muster("node uncordon h20-0")).out).toBe("h20-0 ready\n");
-  for (const list of ["pool list", "queue list", "project list", "get nodes", "incidents", "events --limit 3"]) expect(await muster(list)).toMatchObject({ code: 0 });
+  for (const list of ["pool list", "queue list", "project list", "get nodes", "incidents", "events --limit 3"])
+    expect(await muster(list)).toMatchObject({ code: 0 });
 });
 
 test("a token does what its role allows, until it is revoked", async () => {

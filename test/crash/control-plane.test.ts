@@ -15,7 +15,11 @@ afterAll(() => plane.close(), 60_000);
 
 const file = (name: string): string => join(plane.dir, name);
 /** Prints numbered lines until a file is there, then ends with a code. */
-const counts = (name: string, code = 0): string[] => ["sh", "-c", `i=0; until [ -e ${file(name)} ]; do i=$((i+1)); echo line $i; sleep 0.05; done; echo last $i; exit ${code}`];
+const counts = (name: string, code = 0): string[] => [
+  "sh",
+  "-c",
+  `i=0; until [ -e ${file(name)} ]; do i=$((i+1)); echo line $i; sleep 0.05; done; echo last $i; exit ${code}`,
+];
 
 async function logOf(id: string, attempt: number, worker: string): Promise<string> {
   const { status, body } = await plane.request("GET", `/v1/jobs/${id}/logs?attempt=${attempt}&worker=${encodeURIComponent(worker)}&limit=1000000`);
@@ -88,7 +92,9 @@ it("a backup restored under running jobs, twice: nothing runs doubly, what match
     expect((await plane.request("GET", `/v1/jobs/${later.id}`)).status).toBe(404);
     const incidents = await plane.query("SELECT FROM incidents WHERE kind = 'restored_backup'");
     expect(incidents).toHaveLength(1);
-    await expect.poll(async () => (await plane.query<{ starts_paused: boolean }>("SELECT starts_paused FROM cluster"))[0]?.starts_paused, { timeout: 30_000 }).toBe(false);
+    await expect
+      .poll(async () => (await plane.query<{ starts_paused: boolean }>("SELECT starts_paused FROM cluster"))[0]?.starts_paused, { timeout: 30_000 })
+      .toBe(false);
     incarnations.push(await incarnation());
     if (round === 1) continue;
     writeFileSync(file("end"), "");

@@ -10,7 +10,9 @@ describe("SIGKILL of the services", () => {
   it("between any two writes: the job still ends once", async () => {
     const next = random(SEED);
     // one in each quarter of a job's life, as all of them take minutes: `npm run soak` does
-    const points = [0, 1, 2, 3].map((quarter): CrashPoint => ({ side: next() < 0.5 ? "before" : "after", write: 1 + Math.floor(((quarter + next()) / 4) * WRITES * 0.75) }));
+    const points = [0, 1, 2, 3].map(
+      (quarter): CrashPoint => ({ side: next() < 0.5 ? "before" : "after", write: 1 + Math.floor(((quarter + next()) / 4) * WRITES * 0.75) }),
+    );
     const { reached } = await runCrashPoints(points);
     expect(reached).toBeGreaterThanOrEqual(3);
   }, 300_000);

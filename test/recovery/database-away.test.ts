@@ -47,7 +47,8 @@ it("a database that hangs, and one that is killed and comes back: nothing is kil
   expect(workers.every(isAlive)).toBe(true);
   server = await startEmbeddedPostgres({ dir, port });
 
-  for (const id of [gang, waiting]) await expect.poll(() => cluster.job(id).catch(() => undefined), { timeout: 60_000, interval: 100 }).toMatchObject({ state: "succeeded", attempt: 1 });
+  for (const id of [gang, waiting])
+    await expect.poll(() => cluster.job(id).catch(() => undefined), { timeout: 60_000, interval: 100 }).toMatchObject({ state: "succeeded", attempt: 1 });
   const { rows } = await cluster.pool.query("SELECT FROM nodes WHERE lost_since IS NOT NULL");
   expect(rows).toEqual([]);
 }, 120_000);

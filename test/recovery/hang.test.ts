@@ -20,16 +20,35 @@ beforeAll(async () => {
 afterEach(() => signalAll(stopped, "SIGCONT"));
 afterAll(() => cluster.close());
 
-const kinds = async (id: string): Promise<string[]> => (await cluster.pool.query<{ kind: string }>("SELECT kind FROM events WHERE job = $1 ORDER BY seq", [id])).rows.map((row) => row.kind);
+const kinds = async (id: string): Promise<string[]> =>
+  (await cluster.pool.query<{ kind: string }>("SELECT kind FROM events WHERE job = $1 ORDER BY seq", [id])).rows.map((row) => row.kind);
 const incidentsOf = async (id: string): Promise<Record<string, unknown>[]> =>
-  (await cluster.pool.query("SELECT i.kind, i.class, i.rule, i.action, i.closed_at, i.cost, a.phases, a.evidence, a.devices FROM incidents i JOIN incident_attempts a ON a.incident = i.id WHERE a.job = $1 ORDER BY a.attempt", [id])).rows;
+  (
+    await cluster.pool.query(
+      "SELECT i.kind, i.class, i.rule, i.action, i.closed_at, i.cost, a.phases, a.evidence, a.devices FROM incidents i JOIN incident_attempts a ON a.incident = i.id WHERE a.job = $1 ORDER BY a.attempt",
+      [id],
+    )
+  ).rows;
 
 describe("a job that lives and makes no step", () => {
   it("is ended and started again, charged to infrastructure, with a record of its recovery", async () => {
     const script = 'for step in 1 2 3; do echo "step=$step"; sleep 0.3; done; if [ "$MUSTER_ATTEMPT" = 1 ]; then sleep 600; fi; sleep 1';
-    const [id] = (await cluster.submit({ nodes: 2, accelerator: "h800", resources: { accelerators: 2 }, run: ["sh", "-c", script], progress: { pattern: "^step=(?<step>\\d+)$" }, recovery: { hang_timeout: 3, max_restarts: 0 } })) as [string];
+    const [id] = (await cluster.submit({
+      nodes: 2,
+      accelerator: "h800",
+      resources: { accelerators: 2 },
+      run: ["sh", "-c", script],
+      progress: { pattern: "^step=(?<step>\\d+)$" },
+      recovery: { hang_timeout: 3, max_restarts: 0 },
+    })) as [string];
     const job = await cluster.untilState(id, "succeeded", "failed");
-    expect(job).toMatchObject({ state: "succeeded", attempt: 2, user_failures: 0, infrastructure_failures: 1, failure: { class: "infrastructure", rule: "hang" } });
+    expect(job).toMatchObject({
+      state: "succeeded",
+      attempt: 2,
+      user_failures: 0,
+      infrastructure_failures: 1,
+      failure: { class: "infrastructure", rule: "hang" },
+    });
     expect(await kinds(id)).toContain("job.no_progress");
     await expect.poll(async () => (await incidentsOf(id))[0]?.["closed_at"], WAIT).toBeInstanceOf(Date);
     const records = await incidentsOf(id);
@@ -40,7 +59,9 @@ describe("a job that lives and makes no step", () => {
     expect(record?.cost.device_seconds).toBeGreaterThanOrEqual(4 * 3);
     expect(record?.evidence.join("\n")).toMatch(/no step for .* the last was 3\n.*recovery\.hang_timeout/);
     expect(processesOf(id)).toEqual([]);
-    expect(await listIncidents(cluster.pool, { visible: ["default"], job: id }, 10, null)).toMatchObject([{ kind: "hang", project: "default", job: id, attempt: 1, evidence: record?.evidence, cost: { attempts: 1 } }]);
+    expect(await listIncidents(cluster.pool, { visible: ["default"], job: id }, 10, null)).toMatchObject([
+      { kind: "hang", project: "default", job: id, attempt: 1, evidence: record?.evidence, cost: { attempts: 1 } },
+    ]);
     expect(await listIncidents(cluster.pool, { visible: ["other"] }, 10, null)).toEqual([]);
     expect(await readWaste(cluster.pool)).toMatchObject([{ class: "infrastructure", incidents: 1 }]);
     const { until, attempts } = await readAttemptTimes(cluster.pool, id);
@@ -53,11 +74,17 @@ describe("a job that lives and makes no step", () => {
   it("is left alone while its shard isn't heard of, and after it is heard again", async () => {
     const go = join(cluster.dir, "go");
     const script = 'step=0; until [ -e "$GO" ]; do step=$((step + 1)); echo "step=$step"; sleep 0.2; done';
-    const [id] = (await cluster.submit({ env: { GO: go }, run: ["sh", "-c", script], progress: { pattern: "^step=(?<step>\\d+)$" }, recovery: { hang_timeout: 3 } })) as [string];
+    const [id] = (await cluster.submit({
+      env: { GO: go },
+      run: ["sh", "-c", script],
+      progress: { pattern: "^step=(?<step>\\d+)$" },
+      recovery: { hang_timeout: 3 },
+    })) as [string];
     await expect.poll(() => kinds(id), WAIT).toContain("attempt.progressing");
     stopped = [agentPid(cluster.agentDir("a")) as number];
     signalAll(stopped, "SIGSTOP");
-    const quiet = async (): Promise<number> => (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - step_at)::float8 AS s FROM progress WHERE job = $1", [id])).rows[0]?.s ?? 0;
+    const quiet = async (): Promise<number> =>
+      (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - step_at)::float8 AS s FROM progress WHERE job = $1", [id])).rows[0]?.s ?? 0;
     await expect.poll(quiet, WAIT).toBeGreaterThan(6);
     signalAll(stopped, "SIGCONT");
     await expect.poll(quiet, WAIT).toBeLessThan(2);
@@ -77,9 +104,12 @@ describe("a loss that goes wrong", () => {
   it("is said of the job, and taken back, and nothing is done", async () => {
     const go = join(cluster.dir, "go-loss");
     const script = 'echo "step=1 loss=nan"; until [ -e "$GO" ]; do sleep 0.1; done; echo "step=2 loss=1.5"; sleep 4';
-    const [id] = (await cluster.submit({ env: { GO: go }, run: ["sh", "-c", script], progress: { pattern: "^step=(?<step>\\d+) loss=(?<loss>\\S+)$" } })) as [string];
+    const [id] = (await cluster.submit({ env: { GO: go }, run: ["sh", "-c", script], progress: { pattern: "^step=(?<step>\\d+) loss=(?<loss>\\S+)$" } })) as [
+      string,
+    ];
     await expect.poll(() => kinds(id), WAIT).toContain("job.loss_nan");
-    const conditions = async (): Promise<string[]> => (await cluster.pool.query<{ conditions: string[] }>("SELECT conditions FROM jobs WHERE id = $1", [id])).rows[0]?.conditions ?? [];
+    const conditions = async (): Promise<string[]> =>
+      (await cluster.pool.query<{ conditions: string[] }>("SELECT conditions FROM jobs WHERE id = $1", [id])).rows[0]?.conditions ?? [];
     expect(await conditions()).toEqual(["loss_nan"]);
     writeFileSync(go, "");
     await expect.poll(() => kinds(id), WAIT).toContain("job.loss_usual");
@@ -94,9 +124,14 @@ describe("rules of the cluster", () => {
       { id: "exit_code", action: "fail", shadow: true },
     ];
     await cluster.pool.query("UPDATE cluster SET settings = $1", [JSON.stringify({ rules })]);
-    const [id] = (await cluster.submit({ run: ["sh", "-c", 'case $MUSTER_ATTEMPT in 1) exit 77;; 2) exit 5;; esac'], recovery: { max_restarts: 1 } })) as [string];
+    const [id] = (await cluster.submit({ run: ["sh", "-c", "case $MUSTER_ATTEMPT in 1) exit 77;; 2) exit 5;; esac"], recovery: { max_restarts: 1 } })) as [
+      string,
+    ];
     expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 3, user_failures: 1, infrastructure_failures: 0 });
-    const { rows } = await cluster.pool.query("SELECT attempt, data->>'rule' AS rule, data->>'instead_of' AS instead_of FROM events WHERE job = $1 AND kind = 'rule.would_match' ORDER BY seq", [id]);
+    const { rows } = await cluster.pool.query(
+      "SELECT attempt, data->>'rule' AS rule, data->>'instead_of' AS instead_of FROM events WHERE job = $1 AND kind = 'rule.would_match' ORDER BY seq",
+      [id],
+    );
     expect(rows).toEqual([
       { attempt: 1, rule: "exit_code", instead_of: "maintenance" },
       { attempt: 2, rule: "exit_code", instead_of: "exit_code" },

@@ -15,7 +15,10 @@ beforeAll(async () => {
 afterAll(() => cluster.close());
 
 async function lastSealed(job: string): Promise<number> {
-  const { rows } = await cluster.pool.query<{ step: number | null }>("SELECT max(step)::int AS step FROM checkpoints WHERE job = $1 AND sealed_at IS NOT NULL", [job]);
+  const { rows } = await cluster.pool.query<{ step: number | null }>(
+    "SELECT max(step)::int AS step FROM checkpoints WHERE job = $1 AND sealed_at IS NOT NULL",
+    [job],
+  );
   return rows[0]?.step ?? 0;
 }
 
@@ -25,7 +28,11 @@ describe("SIGKILL of workers", () => {
   it.each([
     ["one worker", (job: string): number[] => ranked(job, 1)],
     ["rank 0", (job: string): number[] => ranked(job, 0)],
-    ["all workers of a node", (job: string): number[] => processesOf(job, 1).filter((pid) => environmentOf(pid)?.get("MUSTER_NODE") === environmentOf(ranked(job, 0)[0] ?? 0)?.get("MUSTER_NODE"))],
+    [
+      "all workers of a node",
+      (job: string): number[] =>
+        processesOf(job, 1).filter((pid) => environmentOf(pid)?.get("MUSTER_NODE") === environmentOf(ranked(job, 0)[0] ?? 0)?.get("MUSTER_NODE")),
+    ],
   ])("of %s: the job resumes from what was committed", async (_name, victims) => {
     const [id] = (await cluster.submit(trainer({ steps: 14, pace: 0.15, nodes: 2, accelerator: "h800", resources: { accelerators: 4 } }))) as [string];
     await expect.poll(() => lastSealed(id), WAIT).toBeGreaterThanOrEqual(3);
@@ -40,12 +47,18 @@ describe("SIGKILL of workers", () => {
   });
 
   it("of the agent itself: a new one adopts its workers, and the attempt goes on to its exit code", async () => {
-    const [id] = (await cluster.submit({ nodes: 4, accelerator: "h800", resources: { accelerators: 8 }, recovery: { max_restarts: 0 }, run: ["sh", "-c", "sleep 4; test $RANK -lt 3 || exit 9"] })) as [string];
+    const [id] = (await cluster.submit({
+      nodes: 4,
+      accelerator: "h800",
+      resources: { accelerators: 8 },
+      recovery: { max_restarts: 0 },
+      run: ["sh", "-c", "sleep 4; test $RANK -lt 3 || exit 9"],
+    })) as [string];
     await cluster.untilState(id, "running");
     const workers = processesOf(id);
     const agents = ["a", "b"].map((shard) => agentPid(cluster.agentDir(shard)) as number);
     signalAll(agents, "SIGKILL");
-    await expect.poll(() => ["a", "b"].every((shard) => !agents.includes(agentPid(cluster.agentDir(shard)) ?? agents[0] as number)), WAIT).toBe(true);
+    await expect.poll(() => ["a", "b"].every((shard) => !agents.includes(agentPid(cluster.agentDir(shard)) ?? (agents[0] as number))), WAIT).toBe(true);
     expect(workers.some(isAlive)).toBe(true);
     const job = await cluster.untilState(id, "succeeded", "failed");
     expect(job).toMatchObject({ state: "failed", attempt: 1, failure: { exit_code: 9, rule: "exit_code" } });

@@ -23,16 +23,23 @@ afterAll(() => cluster.close());
 
 /** A job on the far nodes, which are silent from then on. */
 async function startFar(enough: string): Promise<string> {
-  const [id] = (await cluster.submit({ accelerator: "h800", resources: { accelerators: 1 }, env: { ENOUGH: join(cluster.dir, enough) }, run: ["sh", "-c", 'until [ "$MUSTER_ATTEMPT" = 2 ] || [ -e "$ENOUGH" ]; do sleep 0.1; done'] })) as [string];
+  const [id] = (await cluster.submit({
+    accelerator: "h800",
+    resources: { accelerators: 1 },
+    env: { ENOUGH: join(cluster.dir, enough) },
+    run: ["sh", "-c", 'until [ "$MUSTER_ATTEMPT" = 2 ] || [ -e "$ENOUGH" ]; do sleep 0.1; done'],
+  })) as [string];
   await cluster.untilState(id, "running");
   agents = [agentPid(cluster.agentDir("far")) as number];
   signalAll(agents, "SIGSTOP");
   return id;
 }
 
-const incidents = async (): Promise<{ id: string }[]> => (await cluster.pool.query("SELECT id FROM incidents WHERE kind = 'mass_silence' AND closed_at IS NULL")).rows;
+const incidents = async (): Promise<{ id: string }[]> =>
+  (await cluster.pool.query("SELECT id FROM incidents WHERE kind = 'mass_silence' AND closed_at IS NULL")).rows;
 const lostNodes = async (): Promise<number> => (await cluster.pool.query("SELECT FROM nodes WHERE lost_since IS NOT NULL")).rowCount ?? 0;
-const silentFor = async (): Promise<number> => (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - last_seen)::float AS s FROM shards WHERE name = 'far'")).rows[0]?.s ?? 0;
+const silentFor = async (): Promise<number> =>
+  (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - last_seen)::float AS s FROM shards WHERE name = 'far'")).rows[0]?.s ?? 0;
 
 describe("many nodes that fall silent at once", () => {
   it("are not declared lost, and nothing was broken when they are heard of again", async () => {
@@ -71,7 +78,8 @@ describe("after a restart of the control plane", () => {
     signalAll(agents, "SIGSTOP");
     await expect.poll(async () => (await cluster.pool.query("SELECT FROM nodes WHERE name = 'near' AND NOT reachable")).rowCount, WAIT).toBe(1);
     await (cluster.supervisors.pop() as { close(): Promise<void> }).close();
-    const away = async (): Promise<number> => (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - last_seen)::float AS s FROM shards WHERE name = 'near'")).rows[0]?.s ?? 0;
+    const away = async (): Promise<number> =>
+      (await cluster.pool.query<{ s: number }>("SELECT extract(epoch FROM now() - last_seen)::float AS s FROM shards WHERE name = 'near'")).rows[0]?.s ?? 0;
     await expect.poll(away, WAIT).toBeGreaterThan(SILENCE.lost / 1000);
     const { rows: began } = await cluster.pool.query<{ now: Date }>("SELECT now()");
     await cluster.startSupervisor({ silence: SILENCE });

@@ -9,7 +9,10 @@ const WAIT = { timeout: 30_000, interval: 50 };
 let cluster: TestCluster;
 
 beforeAll(async () => {
-  cluster = await TestCluster.create([{ name: "n0", devices: 1 }, { name: "n1", devices: 1 }]);
+  cluster = await TestCluster.create([
+    { name: "n0", devices: 1 },
+    { name: "n1", devices: 1 },
+  ]);
   await cluster.startScheduler();
   await cluster.startSupervisor();
 });
@@ -21,23 +24,37 @@ async function report(node: string, status: "ok" | "fatal"): Promise<void> {
     const row = await lockReportedNode(client, node);
     if (!row) throw new Error(`no node ${node}`);
     let health: NodeHealth = row.health;
-    for (const event of decideHealth({ health, setBy: row.set_by, quarantined: row.quarantined, total: row.total }, { status, check: "dcgm" }).events) health = nextNodeHealth(health, event) ?? health;
+    for (const event of decideHealth({ health, setBy: row.set_by, quarantined: row.quarantined, total: row.total }, { status, check: "dcgm" }).events)
+      health = nextNodeHealth(health, event) ?? health;
     await setNodeHealth(client, node, health, "dcgm: Xid 79", "checker", null, status === "ok" ? null : "dcgm");
   });
 }
 
-const health = async (node: string): Promise<string | undefined> => (await cluster.pool.query<{ health: string }>("SELECT health FROM nodes WHERE name = $1", [node])).rows[0]?.health;
+const health = async (node: string): Promise<string | undefined> =>
+  (await cluster.pool.query<{ health: string }>("SELECT health FROM nodes WHERE name = $1", [node])).rows[0]?.health;
 
 describe("a node that a check calls broken", () => {
   it("is left at once by a job that may not be evicted, at no cost to it, and comes back over probation", async () => {
-    const [id] = (await cluster.submit({ accelerator: "h800", resources: { accelerators: 1 }, preemptible: false, run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 600'], recovery: { max_restarts: 0 } })) as [string];
+    const [id] = (await cluster.submit({
+      accelerator: "h800",
+      resources: { accelerators: 1 },
+      preemptible: false,
+      run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 600'],
+      recovery: { max_restarts: 0 },
+    })) as [string];
     await cluster.untilState(id, "running");
     const { rows } = await cluster.pool.query<{ node: string }>("SELECT node FROM workers WHERE job = $1", [id]);
     const bad = rows[0]?.node ?? "";
     await report(bad, "fatal");
     expect(await health(bad)).toBe("cordoned");
     const job = await cluster.untilState(id, "succeeded", "failed");
-    expect(job).toMatchObject({ state: "succeeded", attempt: 2, user_failures: 0, infrastructure_failures: 1, failure: { rule: "bad_node", class: "infrastructure" } });
+    expect(job).toMatchObject({
+      state: "succeeded",
+      attempt: 2,
+      user_failures: 0,
+      infrastructure_failures: 1,
+      failure: { rule: "bad_node", class: "infrastructure" },
+    });
     const { rows: nodes } = await cluster.pool.query<{ node: string }>("SELECT node FROM workers WHERE job = $1 AND attempt = 2", [id]);
     expect(nodes).toEqual([{ node: bad === "n0" ? "n1" : "n0" }]);
     expect(processesOf(id)).toEqual([]);
@@ -56,7 +73,15 @@ describe("a node that a check calls broken", () => {
   it("and its neighbour below the same leaf switch within a minute are one incident, closed when they are well", async () => {
     await cluster.pool.query("DELETE FROM incidents");
     await report("n0", "fatal");
-    const fault = (node: string) => ({ kind: "node_health" as const, severity: "warning" as const, node, evidence: [`${node} is bad`], class: "infrastructure", rule: "check dcgm", action: "cordoned" });
+    const fault = (node: string) => ({
+      kind: "node_health" as const,
+      severity: "warning" as const,
+      node,
+      evidence: [`${node} is bad`],
+      class: "infrastructure",
+      rule: "check dcgm",
+      action: "cordoned",
+    });
     const ids = await transaction(cluster.pool, (client) => recordFaults(client, [fault("n0"), fault("n1")]));
     expect(ids[0]).toBe(ids[1]);
     const read = async (): Promise<unknown[]> => listIncidents(cluster.pool, { visible: null, node: "n0", open: true }, 10, null);

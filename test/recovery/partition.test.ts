@@ -37,7 +37,9 @@ async function cutOff(job: string, attempt: number): Promise<{ node: string; sha
 }
 
 async function heldOn(node: string): Promise<number> {
-  const { rows } = await cluster.pool.query<{ held: number }>("SELECT (SELECT sum(h) FROM unnest(held) AS h)::int AS held FROM node_usage WHERE node = $1", [node]);
+  const { rows } = await cluster.pool.query<{ held: number }>("SELECT (SELECT sum(h) FROM unnest(held) AS h)::int AS held FROM node_usage WHERE node = $1", [
+    node,
+  ]);
   return rows[0]?.held ?? -1;
 }
 
@@ -48,7 +50,9 @@ async function attempts(job: string): Promise<{ number: number; state: string; o
 describe("a node that falls silent with its work on it", () => {
   it("is superseded: the job goes on elsewhere from what was committed, whatever the old worker does when it wakes up", async () => {
     const flag = join(cluster.dir, "flag");
-    const [id] = (await cluster.submit(trainer({ steps: 40, pace: 0.2, accelerator: "h800", resources: { accelerators: 8 }, env: { TRAINER_VANDAL: "1", TRAINER_FLAG: flag } }))) as [string];
+    const [id] = (await cluster.submit(
+      trainer({ steps: 40, pace: 0.2, accelerator: "h800", resources: { accelerators: 8 }, env: { TRAINER_VANDAL: "1", TRAINER_FLAG: flag } }),
+    )) as [string];
     const committed = async (): Promise<{ attempt: number; step: number; sealed_path: string }[]> =>
       (await cluster.pool.query("SELECT attempt, step, sealed_path FROM checkpoints WHERE job = $1 AND sealed_path IS NOT NULL ORDER BY id", [id])).rows;
     await expect.poll(async () => (await committed()).length, WAIT).toBeGreaterThanOrEqual(2);
@@ -64,7 +68,12 @@ describe("a node that falls silent with its work on it", () => {
 
     // the worker wakes up before its agent does, deletes everything that it can reach and commits far ahead
     writeFileSync(flag, "");
-    const own = join(resumed.sealed_path, "..", "..", readdirSync(join(resumed.sealed_path, "..", "..")).find((name) => name.startsWith("attempt-") && name.endsWith("-1")) as string);
+    const own = join(
+      resumed.sealed_path,
+      "..",
+      "..",
+      readdirSync(join(resumed.sealed_path, "..", "..")).find((name) => name.startsWith("attempt-") && name.endsWith("-1")) as string,
+    );
     signalAll(old.workers, "SIGCONT");
     await expect.poll(() => existsSync(join(own, "step-1000")), WAIT).toBe(true);
     await expect.poll(() => old.workers.some(isAlive), WAIT).toBe(false);
@@ -84,7 +93,11 @@ describe("a node that falls silent with its work on it", () => {
   });
 
   it("has what still lives there killed when it comes back, before anything new counts on it", async () => {
-    const [id] = (await cluster.submit({ accelerator: "h800", resources: { accelerators: 8 }, run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 300'] })) as [string];
+    const [id] = (await cluster.submit({
+      accelerator: "h800",
+      resources: { accelerators: 8 },
+      run: ["sh", "-c", 'test "$MUSTER_ATTEMPT" = 2 || sleep 300'],
+    })) as [string];
     await cluster.untilState(id, "running");
     const old = await cutOff(id, 1);
     expect(await cluster.until(id, (job) => job.state === "succeeded" || job.state === "failed", 40_000)).toMatchObject({ state: "succeeded", attempt: 2 });
@@ -99,11 +112,19 @@ describe("a node that falls silent with its work on it", () => {
   });
 
   it("is waited for where the job says so, and then the job was never broken", async () => {
-    const [id] = (await cluster.submit({ accelerator: "h800", resources: { accelerators: 8 }, recovery: { partition: "wait" }, run: ["sh", "-c", `until [ -e ${join(cluster.dir, "enough")} ]; do sleep 0.1; done`] })) as [string];
+    const [id] = (await cluster.submit({
+      accelerator: "h800",
+      resources: { accelerators: 8 },
+      recovery: { partition: "wait" },
+      run: ["sh", "-c", `until [ -e ${join(cluster.dir, "enough")} ]; do sleep 0.1; done`],
+    })) as [string];
     await cluster.untilState(id, "running");
     const old = await cutOff(id, 1);
-    const conditions = async (): Promise<string[]> => (await cluster.pool.query<{ conditions: string[] }>("SELECT conditions FROM jobs WHERE id = $1", [id])).rows[0]?.conditions ?? [];
-    await expect.poll(async () => (await cluster.pool.query("SELECT FROM nodes WHERE name = $1 AND lost_since IS NOT NULL", [old.node])).rowCount, WAIT).toBe(1);
+    const conditions = async (): Promise<string[]> =>
+      (await cluster.pool.query<{ conditions: string[] }>("SELECT conditions FROM jobs WHERE id = $1", [id])).rows[0]?.conditions ?? [];
+    await expect
+      .poll(async () => (await cluster.pool.query("SELECT FROM nodes WHERE name = $1 AND lost_since IS NOT NULL", [old.node])).rowCount, WAIT)
+      .toBe(1);
     expect(await cluster.job(id)).toMatchObject({ state: "running", attempt: 1 });
     expect(await conditions()).toEqual(["unreachable"]);
     signalAll([...stopped], "SIGCONT");

@@ -21,7 +21,10 @@ class Service {
   output = "";
 
   constructor(name: string, env: Record<string, string>) {
-    this.child = spawn(process.execPath, [join(root, "services", name, "src/main.ts")], { env: { PATH: process.env["PATH"] ?? "", ...env }, stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(process.execPath, [join(root, "services", name, "src/main.ts")], {
+      env: { PATH: process.env["PATH"] ?? "", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     for (const stream of [this.child.stdout, this.child.stderr]) stream?.on("data", (chunk: Buffer) => (this.output += chunk.toString()));
     this.exit = new Promise((resolve) => this.child.once("exit", resolve));
   }
@@ -37,7 +40,12 @@ class Service {
       },
       { timeout: 60_000, interval: 50 },
     );
-    return Promise.race([said, this.exit.then((): never => { throw silent(); })]);
+    return Promise.race([
+      said,
+      this.exit.then((): never => {
+        throw silent();
+      }),
+    ]);
   }
 }
 
@@ -49,7 +57,8 @@ describe("services that run alone", () => {
   let urls: string[];
   let token: string;
 
-  const muster = (args: readonly string[], { stdin = "", server = 0 } = {}): Promise<Run> => startCommand(args, { env: { MUSTER_SERVER: urls[server] ?? "", MUSTER_TOKEN: token }, stdin }).end;
+  const muster = (args: readonly string[], { stdin = "", server = 0 } = {}): Promise<Run> =>
+    startCommand(args, { env: { MUSTER_SERVER: urls[server] ?? "", MUSTER_TOKEN: token }, stdin }).end;
 
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), "muster-alone-"));
@@ -65,7 +74,10 @@ describe("services that run alone", () => {
     urls = await Promise.all(apis.map((api) => api.says(/"address":"([^"]+)"/)));
     services.push(...[1, 2].map(() => new Service("supervisor", { ...env, MUSTER_API_URL: urls[0] ?? "", MUSTER_AGENTS_DIR: join(dir, "agents") })));
     await Promise.all(services.map((service) => service.says(/"msg":"(?:the API listens|scheduler started|supervisor started)"/)));
-    const made = spawnSync(process.execPath, [join(root, "services/api/src/create-token.ts"), "--subject", "root", "--role", "admin"], { env: { PATH: process.env["PATH"], DATABASE_URL: env["DATABASE_URL"] }, encoding: "utf8" });
+    const made = spawnSync(process.execPath, [join(root, "services/api/src/create-token.ts"), "--subject", "root", "--role", "admin"], {
+      env: { PATH: process.env["PATH"], DATABASE_URL: env["DATABASE_URL"] },
+      encoding: "utf8",
+    });
     if (made.status !== 0) throw new Error(made.stderr);
     token = made.stdout.trim();
   }, 120_000);
@@ -81,15 +93,25 @@ describe("services that run alone", () => {
 
   test("run a job on nodes that were declared, and any API has its logs", async () => {
     const declared = `kind: pool\nname: alone\nvendor: nvidia\naccelerator: h800\n${NODES.map((name) => `---\nkind: node\nname: ${name}\npool: alone\ndevices: 2\ncpus: 4\nmemory: 4Gi\n`).join("")}`;
-    expect(await muster(["apply", "-f", "-"], { stdin: declared })).toMatchObject({ code: 0, out: "pool/alone created\nnode/alone-1 created\nnode/alone-2 created\n" });
+    expect(await muster(["apply", "-f", "-"], { stdin: declared })).toMatchObject({
+      code: 0,
+      out: "pool/alone created\nnode/alone-1 created\nnode/alone-2 created\n",
+    });
     const spec = 'name: hello\nnodes: 2\nresources: {accelerators: 2}\nrun: [bash, -c, "echo hello from rank $$MUSTER_NODE_RANK"]\n';
     expect(await muster(["job", "submit", "-f", "-", "--wait"], { stdin: spec })).toMatchObject({ code: 0 });
-    await expect.poll(async () => (await muster(["job", "logs", "hello", "--worker", "all"], { server: 1 })).out, { timeout: 30_000 }).toMatch(/hello from rank 0[\s\S]*hello from rank 1|hello from rank 1[\s\S]*hello from rank 0/);
+    await expect
+      .poll(async () => (await muster(["job", "logs", "hello", "--worker", "all"], { server: 1 })).out, { timeout: 30_000 })
+      .toMatch(/hello from rank 0[\s\S]*hello from rank 1|hello from rank 1[\s\S]*hello from rank 0/);
   });
 
   test("follow settings that are put while they run", async () => {
-    expect(await muster(["cluster", "set", "-f", "-"], { stdin: "placement: {backfill: greedy}\n", server: 1 })).toMatchObject({ code: 0, out: "placement.backfill: dated -> greedy\n" });
-    await expect.poll(() => services.some((service) => /"backfill":"greedy".*"placement settings applied"/.test(service.output)), { timeout: 30_000 }).toBe(true);
+    expect(await muster(["cluster", "set", "-f", "-"], { stdin: "placement: {backfill: greedy}\n", server: 1 })).toMatchObject({
+      code: 0,
+      out: "placement.backfill: dated -> greedy\n",
+    });
+    await expect
+      .poll(() => services.some((service) => /"backfill":"greedy".*"placement settings applied"/.test(service.output)), { timeout: 30_000 })
+      .toBe(true);
   });
 
   test("a new incarnation is begun by the command, and work starts again once the engines have reported", async () => {
@@ -106,6 +128,8 @@ describe("services that run alone", () => {
     expect(agent).toBeDefined();
     await stopAgent(join(dir, "agents", "alone"), true);
     await expect.poll(() => agent !== undefined && isAlive(agent)).toBe(false);
-    expect(pidsWhere((environment) => NODES.includes(environment.get("MUSTER_NODE") ?? "") || environment.get("DATABASE_URL") === env["DATABASE_URL"])).toEqual([]);
+    expect(pidsWhere((environment) => NODES.includes(environment.get("MUSTER_NODE") ?? "") || environment.get("DATABASE_URL") === env["DATABASE_URL"])).toEqual(
+      [],
+    );
   });
 });

@@ -41,7 +41,9 @@ for (const name of names) {
     process.stdout.write(`${name}: ok in ${Math.round((performance.now() - began) / 1000)} s ${JSON.stringify(figures)}\n`);
   } catch (error) {
     process.exitCode = 1;
-    process.stdout.write(`${name}: FAILED after ${Math.round((performance.now() - began) / 1000)} s: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stdout.write(
+      `${name}: FAILED after ${Math.round((performance.now() - began) / 1000)} s: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
   }
 }
 await end();

@@ -8,7 +8,19 @@ import type { SilenceLimits } from "@muster/lifecycle";
 import { DirectoryLogStore, logKey } from "@muster/logs";
 import { makeId, poolSpec, resolveJobSpec, type JobState, type SubmittedJobSpec } from "@muster/model";
 import { createScheduler, type Scheduler } from "@muster/scheduler";
-import { appendEvents, applyJobAction, beginSubmission, ensureCluster, ensureShard, insertJobs, putNode, putPool, transaction, Waker, type Pool } from "@muster/store";
+import {
+  appendEvents,
+  applyJobAction,
+  beginSubmission,
+  ensureCluster,
+  ensureShard,
+  insertJobs,
+  putNode,
+  putPool,
+  transaction,
+  Waker,
+  type Pool,
+} from "@muster/store";
 import { createSupervisor, localProvider, type Supervisor } from "@muster/supervisor";
 import { pino } from "pino";
 import { agentPid, descendants, pidsWhere, processesNaming } from "./processes.ts";
@@ -71,7 +83,18 @@ export class TestCluster {
     this.#nodesOf.set(shard, [...(this.#nodesOf.get(shard) ?? []), name]);
     await putPool(this.pool, poolSpec.parse({ name: pool, vendor: "nvidia", accelerator: pool }));
     await ensureShard(this.pool, shard, "local");
-    await putNode(this.pool, { name, pool, shard, fabric, devices, deviceMemory: 0, cpuMillis: cpus * 1000, memory: 64 * 2 ** 30, address: "127.0.0.1", labels: {} });
+    await putNode(this.pool, {
+      name,
+      pool,
+      shard,
+      fabric,
+      devices,
+      deviceMemory: 0,
+      cpuMillis: cpus * 1000,
+      memory: 64 * 2 ** 30,
+      address: "127.0.0.1",
+      labels: {},
+    });
     await appendEvents(this.pool, [{ kind: "node.put", actor: "test", node: name, pool }]);
   }
 
@@ -89,7 +112,13 @@ export class TestCluster {
       logs: this.logs,
       apiUrl,
       ...(silence && { silence }),
-      engines: { local: localProvider({ pool: this.pool, agentsDir: join(this.dir, "agents"), agent: { area: join(this.dir, "area"), checkpoint_roots: [join(this.dir, "ckpt")] } }) },
+      engines: {
+        local: localProvider({
+          pool: this.pool,
+          agentsDir: join(this.dir, "agents"),
+          agent: { area: join(this.dir, "area"), checkpoint_roots: [join(this.dir, "ckpt")] },
+        }),
+      },
     });
     this.supervisors.push(supervisor);
     return supervisor;
@@ -130,7 +159,10 @@ export class TestCluster {
         };
       });
       await insertJobs(client, incarnation, jobs);
-      await appendEvents(client, jobs.map((job) => ({ kind: "job.submitted", actor: "test", project: "default", job: job.id })));
+      await appendEvents(
+        client,
+        jobs.map((job) => ({ kind: "job.submitted", actor: "test", project: "default", job: job.id })),
+      );
     });
     this.#waker.wake();
     return ids;
@@ -153,9 +185,15 @@ export class TestCluster {
       const job = await this.job(id);
       if (condition(job)) return job;
       if (Date.now() > deadline) {
-        const { rows: workers } = await this.pool.query("SELECT attempt, worker, node, state, desired, todo, exit_code, signal, reason FROM workers WHERE job = $1", [id]);
+        const { rows: workers } = await this.pool.query(
+          "SELECT attempt, worker, node, state, desired, todo, exit_code, signal, reason FROM workers WHERE job = $1",
+          [id],
+        );
         const { rows: events } = await this.pool.query("SELECT kind, data FROM events WHERE job = $1 ORDER BY seq", [id]);
-        const { rows: cluster } = await this.pool.query("SELECT starts_paused, starts_paused_reason, (SELECT wait_reason FROM jobs WHERE id = $1) AS wait_reason FROM cluster", [id]);
+        const { rows: cluster } = await this.pool.query(
+          "SELECT starts_paused, starts_paused_reason, (SELECT wait_reason FROM jobs WHERE id = $1) AS wait_reason FROM cluster",
+          [id],
+        );
         throw new Error(`gave up waiting for ${JSON.stringify({ job, workers, events, cluster }, null, 1)}`);
       }
     }

@@ -59,7 +59,19 @@ export class ControlPlane {
     this.#port ||= await freePort();
     const before = existsSync(this.#log) ? readFileSync(this.#log, "utf8").length : 0;
     const log = openSync(this.#log, "a");
-    const words = [...nodeOptions, "--disable-warning=ExperimentalWarning", MAIN, "--state-dir", this.stateDir, "--cluster", join(this.dir, "cluster.yaml"), "--port", String(this.#port), "--log-level", "warn"];
+    const words = [
+      ...nodeOptions,
+      "--disable-warning=ExperimentalWarning",
+      MAIN,
+      "--state-dir",
+      this.stateDir,
+      "--cluster",
+      join(this.dir, "cluster.yaml"),
+      "--port",
+      String(this.#port),
+      "--log-level",
+      "warn",
+    ];
     const child = spawn(process.execPath, words, {
       stdio: ["ignore", log, log],
       env: { ...process.env, ...(this.#options.databaseUrl !== undefined && { DATABASE_URL: this.#options.databaseUrl }), ...env },
@@ -186,7 +198,11 @@ export function clusterOf(pools: Record<string, number>): string {
   return Object.entries(pools)
     .flatMap(([pool, count]) => [
       `version: 1\nkind: pool\nname: ${pool}\nvendor: nvidia\naccelerator: ${pool}\nengine: local\n`,
-      ...Array.from({ length: count }, (_, index) => `version: 1\nkind: node\nname: ${pool}-${index}\npool: ${pool}\nfabric: [zone, spine, leaf, ${pool}-${index}]\ndevices: 8\ncpus: 64\nmemory: 64Gi\n`),
+      ...Array.from(
+        { length: count },
+        (_, index) =>
+          `version: 1\nkind: node\nname: ${pool}-${index}\npool: ${pool}\nfabric: [zone, spine, leaf, ${pool}-${index}]\ndevices: 8\ncpus: 64\nmemory: 64Gi\n`,
+      ),
     ])
     .join("---\n");
 }

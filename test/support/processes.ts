@@ -21,7 +21,9 @@ export function environmentOf(pid: number): Map<string, string> | undefined {
 
 /** Pids of processes whose environment names this job. */
 export function processesOf(job: string, attempt?: number): number[] {
-  return pidsWhere((environment) => environment.get("MUSTER_JOB_ID") === job && (attempt === undefined || environment.get("MUSTER_ATTEMPT") === String(attempt)));
+  return pidsWhere(
+    (environment) => environment.get("MUSTER_JOB_ID") === job && (attempt === undefined || environment.get("MUSTER_ATTEMPT") === String(attempt)),
+  );
 }
 
 export function isAlive(pid: number): boolean {

@@ -14,7 +14,21 @@ const page = (...items: unknown[]) => ({ items, next_cursor: null });
 const words = (text: string, line: number) => text.split("\n")[line]?.split(/ {2,}/);
 
 test("nodes are shown with devices allocated, idle, otherwise and in all", async () => {
-  server.on("GET /v1/nodes", page(sampleNode(), sampleNode({ name: "alpha-2", held: [1000, 0, 0, 0], schedulable: false, health: "cordoned", health_reason: "fan is loud", health_actor: "anna", jobs: [] })));
+  server.on(
+    "GET /v1/nodes",
+    page(
+      sampleNode(),
+      sampleNode({
+        name: "alpha-2",
+        held: [1000, 0, 0, 0],
+        schedulable: false,
+        health: "cordoned",
+        health_reason: "fan is loud",
+        health_actor: "anna",
+        jobs: [],
+      }),
+    ),
+  );
   const { out } = await cli("node list --pool alpha");
   expect(words(out, 0)).toEqual(["NODE", "POOL", "LEAF", "HEALTH", "SCHED", "DEV(A/I/O/T)", "JOBS", "REASON", "SINCE"]);
   expect(words(out, 1)).toEqual(["alpha-1", "alpha", "l1", "ready", "yes", "3/1/0/4", "train", "-", "5m00s"]);
@@ -26,7 +40,9 @@ test("nodes are shown with devices allocated, idle, otherwise and in all", async
 test("cordon and drain need a reason, and send it", async () => {
   server.on("POST /v1/nodes/{name}/drain", sampleNode({ health: "draining", drain_deadline: "2026-03-01T11:00:00.000Z" }));
   expect(await cli("node drain alpha-1")).toMatchObject({ code: 2, err: expect.stringContaining("--reason") });
-  expect((await run(["node", "drain", "alpha-1", "--reason", "new fan", "--deadline", "1h"], { url: server.url })).out).toBe("alpha-1 draining until 2026-03-01T11:00:00.000Z\n");
+  expect((await run(["node", "drain", "alpha-1", "--reason", "new fan", "--deadline", "1h"], { url: server.url })).out).toBe(
+    "alpha-1 draining until 2026-03-01T11:00:00.000Z\n",
+  );
   expect(server.requests).toHaveLength(1);
   expect(server.requests[0]?.body).toEqual({ reason: "new fan", deadline: 3600 });
 });
@@ -97,7 +113,16 @@ test.each([
 });
 
 test("a new token is alone on standard output", async () => {
-  const token = { id: "tok_1", subject: "ci", project: "research", role: "submitter", description: "", created_at: "2026-03-01T10:00:00.000Z", expires_at: null, last_used_at: null };
+  const token = {
+    id: "tok_1",
+    subject: "ci",
+    project: "research",
+    role: "submitter",
+    description: "",
+    created_at: "2026-03-01T10:00:00.000Z",
+    expires_at: null,
+    last_used_at: null,
+  };
   server.on("POST /v1/tokens", { ...token, token: "mst_secret" });
   const { code, out, err } = await cli("token create ci --role submitter -p research --expires-in 30d");
   expect({ code, out }).toEqual({ code: 0, out: "mst_secret\n" });
@@ -111,7 +136,11 @@ test("a new token is alone on standard output", async () => {
 test("events are the newest in the order in which they happened", async () => {
   const event = (id: number) => sampleEvent({ id: `1-${id}`, at: `2026-03-01T10:00:0${id}.000Z` });
   server.on("GET /v1/events", page(event(4), event(3), event(2), event(1)));
-  const ids = (text: string) => text.trimEnd().split("\n").map((line) => JSON.parse(line).id);
+  const ids = (text: string) =>
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).id);
   expect(ids((await cli("events -o jsonl --kind job. --node n1")).out)).toEqual(["1-1", "1-2", "1-3", "1-4"]);
   expect(server.requests[0]?.query.toString()).toBe("node=n1&kind=job.&limit=101");
   expect(ids((await cli("events -o jsonl --since 2026-03-01T10:00:03Z")).out)).toEqual(["1-3", "1-4"]);
@@ -122,7 +151,10 @@ test("events are the newest in the order in which they happened", async () => {
 
 test("watched events are lines of JSON, first those since, then as they come", async () => {
   const stop = new AbortController();
-  server.on("GET /v1/events", page(sampleEvent({ id: "1-2", at: "2026-03-01T10:00:02.000Z" }), sampleEvent({ id: "1-1" }), sampleEvent({ id: "1-0", at: "2026-02-01T10:00:00.000Z" })));
+  server.on(
+    "GET /v1/events",
+    page(sampleEvent({ id: "1-2", at: "2026-03-01T10:00:02.000Z" }), sampleEvent({ id: "1-1" }), sampleEvent({ id: "1-0", at: "2026-02-01T10:00:00.000Z" })),
+  );
   server.on("GET /v1/events/stream", (request, response) => {
     expect(request.headers["last-event-id"]).toBe("1-2");
     const send = startStream(response);
@@ -132,7 +164,12 @@ test("watched events are lines of JSON, first those since, then as they come", a
   });
   const { code, out } = await cli("events -w --since 2026-03-01 -o json", { signal: stop.signal });
   expect(code).toBe(130);
-  expect(out.trimEnd().split("\n").map((line) => JSON.parse(line).id)).toEqual(["1-1", "1-2", "1-3"]);
+  expect(
+    out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).id),
+  ).toEqual(["1-1", "1-2", "1-3"]);
 });
 
 test("a watched list prints what is new or changed, as lines of JSON", async () => {
@@ -146,7 +183,12 @@ test("a watched list prints what is new or changed, as lines of JSON", async () 
   });
   const { code, out } = await cli("job list -w -o json", { signal: stop.signal });
   expect(code).toBe(130);
-  expect(out.trimEnd().split("\n").map((line) => JSON.parse(line).id.at(-1))).toEqual(["0", "1"]);
+  expect(
+    out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).id.at(-1)),
+  ).toEqual(["0", "1"]);
 });
 
 test("get shows any kind of thing, in YAML that apply takes names from", async () => {

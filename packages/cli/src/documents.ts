@@ -33,7 +33,10 @@ export function parseDocuments(text: string, source: string): Document[] {
       throw new UsageError(`${where} is no valid YAML: ${(problem as Error).message}`);
     }
     if (content === null || content === undefined) continue;
-    if (typeof content !== "object" || Array.isArray(content)) throw new UsageError(`${where}: expected fields such as "kind: job" and "name: ...", found ${Array.isArray(content) ? "a list" : JSON.stringify(content).slice(0, 40)}`);
+    if (typeof content !== "object" || Array.isArray(content))
+      throw new UsageError(
+        `${where}: expected fields such as "kind: job" and "name: ...", found ${Array.isArray(content) ? "a list" : JSON.stringify(content).slice(0, 40)}`,
+      );
     documents.push({ source: where, content: content as Record<string, unknown> });
   }
   return documents;

@@ -54,11 +54,23 @@ export async function followJob(session: Session, job: JobView, timeout?: number
 }
 
 /** Copies what a worker of an attempt writes to standard output until its log ends. */
-export async function copyLog(session: Session, job: JobView, { attempt, worker, fromStart, tail, prefix = "" }: { attempt?: number | undefined; worker?: string | undefined; fromStart?: boolean; tail?: number | undefined; prefix?: string }, signal: AbortSignal): Promise<void> {
+export async function copyLog(
+  session: Session,
+  job: JobView,
+  {
+    attempt,
+    worker,
+    fromStart,
+    tail,
+    prefix = "",
+  }: { attempt?: number | undefined; worker?: string | undefined; fromStart?: boolean; tail?: number | undefined; prefix?: string },
+  signal: AbortSignal,
+): Promise<void> {
   const name = worker ?? (await firstWorker(session, job, attempt, signal));
   const lines = new LinePrefixer(prefix, (text) => session.printer.write(text));
   try {
-    for await (const chunk of session.client.jobs.followLogs(job.id, { attempt, worker: name, ...(fromStart ? { offset: 0 } : { tail }) }, { signal })) lines.push(chunk.text);
+    for await (const chunk of session.client.jobs.followLogs(job.id, { attempt, worker: name, ...(fromStart ? { offset: 0 } : { tail }) }, { signal }))
+      lines.push(chunk.text);
   } catch (error) {
     // of an attempt that never got so far there is no log
     if (!(error instanceof ProblemError && error.status === 404)) throw error;

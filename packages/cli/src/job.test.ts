@@ -1,6 +1,17 @@
 import { parse } from "yaml";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FakeServer, JOB_ID, fakeProblem, sampleAttempt, sampleEvent, sampleExplanation, sampleJob, samplePlan, sampleWorker, startStream } from "@muster/client/testing";
+import {
+  FakeServer,
+  JOB_ID,
+  fakeProblem,
+  sampleAttempt,
+  sampleEvent,
+  sampleExplanation,
+  sampleJob,
+  samplePlan,
+  sampleWorker,
+  startStream,
+} from "@muster/client/testing";
 import { run } from "./testing/run.ts";
 
 let server: FakeServer;
@@ -9,12 +20,16 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
-const cli = (args: string, more: { stdin?: string; terminal?: boolean; env?: Record<string, string> } = {}) => run(args.split(" "), { url: server.url, ...more });
+const cli = (args: string, more: { stdin?: string; terminal?: boolean; env?: Record<string, string> } = {}) =>
+  run(args.split(" "), { url: server.url, ...more });
 const page = (...items: unknown[]) => ({ items, next_cursor: null });
 const job = "name: train\nrun: [python3, train.py]\n";
 
 test("a list is a table with its columns in the agreed order, without a trailing space", async () => {
-  server.on("GET /v1/jobs", page(sampleJob(), sampleJob({ name: "big", state: "queued", wait_reason: "insufficient_capacity", pools: [], run_seconds: 0, workers: null })));
+  server.on(
+    "GET /v1/jobs",
+    page(sampleJob(), sampleJob({ name: "big", state: "queued", wait_reason: "insufficient_capacity", pools: [], run_seconds: 0, workers: null })),
+  );
   const { code, out, err } = await cli("job list");
   expect({ code, err }).toEqual({ code: 0, err: "" });
   const lines = out.trimEnd().split("\n");
@@ -28,7 +43,12 @@ test("the same list in every other format", async () => {
   server.on("GET /v1/jobs", page(sampleJob(), sampleJob({ name: "b" })));
   expect(JSON.parse((await cli("job list -o json")).out)).toEqual([sampleJob(), sampleJob({ name: "b" })]);
   expect(parse((await cli("job list -o yaml")).out)).toEqual([sampleJob(), sampleJob({ name: "b" })]);
-  expect((await cli("job list -o jsonl")).out.trimEnd().split("\n").map((line) => JSON.parse(line).name)).toEqual(["train", "b"]);
+  expect(
+    (await cli("job list -o jsonl")).out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).name),
+  ).toEqual(["train", "b"]);
   expect((await cli("job list -o name")).out).toBe(`${JOB_ID}\n${JOB_ID}\n`);
   expect((await cli("job list -o wide")).out).toMatch(/PROJECT.*USER.*PROGRESS/);
   server.on("GET /v1/jobs", page());
@@ -39,7 +59,15 @@ test("the same list in every other format", async () => {
 test("filters go to the server", async () => {
   server.on("GET /v1/jobs", page());
   await cli("job list -q prod -p research --state running,queued -l team=base -l kind=a --limit 7 --since 2026-01-01T00:00:00Z --active");
-  expect(Object.fromEntries(server.requests[0]?.query ?? [])).toEqual({ queue: "prod", project: "research", state: "running,queued", label: "team=base,kind=a", limit: "8", submitted_since: "2026-01-01T00:00:00.000Z", active: "true" });
+  expect(Object.fromEntries(server.requests[0]?.query ?? [])).toEqual({
+    queue: "prod",
+    project: "research",
+    state: "running,queued",
+    label: "team=base,kind=a",
+    limit: "8",
+    submitted_since: "2026-01-01T00:00:00.000Z",
+    active: "true",
+  });
 });
 
 test("a longer list says that it is longer", async () => {
@@ -76,16 +104,45 @@ test("colours are for terminals that may have them", async () => {
 });
 
 test("text of others can't steer the terminal", async () => {
-  server.on("GET /v1/jobs", page(sampleJob({ state: "failed", failure: { class: "user", rule: "r", message: "\u001b[2Jgone\r\nID fake", worker: null, node: null, exit_code: 1, signal: null, evidence: [] } })));
+  server.on(
+    "GET /v1/jobs",
+    page(
+      sampleJob({
+        state: "failed",
+        failure: { class: "user", rule: "r", message: "\u001b[2Jgone\r\nID fake", worker: null, node: null, exit_code: 1, signal: null, evidence: [] },
+      }),
+    ),
+  );
   const { out } = await cli("job list");
   expect(out).toContain("user: [2Jgone ID fake");
   expect(out.trimEnd().split("\n")).toHaveLength(2);
 });
 
 test("a job for people, with its attempts on one line of time", async () => {
-  const failure = { class: "infrastructure" as const, rule: "signal", message: "killed by SIGKILL", worker: "worker-1", node: "alpha-2", exit_code: null, signal: "SIGKILL", evidence: [] };
+  const failure = {
+    class: "infrastructure" as const,
+    rule: "signal",
+    message: "killed by SIGKILL",
+    worker: "worker-1",
+    node: "alpha-2",
+    exit_code: null,
+    signal: "SIGKILL",
+    evidence: [],
+  };
   server.on("GET /v1/jobs/{id}", sampleJob({ attempt: 2 }));
-  server.on("GET /v1/jobs/{id}/attempts", page(sampleAttempt({ state: "ended", outcome: "failed", ended_at: "2026-03-01T10:02:30.000Z", failure }), sampleAttempt({ number: 2, scheduled_at: "2026-03-01T10:02:31.000Z", starting_at: "2026-03-01T10:02:31.000Z", started_at: "2026-03-01T10:02:35.000Z", resumed_from_step: 100 })));
+  server.on(
+    "GET /v1/jobs/{id}/attempts",
+    page(
+      sampleAttempt({ state: "ended", outcome: "failed", ended_at: "2026-03-01T10:02:30.000Z", failure }),
+      sampleAttempt({
+        number: 2,
+        scheduled_at: "2026-03-01T10:02:31.000Z",
+        starting_at: "2026-03-01T10:02:31.000Z",
+        started_at: "2026-03-01T10:02:35.000Z",
+        resumed_from_step: 100,
+      }),
+    ),
+  );
   const { out, code } = await cli(`job get ${JOB_ID}`);
   expect(code).toBe(0);
   expect(out).toContain(`train  ${JOB_ID}\n`);
@@ -119,10 +176,21 @@ test("explain answers in five lines", async () => {
 
 test("submit reads several documents, fills in the project and sends one key", async () => {
   server.on("POST /v1/jobs/batch", { items: [sampleJob({ state: "queued" }), sampleJob({ name: "b", state: "held" })] });
-  const { code, out, err } = await run(["job", "submit", "-f", "-", "-p", "research", "--hold", "--idempotency-key", "k1"], { url: server.url, stdin: `${job}---\n{"name": "b", "run": ["true"], "array": {"count": 2}}\n---\n` });
+  const { code, out, err } = await run(["job", "submit", "-f", "-", "-p", "research", "--hold", "--idempotency-key", "k1"], {
+    url: server.url,
+    stdin: `${job}---\n{"name": "b", "run": ["true"], "array": {"count": 2}}\n---\n`,
+  });
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out).toBe(`train ${JOB_ID} queued\nb ${JOB_ID} held\n`);
-  expect(server.requests[0]).toMatchObject({ body: { jobs: [{ name: "train", project: "research" }, { name: "b", project: "research" }] }, headers: { "idempotency-key": "k1" } });
+  expect(server.requests[0]).toMatchObject({
+    body: {
+      jobs: [
+        { name: "train", project: "research" },
+        { name: "b", project: "research" },
+      ],
+    },
+    headers: { "idempotency-key": "k1" },
+  });
   expect(server.requests[0]?.query.get("hold")).toBe("true");
 });
 
@@ -139,8 +207,15 @@ test("a wrong spec is told by file, document and field, before anything is sent"
 });
 
 test("what the server refuses is told with its fields", async () => {
-  server.on("POST /v1/jobs", () => ({ status: 422, body: fakeProblem(422, "never_fits", "no nodes could run it", [{ path: "resources.accelerators", message: "at most 8 a node" }]) }));
-  expect(await cli("job submit -f -", { stdin: job })).toEqual({ code: 2, out: "", err: "error: no nodes could run it (never_fits)\n  resources.accelerators: at most 8 a node\n" });
+  server.on("POST /v1/jobs", () => ({
+    status: 422,
+    body: fakeProblem(422, "never_fits", "no nodes could run it", [{ path: "resources.accelerators", message: "at most 8 a node" }]),
+  }));
+  expect(await cli("job submit -f -", { stdin: job })).toEqual({
+    code: 2,
+    out: "",
+    err: "error: no nodes could run it (never_fits)\n  resources.accelerators: at most 8 a node\n",
+  });
 });
 
 test.each([
@@ -211,7 +286,12 @@ test("wait for one that does not end in time, or that is not there", async () =>
 });
 
 test("follow shows states on standard error and the log of each attempt on standard output", async () => {
-  const states = [sampleJob({ state: "queued", attempt: 0, started_at: null, workers: null }), sampleJob(), sampleJob({ state: "running", attempt: 2 }), sampleJob({ state: "succeeded", attempt: 2 })];
+  const states = [
+    sampleJob({ state: "queued", attempt: 0, started_at: null, workers: null }),
+    sampleJob(),
+    sampleJob({ state: "running", attempt: 2 }),
+    sampleJob({ state: "succeeded", attempt: 2 }),
+  ];
   let looks = 0;
   server.on("POST /v1/jobs", states[0] ?? {});
   server.on("GET /v1/jobs/{id}", () => ({ body: states[Math.min(looks++, states.length - 1)] }));
@@ -240,7 +320,9 @@ test("logs of one worker, of all, and of a job that never started", async () => 
   server.on("GET /v1/jobs/{id}/logs", ({ query }) => ({ body: `hello from ${query.get("worker")}\nbye` }));
   expect((await cli(`job logs ${JOB_ID} --tail 5`)).out).toBe("hello from worker-0\nbye");
   expect(server.requests.at(-1)?.query.get("tail")).toBe("5");
-  expect((await cli(`job logs ${JOB_ID} --worker all`)).out).toBe("worker-1 | hello from worker-1\nworker-1 | bye\nworker-0 | hello from worker-0\nworker-0 | bye\n");
+  expect((await cli(`job logs ${JOB_ID} --worker all`)).out).toBe(
+    "worker-1 | hello from worker-1\nworker-1 | bye\nworker-0 | hello from worker-0\nworker-0 | bye\n",
+  );
   server.on("GET /v1/jobs/{id}", sampleJob({ state: "queued", attempt: 0 }));
   expect(await cli(`job logs ${JOB_ID}`)).toMatchObject({ code: 4, err: expect.stringContaining("has not started yet") });
 });

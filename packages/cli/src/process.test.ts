@@ -99,5 +99,12 @@ test("bash completes commands, options and files", () => {
     try muster job cancel some-name --rea
     try muster job list -o js
     try muster get pools --wa`;
-  expect(execFileSync("bash", ["-c", script], { encoding: "utf8" }).trimEnd().split("\n")).toEqual(["job", "submit suspend", "--state", "--reason", "json jsonl", "--watch"]);
+  expect(execFileSync("bash", ["-c", script], { encoding: "utf8" }).trimEnd().split("\n")).toEqual([
+    "job",
+    "submit suspend",
+    "--state",
+    "--reason",
+    "json jsonl",
+    "--watch",
+  ]);
 });

@@ -13,7 +13,8 @@ export function reportError(error: unknown, io: Io, about?: string): void {
   for (const field of told ? [] : fields) lines.push(`  ${field.path === "" ? "(the whole)" : clean(field.path)}: ${clean(field.message)}`);
   const hint = hintOf(error);
   if (hint !== undefined) lines.push(`hint: ${hint}`);
-  if (error instanceof ProblemError && error.requestId !== undefined && error.status >= 500) lines.push(`request: ${clean(error.requestId)} (the server's log tells more)`);
+  if (error instanceof ProblemError && error.requestId !== undefined && error.status >= 500)
+    lines.push(`request: ${clean(error.requestId)} (the server's log tells more)`);
   io.stderr.write(`${lines.join("\n")}\n`);
 }
 

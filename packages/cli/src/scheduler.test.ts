@@ -9,12 +9,43 @@ const dir = mkdtempSync(join(tmpdir(), "muster-cli-"));
 const file = join(dir, "1-1.jsonl");
 const nowhere = { url: "http://127.0.0.1:1" };
 
-const decided = (waiting: number): unknown => ({ starts: [], evictions: [], shrinks: [], grows: [], moves: [], evaluated: 0, skipped: 0, waiting, wakeAt: null });
+const decided = (waiting: number): unknown => ({
+  starts: [],
+  evictions: [],
+  shrinks: [],
+  grows: [],
+  moves: [],
+  evaluated: 0,
+  skipped: 0,
+  waiting,
+  wakeAt: null,
+});
 
 function recording(path: string, waiting: number): void {
-  const cycle = ["cycle", 5, createHash("sha256").update(JSON.stringify(decided(waiting))).digest("base64url"), decided(waiting)];
-  const job = { id: "job-1", queue: "q", priority: 0, preemptible: false, submittedAt: 1, held: "user", roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: { accelerators: 1 } }] };
-  const lines = [{ recording: 1, placement: 1, epoch: "1", at: "2026-03-01T10:00:00.000Z", options: {} }, ["putQueue", { id: "q" }], ["loaded"], cycle, ["submit", job]];
+  const cycle = [
+    "cycle",
+    5,
+    createHash("sha256")
+      .update(JSON.stringify(decided(waiting)))
+      .digest("base64url"),
+    decided(waiting),
+  ];
+  const job = {
+    id: "job-1",
+    queue: "q",
+    priority: 0,
+    preemptible: false,
+    submittedAt: 1,
+    held: "user",
+    roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: { accelerators: 1 } }],
+  };
+  const lines = [
+    { recording: 1, placement: 1, epoch: "1", at: "2026-03-01T10:00:00.000Z", options: {} },
+    ["putQueue", { id: "q" }],
+    ["loaded"],
+    cycle,
+    ["submit", job],
+  ];
   writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
@@ -47,7 +78,10 @@ test("a job is explained, and a cycle's decisions are shown", async () => {
 });
 
 test("what can't be replayed is said, with where a recording is found", async () => {
-  expect(await run(["scheduler", "replay", file, "--cycle", "9"], nowhere)).toMatchObject({ code: 2, err: expect.stringContaining("there is no cycle 9: the recording has 1") });
+  expect(await run(["scheduler", "replay", file, "--cycle", "9"], nowhere)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("there is no cycle 9: the recording has 1"),
+  });
   expect(await run(["scheduler", "replay", file, "--cycle", "0"], nowhere)).toMatchObject({ code: 2, err: expect.stringContaining("counted from 1") });
   expect(await run(["scheduler", "replay", file, "--explain", "nobody"], nowhere)).toMatchObject({ code: 2, err: expect.stringContaining("nobody") });
   expect(await run(["scheduler", "replay", join(dir, "none")], nowhere)).toMatchObject({ code: 4, err: expect.stringContaining("MUSTER_RECORDINGS") });

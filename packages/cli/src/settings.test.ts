@@ -12,7 +12,10 @@ afterEach(() => server.stop());
 const cli = (args: string[], stdin = "") => run(args, { url: server.url, stdin });
 
 test("the cluster is shown with every setting, in the units that settings take, and what was put is marked", async () => {
-  server.on("GET /v1/cluster", sampleCluster({ starts_paused: true, starts_paused_reason: "restored", brake: { incident: "inc_1", since: "2026-03-01T10:00:00.000Z" } }));
+  server.on(
+    "GET /v1/cluster",
+    sampleCluster({ starts_paused: true, starts_paused_reason: "restored", brake: { incident: "inc_1", since: "2026-03-01T10:00:00.000Z" } }),
+  );
   const { code, out } = await cli(["cluster", "get"]);
   expect(code).toBe(0);
   const told = new Map(out.split("\n").map((line) => line.split(/ {2,}/) as [string, string]));
@@ -37,10 +40,17 @@ test("what --settings prints can be put again", async () => {
 });
 
 test("a dry run tells what would change", async () => {
-  const changes = [{ path: "retention.jobs", from: 15_552_000, to: 2_592_000 }, { path: "priorities.urgent", to: 500 }, { path: "placement.max_cross_zone_jobs", from: null, to: 2 }];
+  const changes = [
+    { path: "retention.jobs", from: 15_552_000, to: 2_592_000 },
+    { path: "priorities.urgent", to: 500 },
+    { path: "placement.max_cross_zone_jobs", from: null, to: 2 },
+  ];
   server.on("PUT /v1/cluster/settings", { ...sampleCluster(), changes });
   const { code, out } = await cli(["cluster", "set", "-f", "-", "--dry-run"], "retention: {jobs: 30d}\npriorities: {urgent: 500}\n");
-  expect({ code, out }).toEqual({ code: 0, out: "retention.jobs: 180d -> 30d (dry run)\npriorities.urgent: nothing -> 500 (dry run)\nplacement.max_cross_zone_jobs: any -> 2 (dry run)\n" });
+  expect({ code, out }).toEqual({
+    code: 0,
+    out: "retention.jobs: 180d -> 30d (dry run)\npriorities.urgent: nothing -> 500 (dry run)\nplacement.max_cross_zone_jobs: any -> 2 (dry run)\n",
+  });
   expect(server.requests[0]?.query.get("dry_run")).toBe("true");
 });
 

@@ -12,7 +12,11 @@ export interface EventSource {
  * The newest events in the order in which they happened. A watch goes on with what follows; without a past time it shows
  * only that.
  */
-export async function showEvents(session: Session, { since, limit, watch }: { since?: string; limit: number; watch?: boolean }, { newestFirst, filter }: EventSource): Promise<void> {
+export async function showEvents(
+  session: Session,
+  { since, limit, watch }: { since?: string; limit: number; watch?: boolean },
+  { newestFirst, filter }: EventSource,
+): Promise<void> {
   const { printer, signal } = session;
   const shape = eventShape(session);
   const past = await newest(newestFirst(), since, watch ? (since === undefined ? 1 : 0) : limit);

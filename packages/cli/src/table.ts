@@ -8,13 +8,32 @@ export interface Column<T> {
   right?: boolean;
 }
 
-const EDGES = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right", "left", "left-mid", "mid", "mid-mid", "right", "right-mid"] as const;
+const EDGES = [
+  "top",
+  "top-mid",
+  "top-left",
+  "top-right",
+  "bottom",
+  "bottom-mid",
+  "bottom-left",
+  "bottom-right",
+  "left",
+  "left-mid",
+  "mid",
+  "mid-mid",
+  "right",
+  "right-mid",
+] as const;
 const PLAIN = { ...Object.fromEntries(EDGES.map((edge) => [edge, ""])), middle: "  " };
 
 /** Columns of text with two spaces between, without lines; colours don't count as width. */
 export function renderTable<T>(columns: readonly Column<T>[], items: readonly T[], { wide = false, header = true } = {}): string {
   const shown = columns.filter((column) => wide || !column.wide);
-  const table = new Table({ chars: PLAIN, style: { head: [], border: [], "padding-left": 0, "padding-right": 0 }, colAligns: shown.map((column) => (column.right ? "right" : "left")) });
+  const table = new Table({
+    chars: PLAIN,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+    colAligns: shown.map((column) => (column.right ? "right" : "left")),
+  });
   if (header) table.push(shown.map((column) => column.title));
   for (const item of items) table.push(shown.map((column) => column.value(item) || "-"));
   if (!header && items.length === 0) return "";

@@ -63,4 +63,3 @@ export function tellDetached(session: Session, jobs: readonly JobView[]): void {
   session.note(`  reattach: ${jobs.length === 1 ? `muster job logs -f ${ids[0]}` : `muster job wait ${ids.join(" ")}${rest}`}`);
   session.note(`  cancel:   muster job cancel ${ids.join(" ")}${rest}`);
 }
-

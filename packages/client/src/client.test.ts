@@ -62,13 +62,18 @@ test("an action whose end is unknown is not repeated, one that was refused for n
   await expect(client.jobs.act(JOB_ID, "requeue")).rejects.toBeInstanceOf(ConnectionError);
   expect(server.requests).toHaveLength(1);
   let tries = 0;
-  server.on("POST /v1/jobs/{id}/cancel", () => (++tries === 1 ? { status: 429, headers: { "retry-after": "0" }, body: fakeProblem(429, "too_many", "slow down") } : { body: sampleJob() }));
+  server.on("POST /v1/jobs/{id}/cancel", () =>
+    ++tries === 1 ? { status: 429, headers: { "retry-after": "0" }, body: fakeProblem(429, "too_many", "slow down") } : { body: sampleJob() },
+  );
   await client.jobs.act(JOB_ID, "cancel", "no longer needed");
   expect(server.seen("POST", `/v1/jobs/${JOB_ID}/cancel`)[1]?.body).toEqual({ reason: "no longer needed" });
 });
 
 test("a refusal comes with its code and its fields, and is not repeated", async () => {
-  server.on("POST /v1/jobs", () => ({ status: 422, body: fakeProblem(422, "invalid", "the job spec is invalid", [{ path: "nodes", message: "expected a number" }]) }));
+  server.on("POST /v1/jobs", () => ({
+    status: 422,
+    body: fakeProblem(422, "invalid", "the job spec is invalid", [{ path: "nodes", message: "expected a number" }]),
+  }));
   const error = await client.jobs.submit(spec).catch((error: unknown) => error);
   expect(error).toBeInstanceOf(ProblemError);
   expect(error).toMatchObject({ code: "invalid", status: 422, requestId: "req_1", errors: [{ path: "nodes", message: "expected a number" }] });
@@ -104,7 +109,9 @@ test("nothing listening is told with the address", async () => {
 });
 
 test("pages are asked for as they are needed", async () => {
-  server.on("GET /v1/jobs", ({ query }) => ({ body: query.get("cursor") === null ? { items: [sampleJob({ name: "a" })], next_cursor: "c1" } : { items: [sampleJob({ name: "b" })], next_cursor: null } }));
+  server.on("GET /v1/jobs", ({ query }) => ({
+    body: query.get("cursor") === null ? { items: [sampleJob({ name: "a" })], next_cursor: "c1" } : { items: [sampleJob({ name: "b" })], next_cursor: null },
+  }));
   const names: string[] = [];
   for await (const job of client.jobs.list({ state: "running", limit: 1 })) {
     names.push(job.name);
@@ -180,7 +187,9 @@ test("a log is read part by part, and a character between two parts stays whole"
   server.on("GET /v1/jobs/{id}/logs", ({ query }, response) => {
     const offset = query.has("tail") ? 0 : Number(query.get("offset"));
     const bytes = log.subarray(offset, offset + 3);
-    response.writeHead(200, { "muster-log-offset": String(offset), "muster-log-next": String(offset + bytes.length), "muster-log-size": String(log.length) }).end(bytes);
+    response
+      .writeHead(200, { "muster-log-offset": String(offset), "muster-log-next": String(offset + bytes.length), "muster-log-size": String(log.length) })
+      .end(bytes);
     return undefined;
   });
   let text = "";

@@ -1,4 +1,16 @@
-import { eventView, incidentView, meView, nodeView, overviewView, poolView, projectView, queueView, type EventView, type IncidentView, type OverviewView } from "@muster/model";
+import {
+  eventView,
+  incidentView,
+  meView,
+  nodeView,
+  overviewView,
+  poolView,
+  projectView,
+  queueView,
+  type EventView,
+  type IncidentView,
+  type OverviewView,
+} from "@muster/model";
 import type { z } from "zod";
 import { Cluster } from "./cluster.ts";
 import { Declared } from "./declared.ts";
@@ -78,6 +90,8 @@ export class MusterClient {
   }
 
   incidents(query: Query = {}, options: CallOptions = {}): AsyncGenerator<IncidentView> {
-    return allPages((cursor) => this.#transport.json(pageOf(incidentView), { ...options, path: "/v1/incidents", query: { ...query, cursor: cursor ?? query["cursor"] } }));
+    return allPages((cursor) =>
+      this.#transport.json(pageOf(incidentView), { ...options, path: "/v1/incidents", query: { ...query, cursor: cursor ?? query["cursor"] } }),
+    );
   }
 }

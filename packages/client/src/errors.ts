@@ -78,7 +78,15 @@ function systemCode(cause: unknown): string | undefined {
 }
 
 function describeCause(cause: unknown, code: string | undefined): string {
-  const known: Record<string, string> = { ECONNREFUSED: "connection refused", ECONNRESET: "the connection broke", ENOTFOUND: "unknown host name", EAI_AGAIN: "the host name can't be looked up now", ETIMEDOUT: "connecting took too long", UND_ERR_CONNECT_TIMEOUT: "connecting took too long", UND_ERR_SOCKET: "the connection broke" };
+  const known: Record<string, string> = {
+    ECONNREFUSED: "connection refused",
+    ECONNRESET: "the connection broke",
+    ENOTFOUND: "unknown host name",
+    EAI_AGAIN: "the host name can't be looked up now",
+    ETIMEDOUT: "connecting took too long",
+    UND_ERR_CONNECT_TIMEOUT: "connecting took too long",
+    UND_ERR_SOCKET: "the connection broke",
+  };
   if (code !== undefined && known[code]) return known[code];
   let deepest = cause;
   while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause;

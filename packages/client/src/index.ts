@@ -2,7 +2,19 @@ export * from "./client.ts";
 export { Cluster } from "./cluster.ts";
 export { Declared, type PutOptions } from "./declared.ts";
 export * from "./errors.ts";
-export { JOB_ACTIONS, Jobs, type CheckpointView, type CreateOptions, type JobAction, type JobListQuery, type JobSummary, type LogChunk, type LogPart, type LogQuery, type SubmitOptions } from "./jobs.ts";
+export {
+  JOB_ACTIONS,
+  Jobs,
+  type CheckpointView,
+  type CreateOptions,
+  type JobAction,
+  type JobListQuery,
+  type JobSummary,
+  type LogChunk,
+  type LogPart,
+  type LogQuery,
+  type SubmitOptions,
+} from "./jobs.ts";
 export { Nodes, type NodeListQuery } from "./nodes.ts";
 export type { Page } from "./pages.ts";
 export * from "./state-dir.ts";

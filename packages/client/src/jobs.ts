@@ -1,4 +1,21 @@
-import { attemptView, checkpointView, eventView, explainView, jobSummary, jobView, planView, workerView, type AttemptView, type EventView, type ExplainView, type JobView, type PlanView, type SubmittedJobSpec, type WorkerView, type jobListQuery } from "@muster/model";
+import {
+  attemptView,
+  checkpointView,
+  eventView,
+  explainView,
+  jobSummary,
+  jobView,
+  planView,
+  workerView,
+  type AttemptView,
+  type EventView,
+  type ExplainView,
+  type JobView,
+  type PlanView,
+  type SubmittedJobSpec,
+  type WorkerView,
+  type jobListQuery,
+} from "@muster/model";
 import { z } from "zod";
 import { AnswerError } from "./errors.ts";
 import { allPages, pageOf, type Page } from "./pages.ts";
@@ -139,7 +156,12 @@ export class Jobs {
   async logPart(id: string, query: LogQuery = {}, options: CallOptions = {}): Promise<LogPart> {
     const { bytes, headers } = await this.#transport.send({ ...options, path: `${jobPath(id)}/logs`, query: { ...query }, accept: "text/plain" });
     const offset = Number(headers.get("muster-log-offset") ?? query.offset ?? 0);
-    return { bytes, offset, next: Number(headers.get("muster-log-next") ?? offset + bytes.length), size: Number(headers.get("muster-log-size") ?? offset + bytes.length) };
+    return {
+      bytes,
+      offset,
+      next: Number(headers.get("muster-log-next") ?? offset + bytes.length),
+      size: Number(headers.get("muster-log-size") ?? offset + bytes.length),
+    };
   }
 
   /** All that a worker has written so far, or its last lines, in pieces. */
@@ -157,7 +179,11 @@ export class Jobs {
   }
 
   /** What a worker writes, as it writes it; ends with the log. Lost connections are taken up again where they broke. */
-  async *followLogs(id: string, query: LogQuery = {}, options: { signal?: AbortSignal | undefined; onReconnect?: (error: unknown) => void } = {}): AsyncGenerator<LogChunk> {
+  async *followLogs(
+    id: string,
+    query: LogQuery = {},
+    options: { signal?: AbortSignal | undefined; onReconnect?: (error: unknown) => void } = {},
+  ): AsyncGenerator<LogChunk> {
     let position: LogQuery = query;
     const request = () => ({ path: `${jobPath(id)}/logs`, query: { ...position, follow: true } });
     for await (const message of streamMessages(this.#transport, request, options)) {
@@ -183,7 +209,15 @@ export class Jobs {
 
   async #create(path: string, body: unknown, { idempotencyKey, held, ...options }: SubmitOptions): Promise<JobView[]> {
     const key = idempotencyKey ?? crypto.randomUUID();
-    const { items } = await this.#transport.json(created, { ...options, method: "POST", path, body, query: { hold: held || undefined }, headers: { "idempotency-key": key }, repeatable: true });
+    const { items } = await this.#transport.json(created, {
+      ...options,
+      method: "POST",
+      path,
+      body,
+      query: { hold: held || undefined },
+      headers: { "idempotency-key": key },
+      repeatable: true,
+    });
     return items;
   }
 }
@@ -196,7 +230,8 @@ export function parseMessage<T extends z.ZodType>(schema: T, data: string): z.ou
     content = undefined;
   }
   const parsed = schema.safeParse(content);
-  if (!parsed.success) throw new AnswerError(`the server streamed what this version of the client doesn't understand: ${parsed.error.issues[0]?.message ?? "no details"}`);
+  if (!parsed.success)
+    throw new AnswerError(`the server streamed what this version of the client doesn't understand: ${parsed.error.issues[0]?.message ?? "no details"}`);
   return parsed.data;
 }
 

@@ -41,7 +41,12 @@ export class Nodes {
 
   /** Work leaves the node: asked to checkpoint and go until the deadline. @param deadline seconds, or text such as 30m */
   async drain(name: string, reason: string, deadline?: number | string, options: CallOptions = {}): Promise<NodeView> {
-    return this.#transport.json(nodeView, { ...options, method: "POST", path: `${nodePath(name)}/drain`, body: { reason, ...(deadline !== undefined && { deadline }) } });
+    return this.#transport.json(nodeView, {
+      ...options,
+      method: "POST",
+      path: `${nodePath(name)}/drain`,
+      body: { reason, ...(deadline !== undefined && { deadline }) },
+    });
   }
 }
 

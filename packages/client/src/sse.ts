@@ -19,7 +19,11 @@ const MAX_BUFFER = 16 * 1024 * 1024;
  * @param request the call for (re)connecting; called each time, so that a position can be put into it
  * @throws ProblemError where the server refuses; the signal's reason
  */
-export async function* streamMessages(transport: Transport, request: () => Call, options: { signal?: AbortSignal | undefined; lastEventId?: string | undefined; onReconnect?: ((error: unknown) => void) | undefined; silence?: number } = {}): AsyncGenerator<StreamMessage> {
+export async function* streamMessages(
+  transport: Transport,
+  request: () => Call,
+  options: { signal?: AbortSignal | undefined; lastEventId?: string | undefined; onReconnect?: ((error: unknown) => void) | undefined; silence?: number } = {},
+): AsyncGenerator<StreamMessage> {
   let lastId = options.lastEventId;
   let failed = 0;
   let serverDelay = 0;
@@ -31,7 +35,10 @@ export async function* streamMessages(transport: Transport, request: () => Call,
     let failure: unknown = new Error("the stream ended");
     try {
       const call = request();
-      const response = await transport.open({ ...call, accept: "text/event-stream", headers: { ...call.headers, ...(lastId !== undefined && { "last-event-id": lastId }) } }, signal);
+      const response = await transport.open(
+        { ...call, accept: "text/event-stream", headers: { ...call.headers, ...(lastId !== undefined && { "last-event-id": lastId }) } },
+        signal,
+      );
       let ready: StreamMessage[] = [];
       const parser = createParser({
         maxBufferSize: MAX_BUFFER,

@@ -86,7 +86,9 @@ export class Transport {
     const parsed = schema.safeParse(content);
     if (parsed.success) return parsed.data;
     const first = fieldErrors(parsed.error)[0];
-    throw new AnswerError(`${this.#address(call)} answered what this version of the client doesn't understand: ${first?.path ?? ""}: ${first?.message ?? "no details"}`);
+    throw new AnswerError(
+      `${this.#address(call)} answered what this version of the client doesn't understand: ${first?.path ?? ""}: ${first?.message ?? "no details"}`,
+    );
   }
 
   /** Sends until an answer comes, and reads it whole. @throws ProblemError, ConnectionError, TimeoutError, or the signal's reason */
@@ -111,7 +113,13 @@ export class Transport {
     if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
     if (call.body !== undefined) headers["content-type"] = "application/json";
     // a redirect is not followed: the token is for this server alone
-    const response = await this.#fetch(this.#target(call), { method: call.method ?? "GET", headers, signal, redirect: "manual", ...(call.body !== undefined && { body: JSON.stringify(call.body) }) });
+    const response = await this.#fetch(this.#target(call), {
+      method: call.method ?? "GET",
+      headers,
+      signal,
+      redirect: "manual",
+      ...(call.body !== undefined && { body: JSON.stringify(call.body) }),
+    });
     if (!response.ok) throw asProblem(response, await response.text());
     return response;
   }
@@ -144,7 +152,8 @@ export class Transport {
 
 /** @throws Error where the text is no http or https URL, or carries a name or password */
 export function parseServerUrl(text: string): URL {
-  if (!URL.canParse(text) || !/^https?:\/\//.test(text)) throw new Error(`"${text.replace(/\/\/[^/@]*@/, "//...@")}" is no server address; expected one such as http://127.0.0.1:7070`);
+  if (!URL.canParse(text) || !/^https?:\/\//.test(text))
+    throw new Error(`"${text.replace(/\/\/[^/@]*@/, "//...@")}" is no server address; expected one such as http://127.0.0.1:7070`);
   const url = new URL(text);
   if (url.username || url.password) throw new Error("a server address must not contain a name or password; give the token apart from it");
   return url;
@@ -170,7 +179,13 @@ function asProblem(response: Response, text: string): ProblemError {
   const error = new ProblemError(
     parsed.success
       ? parsed.data
-      : { type: "about:blank", title: response.statusText || "Error", status: response.status, code: `http_${response.status}`, detail: `the server answered ${response.status} ${response.statusText}`.trim() },
+      : {
+          type: "about:blank",
+          title: response.statusText || "Error",
+          status: response.status,
+          code: `http_${response.status}`,
+          detail: `the server answered ${response.status} ${response.statusText}`.trim(),
+        },
   );
   const seconds = Number(response.headers.get("retry-after"));
   if (Number.isFinite(seconds) && seconds > 0) retryAfter.set(error, seconds);

@@ -39,7 +39,12 @@ export function watchJobs(client: MusterClient, jobs: readonly WatchedJob[], opt
  * Woken by the event stream, and looking every few seconds besides, so that a lost stream costs seconds only. An
  * unreachable server is waited for: the jobs may well run on.
  */
-async function* watch(client: MusterClient, jobs: readonly Pick<JobView, "id" | "array">[], filter: { job?: string | undefined; project?: string | undefined }, options: WatchJobOptions): AsyncGenerator<JobView> {
+async function* watch(
+  client: MusterClient,
+  jobs: readonly Pick<JobView, "id" | "array">[],
+  filter: { job?: string | undefined; project?: string | undefined },
+  options: WatchJobOptions,
+): AsyncGenerator<JobView> {
   const { signal, onUnreachable, interval = Math.max(2, jobs.length / 100) } = options;
   const stop = new AbortController();
   const inner = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
@@ -57,7 +62,11 @@ async function* watch(client: MusterClient, jobs: readonly Pick<JobView, "id" | 
       const asked = changed;
       changed = new Set();
       try {
-        for await (const job of look(client, [...asked].flatMap((id) => unfinished.get(id)?.job ?? []), inner)) {
+        for await (const job of look(
+          client,
+          [...asked].flatMap((id) => unfinished.get(id)?.job ?? []),
+          inner,
+        )) {
           const known = unfinished.get(job.id);
           const now = JSON.stringify(job);
           if (known && known.seen !== now) {
@@ -103,7 +112,12 @@ async function* look(client: MusterClient, jobs: readonly Pick<JobView, "id" | "
 }
 
 /** Never fails: a watch without its stream still looks. */
-async function listen(client: MusterClient, filter: { job?: string | undefined; project?: string | undefined }, signal: AbortSignal, heard: (job: string) => void): Promise<void> {
+async function listen(
+  client: MusterClient,
+  filter: { job?: string | undefined; project?: string | undefined },
+  signal: AbortSignal,
+  heard: (job: string) => void,
+): Promise<void> {
   try {
     for await (const event of client.streamEvents({ ...filter, signal })) if (event.job !== null) heard(event.job);
   } catch {

@@ -10,7 +10,10 @@ import type { Framework } from "./types.ts";
 export const deepspeed: Framework = (context) => {
   const { kind, words } = program(context.run);
   const world = Object.fromEntries(
-    context.members.map((member) => [`${member.role}-${member.nodeRank}`, member.nodeRank === context.nodeRank ? ownDevices(context.ranks, context.devices) : ownDevices(context.ranks, undefined)]),
+    context.members.map((member) => [
+      `${member.role}-${member.nodeRank}`,
+      member.nodeRank === context.nodeRank ? ownDevices(context.ranks, context.devices) : ownDevices(context.ranks, undefined),
+    ]),
   );
   return {
     argv: [
@@ -27,7 +30,11 @@ export const deepspeed: Framework = (context) => {
       ...words,
     ],
     // read by DeepSpeed's elastic agent, where `args` asks for it
-    env: { MASTER_ADDR: literal(context.rendezvous.address), MASTER_PORT: String(context.rendezvous.port), ELASTIC_RUN_ID: literal(`${context.job}.${context.incarnation}.${context.attempt}`) },
+    env: {
+      MASTER_ADDR: literal(context.rendezvous.address),
+      MASTER_PORT: String(context.rendezvous.port),
+      ELASTIC_RUN_ID: literal(`${context.job}.${context.incarnation}.${context.attempt}`),
+    },
     files: [findPythonFile, rankFile],
   };
 };

@@ -39,6 +39,11 @@ describe.skipIf(!here)("several processes a node", () => {
     const [worker] = await (await gang.start(JOB, { ...STAND_IN, "train.py": program })).ended;
     const lines = (worker?.output ?? "").split("\n").filter((line) => line.startsWith("[rank0] "));
     expect(lines.slice(0, 2)).toEqual(["[rank0] 10%", "[rank0] 20%"]);
-    expect(lines.slice(2).map((line) => line.slice(8)).join("")).toBe("x".repeat(200_000));
+    expect(
+      lines
+        .slice(2)
+        .map((line) => line.slice(8))
+        .join(""),
+    ).toBe("x".repeat(200_000));
   });
 });

@@ -28,7 +28,10 @@ function input(spec: Record<string, unknown>, nodeRank = 0, change: Partial<Laun
 
 /** What the engine makes of it. */
 function finished(of: Launch): { argv: string[]; env: Record<string, string> } {
-  return { argv: of.argv.map((word) => expand(word, ENGINE)), env: Object.fromEntries(Object.entries(of.env).map(([name, value]) => [name, expand(value, ENGINE)])) };
+  return {
+    argv: of.argv.map((word) => expand(word, ENGINE)),
+    env: Object.fromEntries(Object.entries(of.env).map(([name, value]) => [name, expand(value, ENGINE)])),
+  };
 }
 
 const TWO = { nodes: 2, resources: { accelerators: 4, cpus: 32 } };
@@ -105,7 +108,16 @@ describe("exec", () => {
   it("runs the words as they are, as the one rank of its node", () => {
     const { argv, env } = launch(input({ nodes: 2, run: ["bash", "-c", "echo hi"] }, 1));
     expect(argv).toEqual(["bash", "-c", "echo hi"]);
-    expect(env).toMatchObject({ RANK: "1", WORLD_SIZE: "2", LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1", MASTER_ADDR: "10.0.0.1", MASTER_PORT: "29400", PET_NNODES: "2", PET_NODE_RANK: "1" });
+    expect(env).toMatchObject({
+      RANK: "1",
+      WORLD_SIZE: "2",
+      LOCAL_RANK: "0",
+      LOCAL_WORLD_SIZE: "1",
+      MASTER_ADDR: "10.0.0.1",
+      MASTER_PORT: "29400",
+      PET_NNODES: "2",
+      PET_NODE_RANK: "1",
+    });
   });
 
   it("with several ranks a node leaves starting them to the program", () => {
@@ -120,7 +132,16 @@ describe("torchrun", () => {
     const { argv, env } = finished(launch(input({ ...TWO, launcher: { kind: "torchrun", args: ["--role=x"] }, run: ["train.py", "--lr", "1"] }, 1)));
     expect(argv.slice(0, 4)).toEqual(["/bin/sh", "/run/w/find-python", "torch", "/run/w/torchrun.py"]);
     expect(argv).toEqual(
-      expect.arrayContaining(["--nnodes=2", "--node_rank=1", "--nproc_per_node=4", "--master_addr=10.0.0.1", "--master_port=29400", "--rdzv_id=job_1.7.3.worker", "--max_restarts=0", "--role=x"]),
+      expect.arrayContaining([
+        "--nnodes=2",
+        "--node_rank=1",
+        "--nproc_per_node=4",
+        "--master_addr=10.0.0.1",
+        "--master_port=29400",
+        "--rdzv_id=job_1.7.3.worker",
+        "--max_restarts=0",
+        "--role=x",
+      ]),
     );
     expect(argv.slice(-5)).toEqual(["/run/w/rank.py", "python", "train.py", "--lr", "1"]);
     // the agent is no rank: what signals ranks must pass it by
@@ -129,17 +150,30 @@ describe("torchrun", () => {
   });
 
   it.each([
-    [["python3", "train.py"], ["python", "train.py"]],
-    [["-m", "pkg.train"], ["python", "-m", "pkg.train"]],
-    [["/opt/py/bin/python", "train.py"], ["command", "/opt/py/bin/python", "train.py"]],
-    [["bash", "go.sh"], ["command", "bash", "go.sh"]],
+    [
+      ["python3", "train.py"],
+      ["python", "train.py"],
+    ],
+    [
+      ["-m", "pkg.train"],
+      ["python", "-m", "pkg.train"],
+    ],
+    [
+      ["/opt/py/bin/python", "train.py"],
+      ["command", "/opt/py/bin/python", "train.py"],
+    ],
+    [
+      ["bash", "go.sh"],
+      ["command", "bash", "go.sh"],
+    ],
   ])("runs %j as %j", (run, words) => {
     expect(launch(input({ launcher: "torchrun", run })).argv.slice(-words.length)).toEqual(words);
   });
 });
 
 describe("deepspeed", () => {
-  const worldOf = (argv: string[]): unknown => JSON.parse(Buffer.from(argv.find((word) => word.startsWith("--world_info="))?.slice(13) ?? "", "base64url").toString());
+  const worldOf = (argv: string[]): unknown =>
+    JSON.parse(Buffer.from(argv.find((word) => word.startsWith("--world_info="))?.slice(13) ?? "", "base64url").toString());
 
   it("starts the per-node launcher with the world in rank order", () => {
     const { argv } = finished(launch(input({ ...TWO, launcher: "deepspeed", run: ["train.py", "--deepspeed"] }, 1)));
@@ -150,7 +184,10 @@ describe("deepspeed", () => {
   });
 
   it("names the worker's own devices, because the launcher shows ranks what is listed", () => {
-    expect(worldOf(launch(input({ ...TWO, launcher: "deepspeed" }, 0, { devices: [4, 5, 6, 7] })).argv)).toEqual({ "worker-0": [4, 5, 6, 7], "worker-1": [0, 1, 2, 3] });
+    expect(worldOf(launch(input({ ...TWO, launcher: "deepspeed" }, 0, { devices: [4, 5, 6, 7] })).argv)).toEqual({
+      "worker-0": [4, 5, 6, 7],
+      "worker-1": [0, 1, 2, 3],
+    });
   });
 
   it("pads base64 as Python's decoder wants it", () => {
@@ -166,7 +203,17 @@ describe("mpirun", () => {
   it("runs in worker 0 with its remote-shell hook; the others wait for its daemons", () => {
     const spec = { ...TWO, nodes: 3, launcher: { kind: "mpirun", args: ["-x", "FOO"] }, run: ["./solve", "1"] };
     const first = finished(launch(input(spec)));
-    expect(first.argv.slice(0, 9)).toEqual(["/bin/sh", "/run/w/mpirun-first", "mpirun", "--mca", "plm_rsh_agent", "/bin/sh /run/w/mpirun-hook", "--mca", "plm_rsh_no_tree_spawn", "1"]);
+    expect(first.argv.slice(0, 9)).toEqual([
+      "/bin/sh",
+      "/run/w/mpirun-first",
+      "mpirun",
+      "--mca",
+      "plm_rsh_agent",
+      "/bin/sh /run/w/mpirun-hook",
+      "--mca",
+      "plm_rsh_no_tree_spawn",
+      "1",
+    ]);
     expect(first.argv.slice(9).join(" ")).toBe(
       "--leave-session-attached --host localhost:4,muster-1:4,muster-2:4 -np 12 --map-by ppr:4:node --bind-to none --tag-output -x FOO ./solve 1",
     );

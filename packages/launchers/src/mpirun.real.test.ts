@@ -2,7 +2,14 @@ import { afterAll, describe, expect, it } from "vitest";
 import { available, Gang, until } from "./run-for-test.ts";
 
 const here = available("Open MPI", "mpirun", ["--version"], "apt-get install openmpi-bin");
-const python = here && available("mpi4py", "/usr/bin/python3", ["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('mpi4py') is None)"], "apt-get install python3-mpi4py");
+const python =
+  here &&
+  available(
+    "mpi4py",
+    "/usr/bin/python3",
+    ["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('mpi4py') is None)"],
+    "apt-get install python3-mpi4py",
+  );
 
 const THREE = { launcher: { kind: "mpirun", ranks_per_node: 2 }, nodes: 3 };
 const SUM = `
@@ -28,7 +35,9 @@ describe.skipIf(!here)("mpirun for real", () => {
   });
 
   it("ends the members that mpirun never called", async () => {
-    const workers = await (await gang.start({ ...THREE, launcher: { ...THREE.launcher, args: ["--host", "localhost", "-np", "1", "--version"] }, run: ["true"] }, {})).ended;
+    const workers = await (
+      await gang.start({ ...THREE, launcher: { ...THREE.launcher, args: ["--host", "localhost", "-np", "1", "--version"] }, run: ["true"] }, {})
+    ).ended;
     expect(workers.map((worker) => worker.code)).toEqual([0, 0, 0]);
   });
 

@@ -6,7 +6,8 @@ import type { Framework, LaunchContext } from "./types.ts";
  * for: its exit code and signals are the worker's own.
  */
 export const mpirun: Framework = (context) => {
-  if (context.nodeRank > 0) return { argv: ["/bin/sh", "${MUSTER_DIR}/mpirun-member", host(context.nodeRank)], env: {}, files: [{ path: "mpirun-member", content: PRELUDE + MEMBER }] };
+  if (context.nodeRank > 0)
+    return { argv: ["/bin/sh", "${MUSTER_DIR}/mpirun-member", host(context.nodeRank)], env: {}, files: [{ path: "mpirun-member", content: PRELUDE + MEMBER }] };
   return {
     argv: [
       "/bin/sh",

@@ -34,13 +34,29 @@ export class Gang {
     const peers = Array.from({ length: role.nodes.min }, (_, i) => ({ role: role.name, nodeRank: i, node: `n${i}`, address: "127.0.0.1" }));
     const rendezvous = { address: "127.0.0.1", port: await freePort() };
     const started = Array.from({ length: count }, (_, nodeRank) => {
-      const made = launch({ job: "job_1", incarnation: "1", attempt: 1, spec: parsed.value, role, nodeRank, peers, rendezvous, resumeReason: null, apiUrl: "" });
+      const made = launch({
+        job: "job_1",
+        incarnation: "1",
+        attempt: 1,
+        spec: parsed.value,
+        role,
+        nodeRank,
+        peers,
+        rendezvous,
+        resumeReason: null,
+        apiUrl: "",
+      });
       const dir = this.#folder(`worker-${nodeRank}`);
       for (const file of made.files) writeFileSync(join(dir, file.path), file.content);
       const engine = { MUSTER_DIR: dir, MUSTER_SHARED_DIR: shared };
       const [command, ...args] = made.argv.map((word) => expand(word, engine));
       const env = Object.fromEntries(Object.entries(made.env).map(([name, value]) => [name, expand(value, engine)]));
-      const child = spawn(command as string, args, { cwd: source, env: { PATH: process.env["PATH"], HOME: this.root, ...env, ...engine }, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+      const child = spawn(command as string, args, {
+        cwd: source,
+        env: { PATH: process.env["PATH"], HOME: this.root, ...env, ...engine },
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
       let output = "";
       for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (output += data.toString()));
       const ended = new Promise<Ended>((resolve, reject) => {

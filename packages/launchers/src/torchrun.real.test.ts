@@ -1,7 +1,12 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { available, Gang, until } from "./run-for-test.ts";
 
-const here = available("PyTorch", "/usr/bin/python3", ["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"], "apt-get install python3-torch");
+const here = available(
+  "PyTorch",
+  "/usr/bin/python3",
+  ["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"],
+  "apt-get install python3-torch",
+);
 
 const SUM = `
 import os, sys, torch, torch.distributed as dist

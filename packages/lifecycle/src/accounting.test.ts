@@ -2,7 +2,18 @@ import { describe, expect, it } from "vitest";
 import { accountFor, type AttemptTimes } from "./accounting.ts";
 
 const HOUR = 3_600_000;
-const attempt = (part: Partial<AttemptTimes>): AttemptTimes => ({ scheduled: 0, up: 0, firstStepAt: null, lastStepAt: null, ended: null, firstStep: null, lastStep: null, devices: 8, cause: null, ...part });
+const attempt = (part: Partial<AttemptTimes>): AttemptTimes => ({
+  scheduled: 0,
+  up: 0,
+  firstStepAt: null,
+  lastStepAt: null,
+  ended: null,
+  firstStep: null,
+  lastStep: null,
+  devices: 8,
+  cause: null,
+  ...part,
+});
 
 describe("accountFor", () => {
   it("is nothing before a first start", () => {
@@ -30,7 +41,11 @@ describe("accountFor", () => {
   });
 
   it("counts an attempt that is still on, and charges its start to nobody's failure", () => {
-    expect(accountFor([attempt({ up: HOUR / 2, firstStepAt: HOUR, lastStepAt: 2 * HOUR, firstStep: 1, lastStep: 10 })], 2 * HOUR)).toMatchObject({ ettr: 0.6667, goodput: 1, wasted_device_hours: { start: 8 } });
+    expect(accountFor([attempt({ up: HOUR / 2, firstStepAt: HOUR, lastStepAt: 2 * HOUR, firstStep: 1, lastStep: 10 })], 2 * HOUR)).toMatchObject({
+      ettr: 0.6667,
+      goodput: 1,
+      wasted_device_hours: { start: 8 },
+    });
   });
 
   it("goes by the time that workers were up where no step is reported", () => {
@@ -42,7 +57,14 @@ describe("accountFor", () => {
 
   it("takes a second loss of the same steps as one each", () => {
     const one = attempt({ firstStepAt: 0, lastStepAt: HOUR, ended: HOUR, firstStep: 1, lastStep: 10, cause: "unknown" });
-    const account = accountFor([one, { ...one, scheduled: HOUR, up: HOUR, firstStepAt: HOUR, lastStepAt: 2 * HOUR, ended: 2 * HOUR }, attempt({ scheduled: 2 * HOUR, up: 2 * HOUR, firstStepAt: 2 * HOUR, lastStepAt: 3 * HOUR, ended: 3 * HOUR, firstStep: 1, lastStep: 10 })], 3 * HOUR);
+    const account = accountFor(
+      [
+        one,
+        { ...one, scheduled: HOUR, up: HOUR, firstStepAt: HOUR, lastStepAt: 2 * HOUR, ended: 2 * HOUR },
+        attempt({ scheduled: 2 * HOUR, up: 2 * HOUR, firstStepAt: 2 * HOUR, lastStepAt: 3 * HOUR, ended: 3 * HOUR, firstStep: 1, lastStep: 10 }),
+      ],
+      3 * HOUR,
+    );
     expect(account).toMatchObject({ steps: { done: 30, kept: 10 }, ettr: 0.3333, wasted_device_hours: { unknown: 16 } });
   });
 });

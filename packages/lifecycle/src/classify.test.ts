@@ -11,7 +11,10 @@ describe("classify", () => {
   it("puts a death by signal before a peer that lost its connection, whichever came first", () => {
     const peer = ending({ worker: "worker/1", node: "n1", exitCode: 1, tail: RESET });
     const victim = ending({ worker: "worker/0", signal: "SIGKILL" });
-    for (const order of [[peer, victim], [victim, peer]]) {
+    for (const order of [
+      [peer, victim],
+      [victim, peer],
+    ]) {
       const verdict = classify(order, []);
       expect(verdict).toMatchObject({ rule: "killed", class: "infrastructure", worker: "worker/0", node: "n0", signal: "SIGKILL" });
     }
@@ -71,9 +74,17 @@ Root Cause (first observed failure):
   });
 
   it("asks the job's own rules first", () => {
-    const rules = [{ match: { exit_code: [33] }, action: "fail" as const }, { match: { log: "link down" }, action: "exclude_node" as const }];
+    const rules = [
+      { match: { exit_code: [33] }, action: "fail" as const },
+      { match: { log: "link down" }, action: "exclude_node" as const },
+    ];
     expect(classify([ending({ exitCode: 33 })], rules)).toMatchObject({ rule: "job rule 0", class: "user", action: "fail" });
-    expect(classify([ending({ exitCode: 1, matched: [{ id: "1", line: "eth0: link down" }] })], rules)).toMatchObject({ rule: "job rule 1", class: "infrastructure", action: "exclude_node", node: "n0" });
+    expect(classify([ending({ exitCode: 1, matched: [{ id: "1", line: "eth0: link down" }] })], rules)).toMatchObject({
+      rule: "job rule 1",
+      class: "infrastructure",
+      action: "exclude_node",
+      node: "n0",
+    });
     expect(classify([ending({ exitCode: 1 })], rules)).toMatchObject({ rule: "exit_code" });
   });
 

@@ -50,25 +50,119 @@ export interface Rule {
 }
 
 const line = (pattern: RegExp) => (ending: Ending) => ending.tail.split("\n").findLast((text) => pattern.test(text));
-const CASCADE = /remote process exited or there was a network error|nccl(Remote|System|Internal)Error|Connection (closed|reset) by peer|Broken pipe|Timed out waiting \d+ms|NCCL.*(timeout|watchdog|abort|unhandled system error)|HCCL.*timeout|watchdog caught collective/i;
+const CASCADE =
+  /remote process exited or there was a network error|nccl(Remote|System|Internal)Error|Connection (closed|reset) by peer|Broken pipe|Timed out waiting \d+ms|NCCL.*(timeout|watchdog|abort|unhandled system error)|HCCL.*timeout|watchdog caught collective/i;
 
 export const RULES: readonly Rule[] = [
-  { id: "do_not_retry", weight: 100, match: (e) => (e.exitCode === 93 ? "exit code 93 asks for no restart" : undefined), class: "user", action: "fail", message: "the job asked not to be restarted (exit code 93)" },
-  { id: "start_refused", weight: 95, match: (e) => (e.reason?.startsWith("invalid:") ? e.reason : undefined), class: "user", action: "fail", message: "a worker can't be started as it is described" },
-  { id: "fenced", weight: 92, match: (e) => (/^(stale|newer_known):/.test(e.reason ?? "") ? (e.reason ?? undefined) : undefined), class: "infrastructure", action: "retry", message: "an engine knew a newer attempt than the database" },
-  { id: "node_lost", weight: 90, match: (e) => (e.lost ? (e.reason ?? "confirmed dead without an exit record") : undefined), class: "infrastructure", action: "exclude_node", message: "a node was lost" },
-  { id: "device_error", weight: 85, match: line(/\bXid\b.*: *(48|62|64|79|95|119|120|140)\b|uncorrectable (ECC|NVLink)|port is not active|cudaGetDeviceCount|No CUDA GPUs are available|fallen off the bus|NPU.*(HBM|ECC).*(error|fault)|amdgpu.*(uncorrectable|ring timeout)/i), class: "infrastructure", action: "exclude_node", message: "a device reported an error" },
-  { id: "out_of_memory", weight: 80, match: (e) => (e.oom ? "the memory limit of the worker was reached" : undefined), class: "user", action: "retry", message: "a worker ran out of memory" },
-  { id: "device_out_of_memory", weight: 78, match: line(/CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|NPU out of memory|HIP out of memory/), class: "user", action: "retry", message: "a device ran out of memory" },
+  {
+    id: "do_not_retry",
+    weight: 100,
+    match: (e) => (e.exitCode === 93 ? "exit code 93 asks for no restart" : undefined),
+    class: "user",
+    action: "fail",
+    message: "the job asked not to be restarted (exit code 93)",
+  },
+  {
+    id: "start_refused",
+    weight: 95,
+    match: (e) => (e.reason?.startsWith("invalid:") ? e.reason : undefined),
+    class: "user",
+    action: "fail",
+    message: "a worker can't be started as it is described",
+  },
+  {
+    id: "fenced",
+    weight: 92,
+    match: (e) => (/^(stale|newer_known):/.test(e.reason ?? "") ? (e.reason ?? undefined) : undefined),
+    class: "infrastructure",
+    action: "retry",
+    message: "an engine knew a newer attempt than the database",
+  },
+  {
+    id: "node_lost",
+    weight: 90,
+    match: (e) => (e.lost ? (e.reason ?? "confirmed dead without an exit record") : undefined),
+    class: "infrastructure",
+    action: "exclude_node",
+    message: "a node was lost",
+  },
+  {
+    id: "device_error",
+    weight: 85,
+    match: line(
+      /\bXid\b.*: *(48|62|64|79|95|119|120|140)\b|uncorrectable (ECC|NVLink)|port is not active|cudaGetDeviceCount|No CUDA GPUs are available|fallen off the bus|NPU.*(HBM|ECC).*(error|fault)|amdgpu.*(uncorrectable|ring timeout)/i,
+    ),
+    class: "infrastructure",
+    action: "exclude_node",
+    message: "a device reported an error",
+  },
+  {
+    id: "out_of_memory",
+    weight: 80,
+    match: (e) => (e.oom ? "the memory limit of the worker was reached" : undefined),
+    class: "user",
+    action: "retry",
+    message: "a worker ran out of memory",
+  },
+  {
+    id: "device_out_of_memory",
+    weight: 78,
+    match: line(/CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|NPU out of memory|HIP out of memory/),
+    class: "user",
+    action: "retry",
+    message: "a device ran out of memory",
+  },
   { id: "disk_full", weight: 75, match: line(/No space left on device/), class: "infrastructure", action: "retry", message: "a disk is full" },
-  { id: "killed", weight: 70, match: (e) => (/^SIG(KILL|TERM)$/.test(signalOf(e)) ? `ended by ${signalOf(e)} from outside` : undefined), class: "infrastructure", action: "retry", message: "a process was killed from outside" },
-  { id: "crash", weight: 60, match: (e) => (/^SIG(SEGV|ABRT|BUS|ILL|FPE)$/.test(signalOf(e)) ? `ended by ${signalOf(e)}` : undefined), class: "unknown", action: "retry", message: "a process crashed" },
-  { id: "start_failed", weight: 55, match: (e) => (e.reason && e.exitCode === null && e.signal === null ? e.reason : undefined), class: "infrastructure", action: "exclude_node", message: "a worker could not be started" },
+  {
+    id: "killed",
+    weight: 70,
+    match: (e) => (/^SIG(KILL|TERM)$/.test(signalOf(e)) ? `ended by ${signalOf(e)} from outside` : undefined),
+    class: "infrastructure",
+    action: "retry",
+    message: "a process was killed from outside",
+  },
+  {
+    id: "crash",
+    weight: 60,
+    match: (e) => (/^SIG(SEGV|ABRT|BUS|ILL|FPE)$/.test(signalOf(e)) ? `ended by ${signalOf(e)}` : undefined),
+    class: "unknown",
+    action: "retry",
+    message: "a process crashed",
+  },
+  {
+    id: "start_failed",
+    weight: 55,
+    match: (e) => (e.reason && e.exitCode === null && e.signal === null ? e.reason : undefined),
+    class: "infrastructure",
+    action: "exclude_node",
+    message: "a worker could not be started",
+  },
   { id: "storage", weight: 50, match: line(/\[Errno (5|30|110|116)\]/), class: "infrastructure", action: "retry", message: "storage failed" },
-  { id: "device_unsure", weight: 50, match: line(/CUDA error: (unknown error|unspecified launch failure)/), class: "unknown", action: "retry", message: "a device failed, and whether by itself isn't known" },
+  {
+    id: "device_unsure",
+    weight: 50,
+    match: line(/CUDA error: (unknown error|unspecified launch failure)/),
+    class: "unknown",
+    action: "retry",
+    message: "a device failed, and whether by itself isn't known",
+  },
   { id: "loss_nan", weight: 50, match: line(/loss is NaN/i), class: "unknown", action: "retry", message: "the loss is not a number" },
-  { id: "cascade", weight: 10, match: (e) => (e.exitCode !== 0 ? line(CASCADE)(e) : undefined), class: "unknown", action: "retry", message: "a process lost its peers, and what ended them isn't known" },
-  { id: "exit_code", weight: 40, match: (e) => (e.exitCode !== null && e.exitCode !== 0 ? `exit code ${e.exitCode}` : undefined), class: "user", action: "retry", message: "a process ended with an error" },
+  {
+    id: "cascade",
+    weight: 10,
+    match: (e) => (e.exitCode !== 0 ? line(CASCADE)(e) : undefined),
+    class: "unknown",
+    action: "retry",
+    message: "a process lost its peers, and what ended them isn't known",
+  },
+  {
+    id: "exit_code",
+    weight: 40,
+    match: (e) => (e.exitCode !== null && e.exitCode !== 0 ? `exit code ${e.exitCode}` : undefined),
+    class: "user",
+    action: "retry",
+    message: "a process ended with an error",
+  },
   { id: "unknown", weight: 0, match: () => "how it ended isn't known", class: "unknown", action: "retry", message: "a worker ended, and how isn't known" },
 ];
 
@@ -78,7 +172,9 @@ export const RULES: readonly Rule[] = [
  * @param rules the job's own
  */
 export function classify(endings: readonly Ending[], rules: readonly RecoveryRule[], table: readonly Rule[] = RULES): Verdict {
-  const own = endings.flatMap((ending) => rules.map((rule, index) => ({ ending, rule, index, evidence: matchOwn(rule, index, ending) }))).find((one) => one.evidence !== undefined);
+  const own = endings
+    .flatMap((ending) => rules.map((rule, index) => ({ ending, rule, index, evidence: matchOwn(rule, index, ending) })))
+    .find((one) => one.evidence !== undefined);
   if (own) {
     const { ending, rule, index, evidence } = own;
     const infrastructure = rule.action === "exclude_node";
@@ -93,8 +189,23 @@ export function classify(endings: readonly Ending[], rules: readonly RecoveryRul
       break;
     }
   }
-  if (!best) return { class: "unknown", rule: "unknown", action: "retry", message: "nothing is known of the failure", worker: null, node: null, exitCode: null, signal: null, signature: "unknown", evidence: [] };
-  return verdict(best.ending, best.rule.id, best.rule.class, best.rule.action, best.rule.message, [best.evidence.trim().slice(0, 500), ...lastError(best.ending)]);
+  if (!best)
+    return {
+      class: "unknown",
+      rule: "unknown",
+      action: "retry",
+      message: "nothing is known of the failure",
+      worker: null,
+      node: null,
+      exitCode: null,
+      signal: null,
+      signature: "unknown",
+      evidence: [],
+    };
+  return verdict(best.ending, best.rule.id, best.rule.class, best.rule.action, best.rule.message, [
+    best.evidence.trim().slice(0, 500),
+    ...lastError(best.ending),
+  ]);
 }
 
 function verdict(ending: Ending, rule: string, failureClass: FailureClass, action: Action, message: string, evidence: string[]): Verdict {
@@ -137,7 +248,18 @@ export function signalOf(ending: Ending): string {
   return ending.signal ?? SIGNAL_NAMES[(ending.exitCode ?? 0) - 128] ?? "";
 }
 
-const SIGNAL_NAMES: Record<number, string> = { 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM" };
+const SIGNAL_NAMES: Record<number, string> = {
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  4: "SIGILL",
+  6: "SIGABRT",
+  7: "SIGBUS",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  15: "SIGTERM",
+};
 
 /**
  * A framework's own launcher ends with 1 whatever happened; what its ranks did stands in its report

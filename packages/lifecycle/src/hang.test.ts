@@ -7,7 +7,18 @@ const NOW = 1_000 * MINUTE;
 
 /** A job that made a step each two seconds until `quiet` ago, heard of for long. */
 function facts(quiet: number, part: Partial<ProgressFacts> = {}): ProgressFacts {
-  return { now: NOW, upAt: NOW - 300 * MINUTE, stepAt: NOW - quiet, step: 70, reports: true, phase: null, intervals: Array.from({ length: 50 }, () => 2000), hangTimeout: null, heardSince: 0, ...part };
+  return {
+    now: NOW,
+    upAt: NOW - 300 * MINUTE,
+    stepAt: NOW - quiet,
+    step: 70,
+    reports: true,
+    phase: null,
+    intervals: Array.from({ length: 50 }, () => 2000),
+    hangTimeout: null,
+    heardSince: 0,
+    ...part,
+  };
 }
 
 describe("judgeHang", () => {
@@ -44,13 +55,21 @@ describe("judgeHang", () => {
 
   it("tells what it saw", () => {
     const decision = judgeHang(facts(90_000, { phase: "train" }));
-    expect(decision).toMatchObject({ evidence: ["no step for 90 s; the last was 70", "limit 60 s: 10 times the median, at least 60 s", "median time between reports 2 s, of the last 50", "phase train"] });
+    expect(decision).toMatchObject({
+      evidence: [
+        "no step for 90 s; the last was 70",
+        "limit 60 s: 10 times the median, at least 60 s",
+        "median time between reports 2 s, of the last 50",
+        "phase train",
+      ],
+    });
   });
 });
 
 describe("what a hang is charged to", () => {
   it("is infrastructure's at first, and unexplained when it comes again without progress, which ends the job", () => {
-    const restart = (verdict: ReturnType<typeof hangVerdict>, unknown: number) => decideRestart({ verdict, ledgers: { user: 0, infrastructure: 1, unknown }, maxRestarts: 0, progressed: false, previousSignature: null });
+    const restart = (verdict: ReturnType<typeof hangVerdict>, unknown: number) =>
+      decideRestart({ verdict, ledgers: { user: 0, infrastructure: 1, unknown }, maxRestarts: 0, progressed: false, previousSignature: null });
     expect(restart(hangVerdict([], false), 0)).toMatchObject({ restart: true, ledgers: { user: 0, infrastructure: 2, unknown: 0 } });
     expect(restart(hangVerdict([], true), 0)).toMatchObject({ restart: true, ledgers: { user: 0, infrastructure: 1, unknown: 1 } });
     expect(restart(hangVerdict([], true), 3)).toMatchObject({ restart: false });
@@ -58,5 +77,10 @@ describe("what a hang is charged to", () => {
 });
 
 describe("median", () => {
-  it.each([[[3], 3], [[1, 3], 2], [[9, 1, 5], 5], [[], 0]])("of %j is %d", (values, middle) => expect(median(values)).toBe(middle));
+  it.each([
+    [[3], 3],
+    [[1, 3], 2],
+    [[9, 1, 5], 5],
+    [[], 0],
+  ])("of %j is %d", (values, middle) => expect(median(values)).toBe(middle));
 });

@@ -46,5 +46,16 @@ export function decideHealth(node: ReportedNode, report: HealthReport): HealthDe
 
 /** What ends an attempt on a node that a check took out of service: nothing of the job's own. */
 export function badNodeVerdict(node: string | null, evidence: readonly string[]): Verdict {
-  return { class: "infrastructure", rule: "bad_node", action: "exclude_node", message: "a check took a node out of service", worker: null, node, exitCode: null, signal: null, signature: "bad_node::", evidence: [...evidence] };
+  return {
+    class: "infrastructure",
+    rule: "bad_node",
+    action: "exclude_node",
+    message: "a check took a node out of service",
+    worker: null,
+    node,
+    exitCode: null,
+    signal: null,
+    signature: "bad_node::",
+    evidence: [...evidence],
+  };
 }

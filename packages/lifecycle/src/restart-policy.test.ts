@@ -8,7 +8,14 @@ const infrastructure: Verdict = classify([{ ...base, lost: true }], []);
 const unknown: Verdict = classify([{ ...base, signal: "SIGSEGV" }], []);
 
 function decide(part: Partial<RestartInput>): ReturnType<typeof decideRestart> {
-  return decideRestart({ verdict: user, ledgers: { user: 0, infrastructure: 0, unknown: 0 }, maxRestarts: 3, progressed: false, previousSignature: null, ...part });
+  return decideRestart({
+    verdict: user,
+    ledgers: { user: 0, infrastructure: 0, unknown: 0 },
+    maxRestarts: 3,
+    progressed: false,
+    previousSignature: null,
+    ...part,
+  });
 }
 
 describe("decideRestart", () => {

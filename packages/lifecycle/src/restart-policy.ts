@@ -57,7 +57,15 @@ export function decideRestart({ verdict, ledgers, maxRestarts, progressed, previ
  * out, whatever the rule alone would do. A kill from outside is somebody's doing, and says nothing of the node.
  */
 export function escalate(verdict: Verdict, previousNode: string | null, progressed: boolean): Verdict {
-  if (verdict.class === "user" || verdict.rule === "killed" || verdict.action !== "retry" || progressed || verdict.node === null || verdict.node !== previousNode) return verdict;
+  if (
+    verdict.class === "user" ||
+    verdict.rule === "killed" ||
+    verdict.action !== "retry" ||
+    progressed ||
+    verdict.node === null ||
+    verdict.node !== previousNode
+  )
+    return verdict;
   return { ...verdict, action: "exclude_node", message: `${verdict.message}, twice on ${verdict.node} with no new checkpoint between` };
 }
 

@@ -19,7 +19,12 @@ describe("a cluster's rules", () => {
   });
 
   it("change a built-in one by its id, or turn it off", () => {
-    expect(classify([ending({ signal: "SIGSEGV" })], [], ruleTable([{ id: "crash", class: "infrastructure", action: "exclude_node" }]))).toMatchObject({ rule: "crash", class: "infrastructure", action: "exclude_node", message: "a process crashed (worker/0)" });
+    expect(classify([ending({ signal: "SIGSEGV" })], [], ruleTable([{ id: "crash", class: "infrastructure", action: "exclude_node" }]))).toMatchObject({
+      rule: "crash",
+      class: "infrastructure",
+      action: "exclude_node",
+      message: "a process crashed (worker/0)",
+    });
     expect(classify([ending({ exitCode: 93 })], [], ruleTable([{ id: "do_not_retry", off: true }]))).toMatchObject({ rule: "exit_code", action: "retry" });
   });
 
@@ -32,7 +37,9 @@ describe("a cluster's rules", () => {
   it("only say what they would have matched while in shadow", () => {
     const shadow = [{ ...linkDown, shadow: true }, { id: "crash", class: "user", shadow: true } as const];
     expect(classify([broken], [], ruleTable(shadow))).toEqual(classify([broken], []));
-    expect(shadowMatches([broken], shadow)).toEqual([{ rule: "link_down", class: "infrastructure", action: "exclude_node", worker: "worker/0", node: "n0", evidence: "mlx5_0: port 1 down" }]);
+    expect(shadowMatches([broken], shadow)).toEqual([
+      { rule: "link_down", class: "infrastructure", action: "exclude_node", worker: "worker/0", node: "n0", evidence: "mlx5_0: port 1 down" },
+    ]);
     expect(shadowMatches([ending({ signal: "SIGSEGV" })], shadow)).toMatchObject([{ rule: "crash", class: "user" }]);
     expect(shadowMatches([broken], [{ ...linkDown, shadow: true, off: true }, linkDown])).toEqual([]);
   });

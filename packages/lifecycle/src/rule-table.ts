@@ -11,13 +11,17 @@ export function ruleTable(cluster: readonly FaultRule[]): Rule[] {
 }
 
 /** What rules in shadow would have matched, each with its evidence. */
-export function shadowMatches(endings: readonly Ending[], cluster: readonly FaultRule[]): { rule: string; class: string; action: string; worker: string; node: string; evidence: string }[] {
+export function shadowMatches(
+  endings: readonly Ending[],
+  cluster: readonly FaultRule[],
+): { rule: string; class: string; action: string; worker: string; node: string; evidence: string }[] {
   const shadows = cluster.filter((rule) => rule.shadow && !rule.off);
   const rules = [...shadows.filter((rule) => rule.match).map(toRule), ...builtIn(shadows).filter((rule) => shadows.some((shadow) => shadow.id === rule.id))];
   return rules.flatMap((rule) => {
     for (const ending of endings.flatMap(ranksOf)) {
       const evidence = rule.match(ending);
-      if (evidence !== undefined) return [{ rule: rule.id, class: rule.class, action: rule.action, worker: ending.worker, node: ending.node, evidence: evidence.trim().slice(0, 500) }];
+      if (evidence !== undefined)
+        return [{ rule: rule.id, class: rule.class, action: rule.action, worker: ending.worker, node: ending.node, evidence: evidence.trim().slice(0, 500) }];
     }
     return [];
   });
@@ -30,7 +34,15 @@ function builtIn(cluster: readonly FaultRule[]): Rule[] {
     if (!change) return [rule];
     // one with a match of its own stands in for it
     if (change.off || change.match) return [];
-    return [{ ...rule, class: change.class ?? rule.class, action: change.action ?? rule.action, message: change.message ?? rule.message, weight: change.weight ?? rule.weight }];
+    return [
+      {
+        ...rule,
+        class: change.class ?? rule.class,
+        action: change.action ?? rule.action,
+        message: change.message ?? rule.message,
+        weight: change.weight ?? rule.weight,
+      },
+    ];
   });
 }
 

@@ -56,7 +56,10 @@ describe("judgeSilence", () => {
 
   it("counts those declared lost a moment before, but not those lost long ago", () => {
     expect(judge({ nodes: nodes({ ...twenty, ...spread(26), a1: ago(20) }, ["a0", "b0", "c0", "d0"]) }).brake.kind).toBe("engage");
-    expect(judge({ nodes: nodes({ ...twenty, ...spread(3600), a1: ago(25) }, ["a0", "b0", "c0", "d0"]), watchingSince: ago(30) })).toMatchObject({ lost: ["a1"], brake: { kind: "off" } });
+    expect(judge({ nodes: nodes({ ...twenty, ...spread(3600), a1: ago(25) }, ["a0", "b0", "c0", "d0"]), watchingSince: ago(30) })).toMatchObject({
+      lost: ["a1"],
+      brake: { kind: "off" },
+    });
   });
 
   it("takes nodes on unknown switches for spread", () => {

@@ -70,7 +70,11 @@ export function judgeSilence(input: SilenceInput): SilenceDecision {
   if (input.brakedSince !== null) {
     if (!mass) return { suspect, lost: [], brake: { kind: "lift", why: "enough nodes are heard of again" } };
     if (now - Math.max(input.brakedSince, watchingSince) >= limits.brakeRelease) {
-      return { suspect, lost: [], brake: { kind: "lift", why: `the control plane was well for ${Math.round(limits.brakeRelease / 1000)} s, and they are still silent` } };
+      return {
+        suspect,
+        lost: [],
+        brake: { kind: "lift", why: `the control plane was well for ${Math.round(limits.brakeRelease / 1000)} s, and they are still silent` },
+      };
     }
     return { suspect, lost: [], brake: { kind: "hold", silent: mass } };
   }
@@ -90,7 +94,8 @@ function massSilence(silent: readonly { node: WatchedNode; onset: number }[], to
     const group = ordered.slice(from, index + 1);
     if (group.length < limits.brakeNodes || group.length <= total * limits.brakeFraction) continue;
     const first = group[0]?.node.switch ?? null;
-    if (first === null || group.some(({ node }) => node.switch !== first)) return ordered.filter(({ onset }) => onset >= (group[0]?.onset ?? 0)).map(({ node }) => node.node);
+    if (first === null || group.some(({ node }) => node.switch !== first))
+      return ordered.filter(({ onset }) => onset >= (group[0]?.onset ?? 0)).map(({ node }) => node.node);
   }
   return undefined;
 }

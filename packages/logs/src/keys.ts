@@ -18,7 +18,8 @@ export function logPrefix(job: string): string {
 
 /** Refuses what could lead out of a store: a key is made of plain names. @throws Error */
 export function checkKey(key: string): void {
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}$/.test(key)) throw new Error(`not a key of a log: ${JSON.stringify(key.slice(0, 100))}`);
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*(\/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}$/.test(key))
+    throw new Error(`not a key of a log: ${JSON.stringify(key.slice(0, 100))}`);
 }
 
 const DIGITS = 15;

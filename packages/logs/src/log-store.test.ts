@@ -50,7 +50,8 @@ const kinds: Kind[] = [
     },
     age: async (milliseconds) => {
       const at = new Date(Date.now() - milliseconds);
-      for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) if (entry.isFile()) utimesSync(join(entry.parentPath, entry.name), at, at);
+      for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }))
+        if (entry.isFile()) utimesSync(join(entry.parentPath, entry.name), at, at);
     },
     files: async () => (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).length,
   },

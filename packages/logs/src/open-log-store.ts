@@ -13,7 +13,8 @@ export function openLogStore(address: string): LogStore {
   }
   const url = new URL(address);
   const unknown = [...url.searchParams.keys()].find((key) => key !== "region" && key !== "endpoint");
-  if (url.hostname === "" || url.username !== "" || unknown !== undefined) throw new Error("expected s3://BUCKET/PREFIX?region=R&endpoint=URL, with credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)");
+  if (url.hostname === "" || url.username !== "" || unknown !== undefined)
+    throw new Error("expected s3://BUCKET/PREFIX?region=R&endpoint=URL, with credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)");
   const prefix = url.pathname.replace(/^\/+|\/+$/g, "");
   const [region, endpoint] = [url.searchParams.get("region"), url.searchParams.get("endpoint")];
   return new S3LogStore({ bucket: url.hostname, ...(prefix !== "" && { prefix }), ...(region !== null && { region }), ...(endpoint !== null && { endpoint }) });

@@ -140,7 +140,9 @@ export class S3LogStore implements LogStore {
 
   async #put(key: string, offset: number, bytes: Buffer): Promise<void> {
     const { sdk, client } = await this.#connect();
-    await client.send(new sdk.PutObjectCommand({ Bucket: this.#options.bucket, Key: this.#path(chunkName(key, offset)), Body: bytes, ContentType: "text/plain" }));
+    await client.send(
+      new sdk.PutObjectCommand({ Bucket: this.#options.bucket, Key: this.#path(chunkName(key, offset)), Body: bytes, ContentType: "text/plain" }),
+    );
     this.#tails.delete(key);
     this.#tails.set(key, { offset, bytes: Buffer.from(bytes) });
     const oldest = this.#tails.size > MOST_OPEN ? this.#tails.keys().next().value : undefined;
@@ -165,7 +167,9 @@ export class S3LogStore implements LogStore {
     const start = this.#path("");
     let token: string | undefined;
     do {
-      const page = await client.send(new sdk.ListObjectsV2Command({ Bucket: this.#options.bucket, Prefix: this.#path(prefix), ...(token !== undefined && { ContinuationToken: token }) }));
+      const page = await client.send(
+        new sdk.ListObjectsV2Command({ Bucket: this.#options.bucket, Prefix: this.#path(prefix), ...(token !== undefined && { ContinuationToken: token }) }),
+      );
       for (const object of page.Contents ?? []) {
         if (object.Key) yield { name: object.Key.slice(start.length), size: object.Size ?? 0, at: object.LastModified?.getTime() ?? 0 };
       }

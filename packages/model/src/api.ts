@@ -1,5 +1,16 @@
 import { z } from "zod";
-import { ATTEMPT_STATES, DEVICE_VENDORS, FAILURE_CLASSES, FABRIC_LEVELS, JOB_STATES, NODE_HEALTH, ROLES, STOP_TARGETS, WAIT_REASONS, WORKER_STATES } from "./words.ts";
+import {
+  ATTEMPT_STATES,
+  DEVICE_VENDORS,
+  FAILURE_CLASSES,
+  FABRIC_LEVELS,
+  JOB_STATES,
+  NODE_HEALTH,
+  ROLES,
+  STOP_TARGETS,
+  WAIT_REASONS,
+  WORKER_STATES,
+} from "./words.ts";
 import { duration, name, size } from "./units.ts";
 
 /*
@@ -168,7 +179,19 @@ export const workerView = z
 export type WorkerView = z.output<typeof workerView>;
 
 export const checkpointView = z
-  .object({ id: z.int(), job: z.string(), attempt: z.int(), generation: z.int(), step: z.int(), path: z.string(), sealed_path: z.string().nullable(), accepted_at: time, sealed_at: time.nullable(), seal_error: z.string().nullable(), pruned: z.boolean() })
+  .object({
+    id: z.int(),
+    job: z.string(),
+    attempt: z.int(),
+    generation: z.int(),
+    step: z.int(),
+    path: z.string(),
+    sealed_path: z.string().nullable(),
+    accepted_at: time,
+    sealed_at: time.nullable(),
+    seal_error: z.string().nullable(),
+    pruned: z.boolean(),
+  })
   .meta({ id: "Checkpoint" });
 export const commitBody = z.strictObject({ step: z.int().min(0), path: z.string().min(1).max(4096), generation: z.int().min(0).default(0) });
 
@@ -200,8 +223,28 @@ export const explainView = z
     message: z.string(),
     since: time.nullable(),
     evaluated_at: time,
-    need: z.array(z.object({ variant: z.int(), role: z.string(), nodes: z.int(), accelerator: z.string().nullable(), pool: z.string().nullable(), accelerators_per_node: z.int(), share: z.int(), cpus: z.number(), memory: z.number() })),
-    free: z.array(z.object({ pool: z.string(), accelerator: z.string(), devices: z.number(), whole_nodes: z.int(), largest_gang: z.array(z.object({ segment: z.int(), nodes: z.int() })) })),
+    need: z.array(
+      z.object({
+        variant: z.int(),
+        role: z.string(),
+        nodes: z.int(),
+        accelerator: z.string().nullable(),
+        pool: z.string().nullable(),
+        accelerators_per_node: z.int(),
+        share: z.int(),
+        cpus: z.number(),
+        memory: z.number(),
+      }),
+    ),
+    free: z.array(
+      z.object({
+        pool: z.string(),
+        accelerator: z.string(),
+        devices: z.number(),
+        whole_nodes: z.int(),
+        largest_gang: z.array(z.object({ segment: z.int(), nodes: z.int() })),
+      }),
+    ),
     filtered: z.array(z.object({ why: z.string(), count: z.int(), sample_nodes: z.array(z.string()) })),
     ahead: z.object({ count: z.int(), devices: z.int(), top: z.array(z.string()) }),
     would_fit_if: z.array(z.string()),
@@ -217,7 +260,9 @@ export const planView = z
     /** Whether it could run with every registered node healthy and empty and every limit unused. */
     could_ever_run: z.boolean(),
     resolved: z.unknown(),
-    placement: z.object({ variant: z.int(), pool: z.array(z.string()), workers: z.array(z.object({ worker: z.string(), node: z.string(), devices: z.array(z.int()) })) }).nullable(),
+    placement: z
+      .object({ variant: z.int(), pool: z.array(z.string()), workers: z.array(z.object({ worker: z.string(), node: z.string(), devices: z.array(z.int()) })) })
+      .nullable(),
     explanation: explainView.omit({ job: true, state: true }).nullable(),
   })
   .meta({ id: "Plan" });
@@ -339,9 +384,19 @@ export type QueueSpec = z.output<typeof queueSpec>;
 export type ProjectSpec = z.output<typeof projectSpec>;
 
 const counted = z.object({ total: z.int(), healthy: z.int(), schedulable: z.int(), held: z.number() });
-export const poolView = poolSpec.extend({ version: z.int(), nodes: z.object({ total: z.int(), healthy: z.int(), schedulable: z.int() }), devices: counted, running_jobs: z.int(), largest_gang: z.array(z.object({ segment: z.int(), nodes: z.int() })) }).meta({ id: "Pool" });
+export const poolView = poolSpec
+  .extend({
+    version: z.int(),
+    nodes: z.object({ total: z.int(), healthy: z.int(), schedulable: z.int() }),
+    devices: counted,
+    running_jobs: z.int(),
+    largest_gang: z.array(z.object({ segment: z.int(), nodes: z.int() })),
+  })
+  .meta({ id: "Pool" });
 export type PoolView = z.output<typeof poolView>;
-export const queueView = queueSpec.extend({ version: z.int(), waiting: z.object({ jobs: z.int(), devices: z.int() }), active: z.object({ jobs: z.int(), devices: z.int() }) }).meta({ id: "Queue" });
+export const queueView = queueSpec
+  .extend({ version: z.int(), waiting: z.object({ jobs: z.int(), devices: z.int() }), active: z.object({ jobs: z.int(), devices: z.int() }) })
+  .meta({ id: "Queue" });
 export type QueueView = z.output<typeof queueView>;
 export const projectView = projectSpec.extend({ version: z.int() }).meta({ id: "Project" });
 export type ProjectView = z.output<typeof projectView>;
@@ -350,11 +405,30 @@ export const actionBody = z.strictObject({ reason: z.string().max(1024).default(
 export const drainBody = z.strictObject({ reason: z.string().min(1).max(1024), deadline: duration.default(3600) });
 export const cordonBody = z.strictObject({ reason: z.string().min(1).max(1024) });
 export const updateJobBody = z.strictObject({ priority: name.optional() }).refine((body) => Object.keys(body).length > 0, "expected at least one of: priority");
-export const nodeHealthBody = z.strictObject({ status: z.enum(["ok", "warning", "fatal"]), check: z.string().min(1).max(128), message: z.string().max(4096).default("") });
+export const nodeHealthBody = z.strictObject({
+  status: z.enum(["ok", "warning", "fatal"]),
+  check: z.string().min(1).max(128),
+  message: z.string().max(4096).default(""),
+});
 
-export const tokenBody = z.strictObject({ subject: z.string().min(1).max(128), project: name.nullable().default(null), role: z.enum(ROLES), description: z.string().max(256).default(""), expires_in: duration.optional() });
+export const tokenBody = z.strictObject({
+  subject: z.string().min(1).max(128),
+  project: name.nullable().default(null),
+  role: z.enum(ROLES),
+  description: z.string().max(256).default(""),
+  expires_in: duration.optional(),
+});
 export const tokenView = z
-  .object({ id: z.string(), subject: z.string(), project: z.string().nullable(), role: z.enum(ROLES), description: z.string(), created_at: time, expires_at: time.nullable(), last_used_at: time.nullable() })
+  .object({
+    id: z.string(),
+    subject: z.string(),
+    project: z.string().nullable(),
+    role: z.enum(ROLES),
+    description: z.string(),
+    created_at: time,
+    expires_at: time.nullable(),
+    last_used_at: time.nullable(),
+  })
   .meta({ id: "Token" });
 
 export const incidentView = z
@@ -387,9 +461,16 @@ export const overviewView = z
     open_incidents: z.array(incidentView),
     failures_24h: z.record(z.string(), z.int()),
     top_jobs: z.array(jobView),
-    control_plane: z.object({ scheduler: z.object({ leader: z.string().nullable(), cycle_ms: z.number().nullable(), lag_ms: z.number().nullable() }), shards: z.array(z.object({ name: z.string(), reachable: z.boolean(), last_seen: time.nullable() })), incarnation: z.string(), starts_paused: z.string().nullable() }),
+    control_plane: z.object({
+      scheduler: z.object({ leader: z.string().nullable(), cycle_ms: z.number().nullable(), lag_ms: z.number().nullable() }),
+      shards: z.array(z.object({ name: z.string(), reachable: z.boolean(), last_seen: time.nullable() })),
+      incarnation: z.string(),
+      starts_paused: z.string().nullable(),
+    }),
   })
   .meta({ id: "Overview" });
 export type OverviewView = z.output<typeof overviewView>;
 
-export const meView = z.object({ subject: z.string(), project: z.string().nullable(), role: z.enum(ROLES), projects: z.record(z.string(), z.enum(ROLES)) }).meta({ id: "Me" });
+export const meView = z
+  .object({ subject: z.string(), project: z.string().nullable(), role: z.enum(ROLES), projects: z.record(z.string(), z.enum(ROLES)) })
+  .meta({ id: "Me" });

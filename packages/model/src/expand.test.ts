@@ -51,12 +51,11 @@ describe("expandEnv", () => {
 
 describe("referenceErrors", () => {
   it("names what does not exist and what leads back to itself", () => {
-    expect(referenceErrors(["x", "${MUSTER_CHECKPIONT_DIR}", "${HOME}", "$${MUSTER_NO}"], { A: "${B}", B: "${A}", C: "${A}", PATH: "/x:${PATH}" }).map((e) => e.path)).toEqual([
-      "run[1]",
-      "env.A",
-      "env.B",
-      "env.PATH",
-    ]);
+    expect(
+      referenceErrors(["x", "${MUSTER_CHECKPIONT_DIR}", "${HOME}", "$${MUSTER_NO}"], { A: "${B}", B: "${A}", C: "${A}", PATH: "/x:${PATH}" }).map(
+        (e) => e.path,
+      ),
+    ).toEqual(["run[1]", "env.A", "env.B", "env.PATH"]);
     expect(referenceErrors(["${MUSTER_DIR}", "${MUSTER_MINE}"], { MUSTER_MINE: "1" })).toEqual([]);
   });
 });

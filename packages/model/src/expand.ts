@@ -90,13 +90,15 @@ export function referenceErrors(run: readonly string[], env: Readonly<Record<str
   const exists = new Set<string>([...ENGINE_VARIABLES, ...LAUNCHER_VARIABLES, ...Object.keys(env)]);
   const check = (path: string, text: string): void => {
     for (const name of references(text)) {
-      if (name.startsWith("MUSTER_") && !exists.has(name)) errors.push({ path, message: `there is no variable ${name}; write $\${${name}} for the text itself` });
+      if (name.startsWith("MUSTER_") && !exists.has(name))
+        errors.push({ path, message: `there is no variable ${name}; write $\${${name}} for the text itself` });
     }
   };
   for (const [index, word] of run.entries()) check(`run[${index}]`, word);
   for (const [name, value] of Object.entries(env)) {
     check(`env.${name}`, value);
-    if (reaches(name, name, env, new Set())) errors.push({ path: `env.${name}`, message: `refers to itself through \${${name}}; write $\${${name}} for the text itself` });
+    if (reaches(name, name, env, new Set()))
+      errors.push({ path: `env.${name}`, message: `refers to itself through \${${name}}; write $\${${name}} for the text itself` });
   }
   return errors;
 }

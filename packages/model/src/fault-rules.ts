@@ -21,7 +21,11 @@ export const faultRule = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,62}$/, "expected at most 63 lower-case letters, digits, '_', '-' and '.', beginning with a letter or digit"),
     match: z
-      .strictObject({ log: pattern.optional().describe("in a line among the last ones of output"), exit_code: z.array(z.int().min(0).max(255)).min(1).optional(), signal: z.array(z.string().max(16)).min(1).optional() })
+      .strictObject({
+        log: pattern.optional().describe("in a line among the last ones of output"),
+        exit_code: z.array(z.int().min(0).max(255)).min(1).optional(),
+        signal: z.array(z.string().max(16)).min(1).optional(),
+      })
       .refine((match) => Object.keys(match).length > 0, "expected at least one of log, exit_code, signal")
       .optional(),
     class: z.enum(FAILURE_CLASSES).optional(),

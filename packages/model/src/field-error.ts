@@ -22,7 +22,10 @@ function flatten(issue: z.core.$ZodIssue, known: readonly string[]): FieldError[
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const near = nearest(key, known);
-      return { path: formatPath([...issue.path, key]), message: near ? `unknown field; did you mean ${near}?` : "unknown field; remove it or check its spelling" };
+      return {
+        path: formatPath([...issue.path, key]),
+        message: near ? `unknown field; did you mean ${near}?` : "unknown field; remove it or check its spelling",
+      };
     });
   }
   if (issue.code === "invalid_union") {

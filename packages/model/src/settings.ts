@@ -11,7 +11,12 @@ const kept = duration.refine((seconds) => seconds >= 86_400, "expected at least 
 
 export const placementSettings = z.strictObject({
   protected_runtime: duration.optional().describe("running time during which a job may not be evicted or moved"),
-  reclaim: z.enum(["fair_share", "nominal", "never"]).optional().describe("what is taken back from queues that hold more than is theirs: also surplus above their fair share, only what was lent of a nominal quota, or nothing"),
+  reclaim: z
+    .enum(["fair_share", "nominal", "never"])
+    .optional()
+    .describe(
+      "what is taken back from queues that hold more than is theirs: also surplus above their fair share, only what was lent of a nominal quota, or nothing",
+    ),
   unassigned_capacity: z.enum(["borrowable", "closed"]).optional().describe("whether capacity that no queue is guaranteed may be borrowed"),
   usage_half_life: duration.optional().describe("of past usage in the fair order; 0 counts present usage only"),
   backfill: z.enum(["dated", "greedy"]).optional().describe("whether the dated reservation of a blocked job holds back later jobs"),
@@ -30,11 +35,20 @@ export const retentionSettings = z.strictObject({
 export type RetentionSettings = z.output<typeof retentionSettings>;
 
 export const silenceSettings = z.strictObject({
-  suspect_after: duration.refine((seconds) => seconds >= 10 && seconds <= 3600, "expected 10s to 1h").optional().describe("silence after which a node is suspect"),
-  lost_after: duration.refine((seconds) => seconds >= 10 && seconds <= 86_400, "expected 10s to 1d").optional().describe("silence after which a node is lost"),
+  suspect_after: duration
+    .refine((seconds) => seconds >= 10 && seconds <= 3600, "expected 10s to 1h")
+    .optional()
+    .describe("silence after which a node is suspect"),
+  lost_after: duration
+    .refine((seconds) => seconds >= 10 && seconds <= 86_400, "expected 10s to 1d")
+    .optional()
+    .describe("silence after which a node is lost"),
   brake_fraction: z.number().gt(0).max(1).optional().describe("the brake holds where more than this part of all nodes falls silent at once..."),
   brake_nodes: z.int().min(1).max(1_000_000).optional().describe("...and at least so many"),
-  brake_release: duration.refine((seconds) => seconds >= 60, "expected at least 1m").optional().describe("how long the control plane must have been well for the brake to lift by itself"),
+  brake_release: duration
+    .refine((seconds) => seconds >= 60, "expected at least 1m")
+    .optional()
+    .describe("how long the control plane must have been well for the brake to lift by itself"),
 });
 export type SilenceSettings = z.output<typeof silenceSettings>;
 
@@ -44,7 +58,13 @@ const priority = z.int().min(-1_000_000).max(1_000_000);
 export const clusterSettings = z
   .strictObject({
     placement: placementSettings.optional(),
-    priorities: z.record(name, priority).refine((classes) => Object.keys(classes).length <= 100, "expected at most 100 classes").optional().describe("priority classes by name, besides low, normal, high and critical, which may be given other numbers; a job keeps the number that its class had when it was submitted"),
+    priorities: z
+      .record(name, priority)
+      .refine((classes) => Object.keys(classes).length <= 100, "expected at most 100 classes")
+      .optional()
+      .describe(
+        "priority classes by name, besides low, normal, high and critical, which may be given other numbers; a job keeps the number that its class had when it was submitted",
+      ),
     retention: retentionSettings.optional(),
     rules: faultRules.optional().describe("what ends of workers are taken for, besides the built-in rules"),
     silence: silenceSettings.optional(),
@@ -62,11 +82,17 @@ const priorities = z.record(name, priority);
 /** All settings, with what holds where nothing was put. */
 export const effectiveSettings = z
   .object({ placement: placementGiven.required(), priorities, retention: retentionGiven.required(), rules: faultRules, silence: silenceGiven.required() })
-  .refine((settings) => settings.silence.lost_after >= settings.silence.suspect_after, { path: ["silence", "lost_after"], message: "expected at least silence.suspect_after" })
+  .refine((settings) => settings.silence.lost_after >= settings.silence.suspect_after, {
+    path: ["silence", "lost_after"],
+    message: "expected at least silence.suspect_after",
+  })
   .meta({ id: "EffectiveSettings" });
 export type EffectiveSettings = z.output<typeof effectiveSettings>;
 
-const declaredSettings = z.object({ placement: placementGiven, priorities, retention: retentionGiven, rules: faultRules, silence: silenceGiven }).partial().meta({ id: "DeclaredSettings" });
+const declaredSettings = z
+  .object({ placement: placementGiven, priorities, retention: retentionGiven, rules: faultRules, silence: silenceGiven })
+  .partial()
+  .meta({ id: "DeclaredSettings" });
 
 export const settingChange = z.object({
   path: z.string().describe("such as placement.backfill"),
@@ -81,7 +107,10 @@ export const clusterView = z
     incarnation: z.string(),
     starts_paused: z.boolean(),
     starts_paused_reason: z.string().nullable(),
-    brake: z.object({ incident: z.string(), since: z.iso.datetime() }).nullable().describe("since when nodes are not declared lost, because many fell silent at once"),
+    brake: z
+      .object({ incident: z.string(), since: z.iso.datetime() })
+      .nullable()
+      .describe("since when nodes are not declared lost, because many fell silent at once"),
     settings: effectiveSettings.describe("what holds, defaults included"),
     declared: declaredSettings.describe("what was put"),
     version: z.int().describe("of the settings"),

@@ -9,7 +9,10 @@ import { FABRIC_LEVELS } from "./words.ts";
 
 const level = z.enum(FABRIC_LEVELS);
 const mode = z.enum(["required", "preferred"]).default("required");
-const envName = z.string().max(256).regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected a name of letters, digits and '_'");
+const envName = z
+  .string()
+  .max(256)
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected a name of letters, digits and '_'");
 const noNul = (text: string): boolean => !text.includes("\0");
 const text = z.string().max(32_768).refine(noNul, "must not contain a NUL character");
 const env = z.record(envName, text);
@@ -73,14 +76,22 @@ const parallelismSpec = z.strictObject({
 });
 
 const topologySpec = z.strictObject({
-  segments: z.array(z.strictObject({ ranks: z.int().min(1), within: level, mode })).max(8).default([]),
+  segments: z
+    .array(z.strictObject({ ranks: z.int().min(1), within: level, mode }))
+    .max(8)
+    .default([]),
   job: z.strictObject({ within: level, mode }).optional(),
 });
 
 const sourceSpec = z.union(
   [
     z.strictObject({
-      git: z.string().min(1).max(2048).refine(noNul).refine((url) => !url.startsWith("-"), "must not begin with '-'"),
+      git: z
+        .string()
+        .min(1)
+        .max(2048)
+        .refine(noNul)
+        .refine((url) => !url.startsWith("-"), "must not begin with '-'"),
       ref: z
         .string()
         .min(1)
@@ -184,13 +195,39 @@ export const jobSpec = z.strictObject({
   topology: topologySpec.default({ segments: [] }),
   ...roleFields,
   roles: z.record(name, roleSpec).optional(),
-  secrets: z.array(z.strictObject({ env: envName, from: z.string().max(256).regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected folder/name") })).max(64).default([]),
-  mounts: z.array(z.strictObject({ at: absolutePath, from: z.string().max(256).regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected the name of a volume"), read_only: z.boolean().default(false) })).max(64).default([]),
+  secrets: z
+    .array(
+      z.strictObject({
+        env: envName,
+        from: z
+          .string()
+          .max(256)
+          .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected folder/name"),
+      }),
+    )
+    .max(64)
+    .default([]),
+  mounts: z
+    .array(
+      z.strictObject({
+        at: absolutePath,
+        from: z
+          .string()
+          .max(256)
+          .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected the name of a volume"),
+        read_only: z.boolean().default(false),
+      }),
+    )
+    .max(64)
+    .default([]),
   time_limit: duration.optional(),
   expected_duration: duration.optional(),
   start_after: z.iso.datetime({ offset: true }).optional(),
   deadline: z.iso.datetime({ offset: true }).optional(),
-  after: z.array(z.strictObject({ job: z.string().min(1).max(128), on: z.enum(["succeeded", "failed", "finished", "started"]).default("succeeded") })).max(256).default([]),
+  after: z
+    .array(z.strictObject({ job: z.string().min(1).max(128), on: z.enum(["succeeded", "failed", "finished", "started"]).default("succeeded") }))
+    .max(256)
+    .default([]),
   array: z.strictObject({ count: z.int().min(1).max(100_000), limit: z.int().min(1).optional() }).optional(),
   checkpoint: checkpointSpec.prefault({}),
   progress: progressSpec.default({ preset: "muster" }),

@@ -45,14 +45,12 @@ export const duration = z
   });
 
 /** Bytes, read from `512Gi`, `1T` or a whole number of bytes. */
-export const size = z
-  .union([z.string().max(64), z.number()], { error: "expected a size such as 512Gi or a number of bytes" })
-  .transform((value, context) => {
-    const bytes = parseSize(value);
-    if (bytes !== undefined) return bytes;
-    context.addIssue({ code: "custom", message: "expected a size such as 512Mi, 64Gi, 1Ti or a whole number of bytes (units: k M G T Ki Mi Gi Ti)" });
-    return z.NEVER;
-  });
+export const size = z.union([z.string().max(64), z.number()], { error: "expected a size such as 512Gi or a number of bytes" }).transform((value, context) => {
+  const bytes = parseSize(value);
+  if (bytes !== undefined) return bytes;
+  context.addIssue({ code: "custom", message: "expected a size such as 512Mi, 64Gi, 1Ti or a whole number of bytes (units: k M G T Ki Mi Gi Ti)" });
+  return z.NEVER;
+});
 
 /** A name of at most 63 characters that is also a DNS label, so that every engine can carry it. */
 export const name = z

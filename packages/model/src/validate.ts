@@ -39,15 +39,18 @@ function checkRole(role: ResolvedRole, spec: ResolvedJobSpec, submitted: ParsedJ
   const at = (field: string): string => {
     const head = field.split(/[.[]/)[0] as keyof ParsedJobSpec & keyof NonNullable<ParsedJobSpec["variants"]>[number];
     if (submitted.variants?.[variant]?.[head] !== undefined) return `variants[${variant}].${field}`;
-    if (submitted.roles?.[role.name]?.[head as keyof object] !== undefined || (submitted.roles && submitted[head] === undefined)) return `roles.${role.name}.${field}`;
+    if (submitted.roles?.[role.name]?.[head as keyof object] !== undefined || (submitted.roles && submitted[head] === undefined))
+      return `roles.${role.name}.${field}`;
     return field;
   };
   const { nodes, resources } = role;
   for (const error of referenceErrors(role.run, role.env)) add(at(error.path), error.message);
   if (role.run.length === 0) add(at("run"), "is missing: give the command as a list, such as [python3, train.py]");
   if (nodes.min > nodes.max) add(at("nodes.min"), `is more than nodes.max (${nodes.max})`);
-  else if ((nodes.max - nodes.min) % nodes.step !== 0) add(at("nodes.step"), `does not lead from min ${nodes.min} to max ${nodes.max}; max - min must be a multiple of step`);
-  if (resources.share > 0 && resources.accelerators > 0) add(at("resources.share"), "can't be given together with accelerators: ask for whole devices, or for a share of one");
+  else if ((nodes.max - nodes.min) % nodes.step !== 0)
+    add(at("nodes.step"), `does not lead from min ${nodes.min} to max ${nodes.max}; max - min must be a multiple of step`);
+  if (resources.share > 0 && resources.accelerators > 0)
+    add(at("resources.share"), "can't be given together with accelerators: ask for whole devices, or for a share of one");
   if (role.accelerator !== undefined && role.accelerator !== "cpu" && resources.share === 0 && resources.accelerators === 0) {
     add(at("resources.accelerators"), `is missing, though accelerator ${role.accelerator} is asked for; give devices a node, or a share of one`);
   }

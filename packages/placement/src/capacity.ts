@@ -1,29 +1,36 @@
-import { fitsOnNode, type Shape } from './counts.ts';
-import { roomFor, type Layer } from './gang.ts';
-import type { Partition } from './partition.ts';
-import type { State } from './state.ts';
-import type { GangBySegment, PoolFree } from './types.ts';
+import { fitsOnNode, type Shape } from "./counts.ts";
+import { roomFor, type Layer } from "./gang.ts";
+import type { Partition } from "./partition.ts";
+import type { State } from "./state.ts";
+import type { GangBySegment, PoolFree } from "./types.ts";
 
 /** Free room by pool; `shape` also counts how many members of it fit. */
 export function poolsFree(state: State, shape: Shape | null, only: readonly Partition[] = state.placer.partitions): PoolFree[] {
   const { nodes } = state.placer;
-  return only.filter((partition) => partition.members.size > 0).map((partition) => {
-    const free: PoolFree = {
-      pool: partition.pool, accelerator: partition.accelerator, freeDevices: 0, freeNodes: 0, totalDevices: 0, membersThatFit: 0,
-      unhealthyNodes: 0,
-    };
-    for (const slot of partition.members) {
-      const total = nodes.deviceCount[slot]!;
-      free.totalDevices += total;
-      if (nodes.schedulable[slot] === 0) free.unhealthyNodes++;
-      else {
-        free.freeDevices += nodes.freeDevices[slot]!;
-        if (nodes.freeDevices[slot] === total && nodes.members[slot] === 0) free.freeNodes++;
+  return only
+    .filter((partition) => partition.members.size > 0)
+    .map((partition) => {
+      const free: PoolFree = {
+        pool: partition.pool,
+        accelerator: partition.accelerator,
+        freeDevices: 0,
+        freeNodes: 0,
+        totalDevices: 0,
+        membersThatFit: 0,
+        unhealthyNodes: 0,
+      };
+      for (const slot of partition.members) {
+        const total = nodes.deviceCount[slot]!;
+        free.totalDevices += total;
+        if (nodes.schedulable[slot] === 0) free.unhealthyNodes++;
+        else {
+          free.freeDevices += nodes.freeDevices[slot]!;
+          if (nodes.freeDevices[slot] === total && nodes.members[slot] === 0) free.freeNodes++;
+        }
       }
-    }
-    if (shape !== null) free.membersThatFit = state.placer.counts(partition, shape).total;
-    return free;
-  });
+      if (shape !== null) free.membersThatFit = state.placer.counts(partition, shape).total;
+      return free;
+    });
 }
 
 /** The largest gang that could start now in a partition, for each slice size asked, each slice in one block. */

@@ -1,5 +1,5 @@
-import { WHOLE, type NodeTable } from './nodes.ts';
-import type { Partition } from './partition.ts';
+import { WHOLE, type NodeTable } from "./nodes.ts";
+import type { Partition } from "./partition.ts";
 
 /** Stands for "any number" on one node; small enough that sums over a million nodes stay whole 32-bit numbers. */
 const UNBOUNDED = 1 << 10;
@@ -17,7 +17,7 @@ export interface Shape {
   distinct: boolean;
 }
 
-export function makeShape(ask: Omit<Shape, 'key'>): Shape {
+export function makeShape(ask: Omit<Shape, "key">): Shape {
   return { ...ask, key: `${ask.devices}/${ask.share}/${ask.cpuMillis}/${ask.memoryBytes}/${ask.distinct ? 1 : 0}` };
 }
 

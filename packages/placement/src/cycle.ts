@@ -1,21 +1,21 @@
-import { moveTogether, preempt, type Decided } from './disrupt.ts';
-import { Earmarks } from './earmarks.ts';
-import { growElastic } from './grow.ts';
-import type { JobRecord } from './jobs.ts';
-import { locality } from './locality.ts';
-import { planMoves } from './moves.ts';
-import { ahead, QueueCursor, standing } from './order.ts';
-import type { Partition } from './partition.ts';
-import type { Charge, Placement, PlaceFailure } from './placer.ts';
-import { planPreemption } from './preempt.ts';
-import type { QueueNode, Usage } from './quota.ts';
-import { completeRecovering } from './recover.ts';
-import type { Request } from './request.ts';
-import type { State } from './state.ts';
-import { crossesZones, preferenceOf } from './preference.ts';
-import type { CycleResult } from './types.ts';
-import { Heap, type Blocked, type Lane } from './waiting.ts';
-import { closedNodes, leaseLasts } from './windows.ts';
+import { moveTogether, preempt, type Decided } from "./disrupt.ts";
+import { Earmarks } from "./earmarks.ts";
+import { growElastic } from "./grow.ts";
+import type { JobRecord } from "./jobs.ts";
+import { locality } from "./locality.ts";
+import { planMoves } from "./moves.ts";
+import { ahead, QueueCursor, standing } from "./order.ts";
+import type { Partition } from "./partition.ts";
+import type { Charge, Placement, PlaceFailure } from "./placer.ts";
+import { planPreemption } from "./preempt.ts";
+import type { QueueNode, Usage } from "./quota.ts";
+import { completeRecovering } from "./recover.ts";
+import type { Request } from "./request.ts";
+import type { State } from "./state.ts";
+import { crossesZones, preferenceOf } from "./preference.ts";
+import type { CycleResult } from "./types.ts";
+import { Heap, type Blocked, type Lane } from "./waiting.ts";
+import { closedNodes, leaseLasts } from "./windows.ts";
 
 /** Searches for victims in one cycle; the other jobs have their turn in the next ones. */
 const SEARCHES = 64;
@@ -80,14 +80,18 @@ class Cycle {
       }
       const { job, lane } = cursor;
       const started = this.#consider(job, lane);
-      if (!started && job.queue.input.order === 'strict') this.#blockBehind(job);
+      if (!started && job.queue.input.order === "strict") this.#blockBehind(job);
       if (cursor.next(started)) order.push(cursor);
     }
     this.#kept.releaseAll();
     growElastic(state, this.#decided);
     return {
-      now: state.now, ...this.#decided, evaluated: this.#evaluated, skipped: this.#skipped,
-      waiting: state.waiting + state.reserved.size, wakeAt: state.wakeAt(this.#owes ? state.now + TURN_MS : Infinity),
+      now: state.now,
+      ...this.#decided,
+      evaluated: this.#evaluated,
+      skipped: this.#skipped,
+      waiting: state.waiting + state.reserved.size,
+      wakeAt: state.wakeAt(this.#owes ? state.now + TURN_MS : Infinity),
     };
   }
 
@@ -113,7 +117,7 @@ class Cycle {
     let open = 0;
     for (const [queue, lanes] of state.lanes) {
       // Some blocked jobs still hold back others: those behind them, or those who would borrow their quota.
-      const holdsBack = queue.input.order === 'strict' || (queue.input.reclaim ?? 'any_priority') !== 'any_priority';
+      const holdsBack = queue.input.order === "strict" || (queue.input.reclaim ?? "any_priority") !== "any_priority";
       const list: Lane[] = [];
       for (const lane of lanes.values()) {
         if (!holdsBack && this.#isBlocked(lane)) {
@@ -159,13 +163,13 @@ class Cycle {
       return false;
     }
     if (this.#behindStrictHead(job)) {
-      this.#block(lane, 'order', false);
+      this.#block(lane, "order", false);
       return false;
     }
     this.#evaluated++;
     this.#kept.release(job.queue);
     const freed = state.placer.freedFor(job.request);
-    let failure: PlaceFailure = 'capacity';
+    let failure: PlaceFailure = "capacity";
     let byQuota = false;
     if (this.#full.get(job.request) !== freed) {
       if (this.#tryStart(job)) {
@@ -176,12 +180,12 @@ class Cycle {
       byQuota = state.placer.quotaRefused;
       if (!byQuota && state.dated.size === 0 && state.windows.size === 0) this.#full.set(job.request, freed);
     }
-    if (failure !== 'no_pool' && this.#disturbOthers(job, lane, failure)) {
+    if (failure !== "no_pool" && this.#disturbOthers(job, lane, failure)) {
       lane.opened();
       return true;
     }
     this.#block(lane, failure, byQuota);
-    if (failure !== 'no_pool') this.#kept.keep(job, this.#leadUsage(job.request));
+    if (failure !== "no_pool") this.#kept.keep(job, this.#leadUsage(job.request));
     return false;
   }
 
@@ -193,7 +197,7 @@ class Cycle {
     placement ??= this.#place(job, avoid);
     if (placement === null) return false;
     state.occupy(job, placement, state.now);
-    if (job.state === 'running') this.#started(job);
+    if (job.state === "running") this.#started(job);
     return true;
   }
 
@@ -214,7 +218,7 @@ class Cycle {
     if (this.#searches === 0 || (this.#crowded && lane.searchFrom > state.cycles)) return false;
     this.#searches--;
     this.#owed = Infinity;
-    if (failure === 'capacity' && state.policy.consolidation && this.#mayBeThorough(job)) {
+    if (failure === "capacity" && state.policy.consolidation && this.#mayBeThorough(job)) {
       const moves = planMoves(state, job);
       if (moves.searched) this.#thorough--;
       if (moves.plan !== null) {
@@ -227,7 +231,7 @@ class Cycle {
       preempt(state, job, plan, this.#decided);
       return true;
     }
-    if (failure === 'capacity' && state.policy.backfill === 'dated' && this.#mayBeThorough(job) && state.dated.make(job)) this.#thorough--;
+    if (failure === "capacity" && state.policy.backfill === "dated" && this.#mayBeThorough(job) && state.dated.make(job)) this.#thorough--;
     lane.pause = Math.min(LONGEST_PAUSE, Math.max(1, lane.pause * 2));
     lane.searchFrom = state.cycles + lane.pause;
     return false;
@@ -262,20 +266,27 @@ class Cycle {
     if (usage === undefined) {
       const { placer, quota } = this.#state;
       const variant = request.variants[0]!;
-      usage = quota.usageOf(variant.roles.flatMap((role) => {
-        const partition = placer.matching(variant, role)[0];
-        return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
-      }));
+      usage = quota.usageOf(
+        variant.roles.flatMap((role) => {
+          const partition = placer.matching(variant, role)[0];
+          return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
+        }),
+      );
       this.#leads.set(request, usage);
     }
     return usage;
   }
 
-  #block(lane: Lane, kind: Blocked['kind'], byQuota: boolean): void {
+  #block(lane: Lane, kind: Blocked["kind"], byQuota: boolean): void {
     const state = this.#state;
     if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
     lane.blocked = {
-      kind, byQuota, capacityFreed: state.placer.freedFor(lane.request), quotaFreed: state.quota.freed, version: state.quota.version, until: Math.min(state.protectedUntil, this.#owed),
+      kind,
+      byQuota,
+      capacityFreed: state.placer.freedFor(lane.request),
+      quotaFreed: state.quota.freed,
+      version: state.quota.version,
+      until: Math.min(state.protectedUntil, this.#owed),
     };
   }
 
@@ -283,10 +294,15 @@ class Cycle {
   #isBlocked(lane: Lane): boolean {
     const { blocked } = lane;
     const state = this.#state;
-    return blocked !== null && blocked.kind !== 'order' && blocked.capacityFreed === state.placer.freedFor(lane.request) &&
-      (!blocked.byQuota || blocked.quotaFreed === state.quota.freed) && state.now < blocked.until &&
+    return (
+      blocked !== null &&
+      blocked.kind !== "order" &&
+      blocked.capacityFreed === state.placer.freedFor(lane.request) &&
+      (!blocked.byQuota || blocked.quotaFreed === state.quota.freed) &&
+      state.now < blocked.until &&
       // Where searches have to take turns anyway, changed shares alone are no reason for one.
-      (state.crowded || blocked.version === state.quota.version);
+      (state.crowded || blocked.version === state.quota.version)
+    );
   }
 
   #blockBehind(job: JobRecord): void {

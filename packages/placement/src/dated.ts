@@ -1,8 +1,8 @@
-import type { JobRecord } from './jobs.ts';
-import { durations } from './learned.ts';
-import type { Partition } from './partition.ts';
-import type { Placement } from './placer.ts';
-import type { State } from './state.ts';
+import type { JobRecord } from "./jobs.ts";
+import { durations } from "./learned.ts";
+import type { Partition } from "./partition.ts";
+import type { Placement } from "./placer.ts";
+import type { State } from "./state.ts";
 
 /** Where and from when a waiting job will find room, if the jobs that run end as they are expected to. */
 export interface DatedReservation {
@@ -15,7 +15,7 @@ export interface DatedReservation {
  * Null when it does not even fit after all of them whose end is known. Ends are released in order, in steps that
  * double until the job fits, then halved down to the first that suffices.
  */
-export function earliestStart(state: State, job: JobRecord, which: 'likely' | 'longest'): DatedReservation | null {
+export function earliestStart(state: State, job: JobRecord, which: "likely" | "longest"): DatedReservation | null {
   let best: DatedReservation | null = null;
   for (const partition of state.placer.partitionsFor(job.request)) {
     const found = earliestIn(state, job, partition, which);
@@ -24,7 +24,7 @@ export function earliestStart(state: State, job: JobRecord, which: 'likely' | 'l
   return best;
 }
 
-function earliestIn(state: State, job: JobRecord, partition: Partition, which: 'likely' | 'longest'): DatedReservation | null {
+function earliestIn(state: State, job: JobRecord, partition: Partition, which: "likely" | "longest"): DatedReservation | null {
   const { placer } = state;
   const ends: { at: number; placement: Placement }[] = [];
   for (const [other, end] of state.running.ending) {
@@ -89,7 +89,7 @@ export class DatedReservations {
   prune(): void {
     const { nodes } = this.#state.placer;
     for (const [job, { at, nodes: kept }] of this.#kept) {
-      const gone = job.state !== 'waiting' || this.#state.jobs.get(job.input.id) !== job || at <= this.#state.now;
+      const gone = job.state !== "waiting" || this.#state.jobs.get(job.input.id) !== job || at <= this.#state.now;
       if (!gone && [...kept].every((slot) => nodes.schedulable[slot] === 1)) continue;
       this.#kept.delete(job);
       this.#state.placer.epoch++;
@@ -99,7 +99,7 @@ export class DatedReservations {
   /** Makes one for a job that found no room, while there are few enough. */
   make(job: JobRecord): boolean {
     if (this.#kept.has(job) || this.#kept.size >= this.#state.policy.reservations) return false;
-    const found = earliestStart(this.#state, job, 'likely');
+    const found = earliestStart(this.#state, job, "likely");
     if (found !== null && found.at > this.#state.now) this.#kept.set(job, found);
     return true;
   }

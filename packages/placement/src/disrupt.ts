@@ -1,10 +1,10 @@
-import { lostWork, type JobRecord } from './jobs.ts';
-import { locality } from './locality.ts';
-import type { MovePlan } from './moves.ts';
-import type { PreemptionPlan } from './preempt.ts';
-import type { State } from './state.ts';
-import type { DisruptionCause, Eviction, Move, Resize, Start } from './types.ts';
-import type { Unit } from './victims.ts';
+import { lostWork, type JobRecord } from "./jobs.ts";
+import { locality } from "./locality.ts";
+import type { MovePlan } from "./moves.ts";
+import type { PreemptionPlan } from "./preempt.ts";
+import type { State } from "./state.ts";
+import type { DisruptionCause, Eviction, Move, Resize, Start } from "./types.ts";
+import type { Unit } from "./victims.ts";
 
 /** What a cycle has decided so far. */
 export interface Decided {
@@ -37,7 +37,7 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
   }
   state.placer.take(plan.placement);
   state.occupy(job, plan.placement, state.now, byVictim.keys());
-  if (job.state === 'running') decided.starts.push(state.startOf(job, locality(state.placer, job.request, plan.placement)));
+  if (job.state === "running") decided.starts.push(state.startOf(job, locality(state.placer, job.request, plan.placement)));
 }
 
 /** Moves jobs to the homes found for them and keeps the places they leave for the job. */
@@ -48,20 +48,28 @@ export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decid
     state.placer.take(home);
     state.occupy(moved, home, state.now, [moved]);
     decided.moves.push({
-      job: moved.input.id, start: state.startOf(moved, locality(state.placer, moved.request, home)),
-      cause: { kind: 'consolidation', forJob: job.input.id, message: `moves together with others so that ${job.input.id} fits` },
-      graceMs: moved.input.checkpoint?.grace ?? 0, lostWork: lost,
+      job: moved.input.id,
+      start: state.startOf(moved, locality(state.placer, moved.request, home)),
+      cause: { kind: "consolidation", forJob: job.input.id, message: `moves together with others so that ${job.input.id} fits` },
+      graceMs: moved.input.checkpoint?.grace ?? 0,
+      lostWork: lost,
     });
   }
   state.placer.take(plan.placement);
-  state.occupy(job, plan.placement, state.now, plan.moves.map((move) => move.job));
+  state.occupy(
+    job,
+    plan.placement,
+    state.now,
+    plan.moves.map((move) => move.job),
+  );
 }
 
-function causeOf(job: JobRecord, victim: JobRecord, kind: DisruptionCause['kind']): DisruptionCause {
-  const why = kind === 'priority'
-    ? `priority ${job.input.priority} goes before ${victim.input.priority} in queue "${job.queue.id}"`
-    : kind === 'reclaim'
-      ? `queue "${job.queue.id}" takes back its own from queue "${victim.queue.id}", which uses more than it is guaranteed`
-      : `queue "${victim.queue.id}" holds a larger share than queue "${job.queue.id}"`;
+function causeOf(job: JobRecord, victim: JobRecord, kind: DisruptionCause["kind"]): DisruptionCause {
+  const why =
+    kind === "priority"
+      ? `priority ${job.input.priority} goes before ${victim.input.priority} in queue "${job.queue.id}"`
+      : kind === "reclaim"
+        ? `queue "${job.queue.id}" takes back its own from queue "${victim.queue.id}", which uses more than it is guaranteed`
+        : `queue "${victim.queue.id}" holds a larger share than queue "${job.queue.id}"`;
   return { kind, forJob: job.input.id, message: `makes room for ${job.input.id}: ${why}` };
 }

@@ -1,6 +1,6 @@
-import type { JobRecord } from './jobs.ts';
-import type { QueueNode, Usage } from './quota.ts';
-import type { State } from './state.ts';
+import type { JobRecord } from "./jobs.ts";
+import type { QueueNode, Usage } from "./quota.ts";
+import type { State } from "./state.ts";
 
 /**
  * Idle quota that is not lent during a cycle: its own queue has a job waiting that fits its guarantee, and could not
@@ -16,11 +16,12 @@ export class Earmarks {
 
   keep(job: JobRecord, need: Usage): void {
     const { queue } = job;
-    if ((queue.input.reclaim ?? 'any_priority') === 'any_priority' || this.#kept.has(queue)) return;
+    if ((queue.input.reclaim ?? "any_priority") === "any_priority" || this.#kept.has(queue)) return;
     const own = need.filter(({ dimension }) => (queue.entitled[dimension] ?? 0) > 0);
     if (own.length === 0 || own.some(({ dimension, amount }) => amount > queue.entitled[dimension]!)) return;
     const usage = own.map(({ dimension, amount }) => ({
-      dimension, amount: Math.max(0, Math.min(amount, queue.entitled[dimension]! - (queue.held[dimension] ?? 0))),
+      dimension,
+      amount: Math.max(0, Math.min(amount, queue.entitled[dimension]! - (queue.held[dimension] ?? 0))),
     }));
     this.#state.quota.charge(queue, usage);
     this.#kept.set(queue, usage);

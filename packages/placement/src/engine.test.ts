@@ -1,25 +1,25 @@
-import { describe, expect, it } from 'vitest';
-import { createEngine } from './index.ts';
-import type { JobInput, NodeInput, PlacementEngine, RoleInput } from './index.ts';
+import { describe, expect, it } from "vitest";
+import { createEngine } from "./index.ts";
+import type { JobInput, NodeInput, PlacementEngine, RoleInput } from "./index.ts";
 
 const GIB = 2 ** 30;
 
 function node(id: string, more: Partial<NodeInput> = {}): NodeInput {
-  return { id, pool: 'a', accelerator: 'h800', devices: 8, cpuMillis: 64_000, memoryBytes: 512 * GIB, schedulable: true, ...more };
+  return { id, pool: "a", accelerator: "h800", devices: 8, cpuMillis: 64_000, memoryBytes: 512 * GIB, schedulable: true, ...more };
 }
 
 function role(nodes: number, more: Partial<RoleInput> = {}): RoleInput {
-  return { name: 'worker', nodes: { min: nodes, max: nodes }, resources: { accelerators: 8, cpuMillis: 8000, memoryBytes: GIB }, ...more };
+  return { name: "worker", nodes: { min: nodes, max: nodes }, resources: { accelerators: 8, cpuMillis: 8000, memoryBytes: GIB }, ...more };
 }
 
 let submitted = 0;
 function job(id: string, more: Partial<JobInput> = {}): JobInput {
-  return { id, queue: 'q', priority: 0, preemptible: true, submittedAt: ++submitted, roles: [role(1)], ...more };
+  return { id, queue: "q", priority: 0, preemptible: true, submittedAt: ++submitted, roles: [role(1)], ...more };
 }
 
 /** Zones of two spines of two leaves of four nodes. */
 function fabric(engine: PlacementEngine, leaves: number, perLeaf = 4): void {
-  engine.putQueue({ id: 'q' });
+  engine.putQueue({ id: "q" });
   for (let leaf = 0; leaf < leaves; leaf++) {
     for (let i = 0; i < perLeaf; i++) {
       engine.putNode(node(`n${leaf * perLeaf + i}`, { fabric: { leaf: `l${leaf}`, spine: `s${leaf >> 1}`, zone: `z${leaf >> 2}` } }));
@@ -31,54 +31,61 @@ function nodesOf(engine: PlacementEngine, now = 1): Record<string, string[]> {
   return Object.fromEntries(engine.cycle(now).starts.map((start) => [start.job, start.members.map((member) => member.node)]));
 }
 
-describe('a first cut of placement', () => {
-  it('starts a gang whole or not at all', () => {
+describe("a first cut of placement", () => {
+  it("starts a gang whole or not at all", () => {
     const engine = createEngine();
     fabric(engine, 1, 2);
-    engine.submit(job('big', { roles: [role(3)] }));
-    engine.submit(job('pair', { roles: [role(2)] }));
-    expect(nodesOf(engine)).toEqual({ pair: ['n0', 'n1'] });
-    expect(engine.explain('big')).toMatchObject({ reason: 'exceeds_topology', need: { members: 3, devices: 24 } });
+    engine.submit(job("big", { roles: [role(3)] }));
+    engine.submit(job("pair", { roles: [role(2)] }));
+    expect(nodesOf(engine)).toEqual({ pair: ["n0", "n1"] });
+    expect(engine.explain("big")).toMatchObject({ reason: "exceeds_topology", need: { members: 3, devices: 24 } });
   });
 
-  it('goes by priority, then by submit time', () => {
+  it("goes by priority, then by submit time", () => {
     const engine = createEngine();
     fabric(engine, 1, 1);
-    engine.submit(job('first'));
-    engine.submit(job('second'));
-    engine.submit(job('urgent', { priority: 5 }));
-    expect(nodesOf(engine)).toEqual({ urgent: ['n0'] });
-    engine.finished('urgent', 2);
-    expect(nodesOf(engine, 2)).toEqual({ first: ['n0'] });
-    expect(engine.explain('second')).toMatchObject({ reason: 'insufficient_capacity' });
+    engine.submit(job("first"));
+    engine.submit(job("second"));
+    engine.submit(job("urgent", { priority: 5 }));
+    expect(nodesOf(engine)).toEqual({ urgent: ["n0"] });
+    engine.finished("urgent", 2);
+    expect(nodesOf(engine, 2)).toEqual({ first: ["n0"] });
+    expect(engine.explain("second")).toMatchObject({ reason: "insufficient_capacity" });
   });
 
-  it('gives out devices by index, never one twice, and returns them', () => {
+  it("gives out devices by index, never one twice, and returns them", () => {
     const engine = createEngine();
     fabric(engine, 1, 1);
-    for (const id of ['a', 'b', 'c']) engine.submit(job(id, { roles: [role(1, { resources: { accelerators: 3 } })] }));
+    for (const id of ["a", "b", "c"]) engine.submit(job(id, { roles: [role(1, { resources: { accelerators: 3 } })] }));
     const starts = engine.cycle(1).starts;
-    expect(starts.map((start) => start.job)).toEqual(['a', 'b']);
+    expect(starts.map((start) => start.job)).toEqual(["a", "b"]);
     const held = starts.flatMap((start) => start.members.flatMap((member) => member.devices));
     expect(new Set(held).size).toBe(6);
-    engine.finished('a', 2);
+    engine.finished("a", 2);
     expect(engine.cycle(2).starts[0]?.members[0]?.devices).toEqual([0, 1, 2]);
   });
 
-  it('packs shares of a device before it breaks a whole one', () => {
+  it("packs shares of a device before it breaks a whole one", () => {
     const engine = createEngine();
     fabric(engine, 1, 2);
-    for (const id of ['a', 'b', 'c', 'd', 'e']) engine.submit(job(id, { roles: [role(1, { resources: { share: 250 } })] }));
+    for (const id of ["a", "b", "c", "d", "e"]) engine.submit(job(id, { roles: [role(1, { resources: { share: 250 } })] }));
     const placed = engine.cycle(1).starts.flatMap((start) => start.members.map((member) => [member.node, member.devices[0], member.share]));
-    expect(placed).toEqual([['n0', 0, 250], ['n0', 0, 250], ['n0', 0, 250], ['n0', 0, 250], ['n0', 1, 250]]);
+    expect(placed).toEqual([
+      ["n0", 0, 250],
+      ["n0", 0, 250],
+      ["n0", 0, 250],
+      ["n0", 0, 250],
+      ["n0", 1, 250],
+    ]);
   });
 
-  it('packs shares and whole devices by the mix that it sees', () => {
+  it("packs shares and whole devices by the mix that it sees", () => {
     const engine = createEngine();
-    engine.putQueue({ id: 'q' });
+    engine.putQueue({ id: "q" });
     for (let i = 0; i < 4; i++) engine.putNode(node(`n${i}`, { devices: 2, cpuMillis: 16_000 }));
     // Halves and whole nodes: nothing may be left over when both add up to all there is.
-    for (let i = 0; i < 60; i++) engine.submit(job(`seen${i}`, { roles: [role(1, { resources: i % 2 === 0 ? { share: 500 } : { accelerators: 2 } })], held: 'user' }));
+    for (let i = 0; i < 60; i++)
+      engine.submit(job(`seen${i}`, { roles: [role(1, { resources: i % 2 === 0 ? { share: 500 } : { accelerators: 2 } })], held: "user" }));
     for (let i = 0; i < 8; i++) engine.submit(job(`half${i}`, { roles: [role(1, { resources: { share: 500, cpuMillis: 1000 } })] }));
     const halves = engine.cycle(1).starts;
     expect(new Set(halves.map((start) => start.members[0]!.node)).size).toBe(2);
@@ -87,180 +94,208 @@ describe('a first cut of placement', () => {
     expect(engine.capacity()).toMatchObject([{ freeDevices: 0 }]);
   });
 
-  it('matches pools and accelerators, and takes variants in order until one has started', () => {
+  it("matches pools and accelerators, and takes variants in order until one has started", () => {
     const engine = createEngine();
-    engine.putQueue({ id: 'q' });
-    engine.putNode(node('h0'));
-    engine.putNode(node('n0', { pool: 'b', accelerator: 'ascend-910b' }));
-    const variants = [{ accelerators: ['h800'] }, { accelerators: ['ascend-910b'] }];
-    engine.submit(job('one', { variants }));
-    engine.submit(job('two', { variants }));
-    engine.submit(job('three', { variants: [{ accelerators: ['mi300x'] }] }));
+    engine.putQueue({ id: "q" });
+    engine.putNode(node("h0"));
+    engine.putNode(node("n0", { pool: "b", accelerator: "ascend-910b" }));
+    const variants = [{ accelerators: ["h800"] }, { accelerators: ["ascend-910b"] }];
+    engine.submit(job("one", { variants }));
+    engine.submit(job("two", { variants }));
+    engine.submit(job("three", { variants: [{ accelerators: ["mi300x"] }] }));
     const starts = engine.cycle(1).starts;
-    expect(starts.map((start) => [start.job, start.variant, start.members[0]!.node])).toEqual([['one', 0, 'h0'], ['two', 1, 'n0']]);
-    expect(engine.explain('three')).toMatchObject({ reason: 'no_matching_pool' });
-    engine.submit(job('sticky', { variants, stickyVariant: 1 }));
-    engine.finished('one', 2);
+    expect(starts.map((start) => [start.job, start.variant, start.members[0]!.node])).toEqual([
+      ["one", 0, "h0"],
+      ["two", 1, "n0"],
+    ]);
+    expect(engine.explain("three")).toMatchObject({ reason: "no_matching_pool" });
+    engine.submit(job("sticky", { variants, stickyVariant: 1 }));
+    engine.finished("one", 2);
     expect(engine.cycle(2).starts).toEqual([]);
-    engine.finished('two', 3);
-    expect(engine.cycle(3).starts.map((start) => [start.job, start.variant])).toEqual([['sticky', 1]]);
+    engine.finished("two", 3);
+    expect(engine.cycle(3).starts.map((start) => [start.job, start.variant])).toEqual([["sticky", 1]]);
   });
 
-  it('counts cpus and memory, and never mixes pools in one role', () => {
+  it("counts cpus and memory, and never mixes pools in one role", () => {
     const engine = createEngine();
-    engine.putQueue({ id: 'q' });
-    engine.putNode(node('a0', { cpuMillis: 4000 }));
-    engine.putNode(node('a1', { memoryBytes: GIB / 2 }));
-    engine.putNode(node('b0', { pool: 'b' }));
-    engine.submit(job('two', { roles: [role(2, { resources: { accelerators: 1, cpuMillis: 1 } })] }));
-    engine.submit(job('cpus', { roles: [role(1, { resources: { accelerators: 1, cpuMillis: 5000, memoryBytes: GIB } })] }));
-    expect(nodesOf(engine)).toEqual({ two: ['a0', 'a1'], cpus: ['b0'] });
-    engine.submit(job('three', { roles: [role(3, { resources: { accelerators: 1 } })] }));
+    engine.putQueue({ id: "q" });
+    engine.putNode(node("a0", { cpuMillis: 4000 }));
+    engine.putNode(node("a1", { memoryBytes: GIB / 2 }));
+    engine.putNode(node("b0", { pool: "b" }));
+    engine.submit(job("two", { roles: [role(2, { resources: { accelerators: 1, cpuMillis: 1 } })] }));
+    engine.submit(job("cpus", { roles: [role(1, { resources: { accelerators: 1, cpuMillis: 5000, memoryBytes: GIB } })] }));
+    expect(nodesOf(engine)).toEqual({ two: ["a0", "a1"], cpus: ["b0"] });
+    engine.submit(job("three", { roles: [role(3, { resources: { accelerators: 1 } })] }));
     expect(nodesOf(engine, 2)).toEqual({});
   });
 
-  it('puts each segment in one leaf and follows the fabric in rank order', () => {
+  it("puts each segment in one leaf and follows the fabric in rank order", () => {
     const engine = createEngine();
     fabric(engine, 8);
-    engine.submit(job('hole', { roles: [role(1)] }));
-    expect(nodesOf(engine)).toEqual({ hole: ['n0'] });
-    engine.submit(job('moe', { roles: [role(16)], segments: [{ ranks: 32, within: 'leaf', mode: 'required' }], within: { within: 'zone', mode: 'required' } }));
-    const placed = nodesOf(engine, 2)['moe']!;
+    engine.submit(job("hole", { roles: [role(1)] }));
+    expect(nodesOf(engine)).toEqual({ hole: ["n0"] });
+    engine.submit(job("moe", { roles: [role(16)], segments: [{ ranks: 32, within: "leaf", mode: "required" }], within: { within: "zone", mode: "required" } }));
+    const placed = nodesOf(engine, 2)["moe"]!;
     expect(placed).toEqual(Array.from({ length: 16 }, (_, i) => `n${16 + i}`));
   });
 
-  it('tells fragmented from full, and names the best block', () => {
+  it("tells fragmented from full, and names the best block", () => {
     const engine = createEngine();
     fabric(engine, 2);
-    for (let i = 0; i < 2; i++) engine.submit(job(`x${i}`, { roles: [role(1)], excludedNodes: i === 0 ? [] : ['n0', 'n1', 'n2', 'n3'] }));
+    for (let i = 0; i < 2; i++) engine.submit(job(`x${i}`, { roles: [role(1)], excludedNodes: i === 0 ? [] : ["n0", "n1", "n2", "n3"] }));
     engine.cycle(1);
-    engine.submit(job('four', { roles: [role(4)], within: { within: 'leaf', mode: 'required' } }));
+    engine.submit(job("four", { roles: [role(4)], within: { within: "leaf", mode: "required" } }));
     expect(engine.cycle(2).starts).toEqual([]);
-    const why = engine.explain('four');
-    expect(why).toMatchObject({ reason: 'topology_fragmented', blocks: [{ fits: 3, needed: 4 }, { fits: 3, needed: 4 }] });
-    expect(why.message).toContain('needs 4 nodes in one leaf; the best');
-    engine.updateJob(job('four', { roles: [role(4)], within: { within: 'leaf', mode: 'preferred' } }));
-    expect(nodesOf(engine, 3)['four']).toHaveLength(4);
+    const why = engine.explain("four");
+    expect(why).toMatchObject({
+      reason: "topology_fragmented",
+      blocks: [
+        { fits: 3, needed: 4 },
+        { fits: 3, needed: 4 },
+      ],
+    });
+    expect(why.message).toContain("needs 4 nodes in one leaf; the best");
+    engine.updateJob(job("four", { roles: [role(4)], within: { within: "leaf", mode: "preferred" } }));
+    expect(nodesOf(engine, 3)["four"]).toHaveLength(4);
   });
 
-  it('says that nodes out of service are what is missing', () => {
+  it("says that nodes out of service are what is missing", () => {
     const engine = createEngine();
     fabric(engine, 1, 2);
-    engine.putNode(node('n1', { schedulable: false, health: 'cordoned', fabric: { leaf: 'l0', spine: 's0', zone: 'z0' } }));
-    engine.submit(job('pair', { roles: [role(2)] }));
+    engine.putNode(node("n1", { schedulable: false, health: "cordoned", fabric: { leaf: "l0", spine: "s0", zone: "z0" } }));
+    engine.submit(job("pair", { roles: [role(2)] }));
     expect(engine.cycle(1).starts).toEqual([]);
-    expect(engine.explain('pair')).toMatchObject({ reason: 'nodes_unhealthy', filtered: [{ nodes: 1, sampleNodes: ['n1'] }] });
-    engine.putNode(node('n1', { fabric: { leaf: 'l0', spine: 's0', zone: 'z0' } }));
-    expect(nodesOf(engine, 2)).toEqual({ pair: ['n0', 'n1'] });
+    expect(engine.explain("pair")).toMatchObject({ reason: "nodes_unhealthy", filtered: [{ nodes: 1, sampleNodes: ["n1"] }] });
+    engine.putNode(node("n1", { fabric: { leaf: "l0", spine: "s0", zone: "z0" } }));
+    expect(nodesOf(engine, 2)).toEqual({ pair: ["n0", "n1"] });
   });
 
-  it('gates jobs that may not start, and wakes for those that time frees', () => {
+  it("gates jobs that may not start, and wakes for those that time frees", () => {
     const engine = createEngine();
     fabric(engine, 1, 4);
-    engine.putQueue({ id: 'off', paused: true });
-    engine.submit(job('held', { held: 'user' }));
-    engine.submit(job('later', { startAfter: 100 }));
-    engine.submit(job('after', { dependency: 'waiting' }));
-    engine.submit(job('paused', { queue: 'off' }));
-    engine.submit(job('back', { backoffUntil: 50 }));
+    engine.putQueue({ id: "off", paused: true });
+    engine.submit(job("held", { held: "user" }));
+    engine.submit(job("later", { startAfter: 100 }));
+    engine.submit(job("after", { dependency: "waiting" }));
+    engine.submit(job("paused", { queue: "off" }));
+    engine.submit(job("back", { backoffUntil: 50 }));
     const first = engine.cycle(1);
     expect(first).toMatchObject({ starts: [], wakeAt: 50, waiting: 5 });
-    const reasons = ['held', 'later', 'after', 'paused', 'back'].map((id) => engine.explain(id).reason);
-    expect(reasons).toEqual(['held', 'start_time', 'dependency', 'queue_paused', 'restart_backoff']);
-    expect(Object.keys(nodesOf(engine, 50))).toEqual(['back']);
-    engine.putQueue({ id: 'off' });
-    expect(Object.keys(nodesOf(engine, 100)).sort()).toEqual(['later', 'paused']);
+    const reasons = ["held", "later", "after", "paused", "back"].map((id) => engine.explain(id).reason);
+    expect(reasons).toEqual(["held", "start_time", "dependency", "queue_paused", "restart_backoff"]);
+    expect(Object.keys(nodesOf(engine, 50))).toEqual(["back"]);
+    engine.putQueue({ id: "off" });
+    expect(Object.keys(nodesOf(engine, 100)).sort()).toEqual(["later", "paused"]);
   });
 
-  it('limits a queue by quota and lends what is idle', () => {
+  it("limits a queue by quota and lends what is idle", () => {
     const engine = createEngine();
     fabric(engine, 1, 4);
-    const quota = (nodes: number, more = {}): object[] => [{ resource: 'accelerators', accelerator: 'h800', nominal: nodes * 8000, ...more }];
-    engine.putQueue({ id: 'q', quotas: quota(2, { borrowLimit: 8000 }) as never });
-    engine.putQueue({ id: 'r', quotas: quota(2) as never });
+    const quota = (nodes: number, more = {}): object[] => [{ resource: "accelerators", accelerator: "h800", nominal: nodes * 8000, ...more }];
+    engine.putQueue({ id: "q", quotas: quota(2, { borrowLimit: 8000 }) as never });
+    engine.putQueue({ id: "r", quotas: quota(2) as never });
     for (let i = 0; i < 4; i++) engine.submit(job(`q${i}`));
-    expect(Object.keys(nodesOf(engine))).toEqual(['q0', 'q1', 'q2']);
-    expect(engine.explain('q3')).toMatchObject({ reason: 'quota_exhausted' });
-    engine.submit(job('huge', { roles: [role(4)] }));
-    expect(engine.explain('huge')).toMatchObject({ reason: 'exceeds_quota' });
+    expect(Object.keys(nodesOf(engine))).toEqual(["q0", "q1", "q2"]);
+    expect(engine.explain("q3")).toMatchObject({ reason: "quota_exhausted" });
+    engine.submit(job("huge", { roles: [role(4)] }));
+    expect(engine.explain("huge")).toMatchObject({ reason: "exceeds_quota" });
   });
 
-  it('keeps the order of a strict queue, but only among jobs for the same hardware', () => {
+  it("keeps the order of a strict queue, but only among jobs for the same hardware", () => {
     const engine = createEngine();
-    engine.putQueue({ id: 'q', order: 'strict' });
-    engine.putNode(node('a0', { accelerator: 'b300' }));
-    engine.putNode(node('b0', { pool: 'b', accelerator: 'b200' }));
-    engine.submit(job('runs', { roles: [role(1, { resources: { accelerators: 4 } })], variants: [{ accelerators: ['b300'] }] }));
-    engine.submit(job('head', { variants: [{ accelerators: ['b300'] }] }));
-    engine.submit(job('small', { roles: [role(1, { resources: { accelerators: 1 } })], variants: [{ accelerators: ['b300'] }] }));
-    engine.submit(job('other', { variants: [{ accelerators: ['b200'] }] }));
-    expect(Object.keys(nodesOf(engine)).sort()).toEqual(['other', 'runs']);
-    expect(engine.explain('small')).toMatchObject({ reason: 'behind_higher_priority' });
-    engine.submit(job('late', { roles: [role(1, { resources: { accelerators: 1 } })], variants: [{ accelerators: ['b300'] }] }));
+    engine.putQueue({ id: "q", order: "strict" });
+    engine.putNode(node("a0", { accelerator: "b300" }));
+    engine.putNode(node("b0", { pool: "b", accelerator: "b200" }));
+    engine.submit(job("runs", { roles: [role(1, { resources: { accelerators: 4 } })], variants: [{ accelerators: ["b300"] }] }));
+    engine.submit(job("head", { variants: [{ accelerators: ["b300"] }] }));
+    engine.submit(job("small", { roles: [role(1, { resources: { accelerators: 1 } })], variants: [{ accelerators: ["b300"] }] }));
+    engine.submit(job("other", { variants: [{ accelerators: ["b200"] }] }));
+    expect(Object.keys(nodesOf(engine)).sort()).toEqual(["other", "runs"]);
+    expect(engine.explain("small")).toMatchObject({ reason: "behind_higher_priority" });
+    engine.submit(job("late", { roles: [role(1, { resources: { accelerators: 1 } })], variants: [{ accelerators: ["b300"] }] }));
     expect(nodesOf(engine, 2)).toEqual({});
   });
 
-  it('rebuilds from what runs, and undoes a decision that could not be committed', () => {
+  it("rebuilds from what runs, and undoes a decision that could not be committed", () => {
     const engine = createEngine();
     fabric(engine, 1, 1);
-    engine.submit(job('old'));
-    engine.started('old', { variant: 0, startedAt: 0, members: [{ role: 'worker', rank: 0, node: 'n0', devices: [0, 1, 2, 3, 4, 5, 6, 7], share: 1000, cpuMillis: 8000, memoryBytes: GIB }] });
-    engine.submit(job('next'));
+    engine.submit(job("old"));
+    engine.started("old", {
+      variant: 0,
+      startedAt: 0,
+      members: [{ role: "worker", rank: 0, node: "n0", devices: [0, 1, 2, 3, 4, 5, 6, 7], share: 1000, cpuMillis: 8000, memoryBytes: GIB }],
+    });
+    engine.submit(job("next"));
     expect(nodesOf(engine)).toEqual({});
-    engine.released('old', 2);
-    expect(nodesOf(engine, 2)).toEqual({ old: ['n0'] });
-    engine.undo('old');
-    expect(nodesOf(engine, 3)).toEqual({ old: ['n0'] });
-    expect(() => engine.started('old', { variant: 0, startedAt: 0, members: [] })).toThrow('already holds');
+    engine.released("old", 2);
+    expect(nodesOf(engine, 2)).toEqual({ old: ["n0"] });
+    engine.undo("old");
+    expect(nodesOf(engine, 3)).toEqual({ old: ["n0"] });
+    expect(() => engine.started("old", { variant: 0, startedAt: 0, members: [] })).toThrow("already holds");
   });
 
-  it('plans without changing anything, also on a changed cluster', () => {
+  it("plans without changing anything, also on a changed cluster", () => {
     const engine = createEngine();
     fabric(engine, 1, 2);
-    engine.submit(job('busy'));
+    engine.submit(job("busy"));
     engine.cycle(1);
-    expect(engine.plan(job('what', { roles: [role(2)] }), 2)).toMatchObject({ start: null, impossible: false, explanation: { reason: 'insufficient_capacity' } });
-    expect(engine.plan(job('what', { roles: [role(2)] }), 2, { removeJobs: ['busy'] }).start?.members).toHaveLength(2);
-    expect(engine.plan(job('what', { roles: [role(3)] }), 2)).toMatchObject({ impossible: true });
-    expect(engine.plan(job('what', { roles: [role(2)] }), 2, { addNodes: [node('n9', { fabric: { leaf: 'l0', spine: 's0', zone: 'z0' } })] }).start?.members.map((m) => m.node)).toEqual(['n1', 'n9']);
-    expect(engine.plan(job('what'), 2, { removeNodes: ['n1'] })).toMatchObject({ start: null });
+    expect(engine.plan(job("what", { roles: [role(2)] }), 2)).toMatchObject({
+      start: null,
+      impossible: false,
+      explanation: { reason: "insufficient_capacity" },
+    });
+    expect(engine.plan(job("what", { roles: [role(2)] }), 2, { removeJobs: ["busy"] }).start?.members).toHaveLength(2);
+    expect(engine.plan(job("what", { roles: [role(3)] }), 2)).toMatchObject({ impossible: true });
+    expect(
+      engine
+        .plan(job("what", { roles: [role(2)] }), 2, { addNodes: [node("n9", { fabric: { leaf: "l0", spine: "s0", zone: "z0" } })] })
+        .start?.members.map((m) => m.node),
+    ).toEqual(["n1", "n9"]);
+    expect(engine.plan(job("what"), 2, { removeNodes: ["n1"] })).toMatchObject({ start: null });
     expect(engine.capacity()).toMatchObject([{ freeDevices: 8, freeNodes: 1, totalDevices: 16 }]);
-    expect(engine.plan(job('what'), 2).start?.members[0]?.node).toBe('n1');
+    expect(engine.plan(job("what"), 2).start?.members[0]?.node).toBe("n1");
   });
 
-  it('refuses what makes no sense and names the field', () => {
+  it("refuses what makes no sense and names the field", () => {
     const engine = createEngine();
     fabric(engine, 1);
-    expect(() => engine.submit(job('x', { queue: 'none' }))).toThrow('queue "none"');
-    expect(() => engine.submit(job('x', { roles: [role(3)], segments: [{ ranks: 16, within: 'leaf', mode: 'required' }] }))).toThrow('segments[0].ranks');
-    expect(() => engine.submit(job('x', { roles: [role(4)], segments: [{ ranks: 16, within: 'rack', mode: 'required' }] }))).toThrow('no fabric level is called "rack"');
-    expect(() => engine.putNode(node('n0', { devices: -1 }))).toThrow('devices');
-    expect(() => engine.putQueue({ id: 'a', parent: 'b' })).toThrow('parent');
-    engine.submit(job('x'));
-    expect(() => engine.submit(job('x'))).toThrow('already known');
+    expect(() => engine.submit(job("x", { queue: "none" }))).toThrow('queue "none"');
+    expect(() => engine.submit(job("x", { roles: [role(3)], segments: [{ ranks: 16, within: "leaf", mode: "required" }] }))).toThrow("segments[0].ranks");
+    expect(() => engine.submit(job("x", { roles: [role(4)], segments: [{ ranks: 16, within: "rack", mode: "required" }] }))).toThrow(
+      'no fabric level is called "rack"',
+    );
+    expect(() => engine.putNode(node("n0", { devices: -1 }))).toThrow("devices");
+    expect(() => engine.putQueue({ id: "a", parent: "b" })).toThrow("parent");
+    engine.submit(job("x"));
+    expect(() => engine.submit(job("x"))).toThrow("already known");
   });
 
-  it('starts again on the nodes it had, where they are free', () => {
+  it("starts again on the nodes it had, where they are free", () => {
     const engine = createEngine();
     fabric(engine, 2);
-    const had = ['n6', 'n5'];
-    engine.submit(job('again', { roles: [role(2)], preferredNodes: had }));
+    const had = ["n6", "n5"];
+    engine.submit(job("again", { roles: [role(2)], preferredNodes: had }));
     expect(nodesOf(engine)).toEqual({ again: had });
-    engine.submit(job('late', { roles: [role(2)], preferredNodes: had }));
-    expect(nodesOf(engine, 2)['late']).not.toContain('n6');
-    engine.submit(job('apart', { roles: [role(2)], preferredNodes: ['n0', 'n7'], within: { within: 'leaf', mode: 'required' } }));
-    expect(nodesOf(engine, 3)['apart']).toEqual(['n0', 'n1']);
+    engine.submit(job("late", { roles: [role(2)], preferredNodes: had }));
+    expect(nodesOf(engine, 2)["late"]).not.toContain("n6");
+    engine.submit(job("apart", { roles: [role(2)], preferredNodes: ["n0", "n7"], within: { within: "leaf", mode: "required" } }));
+    expect(nodesOf(engine, 3)["apart"]).toEqual(["n0", "n1"]);
   });
 
-  it('gives several roles each its own hardware, all or nothing', () => {
+  it("gives several roles each its own hardware, all or nothing", () => {
     const engine = createEngine();
-    engine.putQueue({ id: 'q' });
-    engine.putNode(node('t0'));
-    engine.putNode(node('r0', { pool: 'b', accelerator: 'h20' }));
-    const roles = [role(1, { name: 'trainer', accelerators: ['h800'] }), role(1, { name: 'rollout', accelerators: ['h20'] })];
-    engine.submit(job('rl', { roles }));
-    engine.submit(job('rl2', { roles }));
+    engine.putQueue({ id: "q" });
+    engine.putNode(node("t0"));
+    engine.putNode(node("r0", { pool: "b", accelerator: "h20" }));
+    const roles = [role(1, { name: "trainer", accelerators: ["h800"] }), role(1, { name: "rollout", accelerators: ["h20"] })];
+    engine.submit(job("rl", { roles }));
+    engine.submit(job("rl2", { roles }));
     const starts = engine.cycle(1).starts;
-    expect(starts.map((s) => s.members.map((m) => [m.role, m.node]))).toEqual([[['trainer', 't0'], ['rollout', 'r0']]]);
+    expect(starts.map((s) => s.members.map((m) => [m.role, m.node]))).toEqual([
+      [
+        ["trainer", "t0"],
+        ["rollout", "r0"],
+      ],
+    ]);
   });
 });

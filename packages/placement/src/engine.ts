@@ -1,13 +1,26 @@
-import { runCycle } from './cycle.ts';
-import { explainJob, reasonFor } from './explain.ts';
-import { planJob } from './plan.ts';
-import { State } from './state.ts';
-import { putWindow, removeWindow } from './windows.ts';
+import { runCycle } from "./cycle.ts";
+import { explainJob, reasonFor } from "./explain.ts";
+import { planJob } from "./plan.ts";
+import { State } from "./state.ts";
+import { putWindow, removeWindow } from "./windows.ts";
 import type {
-  ClusterChange, ClusterOptions, CycleResult, Explanation, JobInput, NodeInput, PlacementEngine, Plan, Policy, PoolFree,
-  PoolInput, QueueInput, RunningJob, WaitReason, WindowInput,
-} from './types.ts';
-import { poolsFree } from './capacity.ts';
+  ClusterChange,
+  ClusterOptions,
+  CycleResult,
+  Explanation,
+  JobInput,
+  NodeInput,
+  PlacementEngine,
+  Plan,
+  Policy,
+  PoolFree,
+  PoolInput,
+  QueueInput,
+  RunningJob,
+  WaitReason,
+  WindowInput,
+} from "./types.ts";
+import { poolsFree } from "./capacity.ts";
 
 /** The placement engine over one cluster. Create it with `createEngine`. */
 class Engine implements PlacementEngine {

@@ -1,18 +1,18 @@
-import { earliestStart } from './dated.ts';
-import type { JobRecord } from './jobs.ts';
-import { durations } from './learned.ts';
-import type { Partition } from './partition.ts';
-import type { QueueNode } from './quota.ts';
-import type { State } from './state.ts';
-import type { StartEstimate, WaitReason } from './types.ts';
-import { before, Heap } from './waiting.ts';
+import { earliestStart } from "./dated.ts";
+import type { JobRecord } from "./jobs.ts";
+import { durations } from "./learned.ts";
+import type { Partition } from "./partition.ts";
+import type { QueueNode } from "./quota.ts";
+import type { State } from "./state.ts";
+import type { StartEstimate, WaitReason } from "./types.ts";
+import { before, Heap } from "./waiting.ts";
 
 /** Jobs between two looks at the clock. */
 const STRIDE = 256;
 /** How long an estimate of the background pass is given as it is. */
 const FRESH_MS = 60_000;
 
-const KINDS = ['likely', 'longest'] as const;
+const KINDS = ["likely", "longest"] as const;
 type Kind = (typeof KINDS)[number];
 
 /** Jobs that come first, with the device-milliseconds they will take. */
@@ -31,40 +31,43 @@ function devicesOf(job: JobRecord): number {
 /** When a job will start, with what that rests on: the last pass over all jobs, or the work ahead of it. */
 export function estimateOf(state: State, job: JobRecord, reason: WaitReason, first: WorkAhead): StartEstimate {
   const unknown = (basis: string): StartEstimate => ({ p50: null, p90: null, basis });
-  if (reason === 'waiting_for_preemption' && job.awaits.size > 0) {
+  if (reason === "waiting_for_preemption" && job.awaits.size > 0) {
     let grace = 0;
     for (const other of job.awaits) grace = Math.max(grace, other.input.checkpoint?.grace ?? 0);
-    return { p50: state.now + grace, p90: state.now + grace, basis: 'jobs that leave for it use all of their grace' };
+    return { p50: state.now + grace, p90: state.now + grace, basis: "jobs that leave for it use all of their grace" };
   }
-  if (reason !== 'insufficient_capacity' && reason !== 'topology_fragmented' && reason !== 'behind_higher_priority') {
-    return unknown('unknown: nothing tells when this reason ends');
+  if (reason !== "insufficient_capacity" && reason !== "topology_fragmented" && reason !== "behind_higher_priority") {
+    return unknown("unknown: nothing tells when this reason ends");
   }
   if (first.jobs === 0 || devicesOf(job) === 0) return alone(state, job);
   const { estimate } = job;
   if (estimate !== null && state.now - estimate.at <= FRESH_MS) {
-    if (estimate.likely === Infinity) return unknown('unknown: too many of the jobs that run or are ahead of it have no expected run time');
+    if (estimate.likely === Infinity) return unknown("unknown: too many of the jobs that run or are ahead of it have no expected run time");
     return {
-      p50: Math.max(state.now, estimate.likely), p90: estimate.longest === Infinity ? null : Math.max(state.now, estimate.longest),
-      basis: 'all jobs that run or are ahead of it, one after the other, end as expected (p50) or at their limits (p90)',
+      p50: Math.max(state.now, estimate.likely),
+      p90: estimate.longest === Infinity ? null : Math.max(state.now, estimate.longest),
+      basis: "all jobs that run or are ahead of it, one after the other, end as expected (p50) or at their limits (p90)",
     };
   }
-  const likely = afterWork(state, job, first, 'likely');
-  if (likely === null) return unknown('unknown: too many of the jobs that run or are ahead of it have no expected run time');
-  const longest = afterWork(state, job, first, 'longest');
+  const likely = afterWork(state, job, first, "likely");
+  if (likely === null) return unknown("unknown: too many of the jobs that run or are ahead of it have no expected run time");
+  const longest = afterWork(state, job, first, "longest");
   return {
-    p50: likely, p90: longest === null ? null : Math.max(likely, longest),
+    p50: likely,
+    p90: longest === null ? null : Math.max(likely, longest),
     basis: `the work of what runs and of ${first.jobs} jobs ahead of it, by expected run times (p50) or limits (p90)`,
   };
 }
 
 /** When enough of what runs will have ended, for a job that is next. */
 function alone(state: State, job: JobRecord): StartEstimate {
-  const likely = state.dated.get(job) ?? earliestStart(state, job, 'likely');
-  if (likely === null) return { p50: null, p90: null, basis: 'unknown: too many of the running jobs have no expected run time' };
-  const longest = earliestStart(state, job, 'longest');
+  const likely = state.dated.get(job) ?? earliestStart(state, job, "likely");
+  if (likely === null) return { p50: null, p90: null, basis: "unknown: too many of the running jobs have no expected run time" };
+  const longest = earliestStart(state, job, "longest");
   return {
-    p50: likely.at, p90: longest === null ? null : Math.max(longest.at, likely.at),
-    basis: 'running jobs end as expected (p50) or at their limits (p90), and no job is ahead of it',
+    p50: likely.at,
+    p90: longest === null ? null : Math.max(longest.at, likely.at),
+    basis: "running jobs end as expected (p50) or at their limits (p90), and no job is ahead of it",
   };
 }
 
@@ -213,8 +216,8 @@ function* pass(state: State): Generator<void> {
       const job = turn.jobs[turn.next++]!;
       const devices = devicesOf(job);
       const start = startIn(state, job, devices, lineups, kind);
-      if (kind === 'likely') likely.set(job, start);
-      else if (job.state === 'waiting') job.estimate = { at, likely: likely.get(job) ?? start, longest: Math.max(start, likely.get(job) ?? start) };
+      if (kind === "likely") likely.set(job, start);
+      else if (job.state === "waiting") job.estimate = { at, likely: likely.get(job) ?? start, longest: Math.max(start, likely.get(job) ?? start) };
       turn.share += devices / turn.weight;
       if (turn.next < turn.jobs.length) turns.push(turn);
       if (count % STRIDE === 0) yield;

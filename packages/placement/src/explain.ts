@@ -1,21 +1,27 @@
-import { fitsIfReturned, largestGangs, poolsFree } from './capacity.ts';
-import type { ShapeCounts } from './counts.ts';
-import { estimateOf, type WorkAhead } from './estimates.ts';
-import { chooseBlock, placeGang, roomFor, type Layer } from './gang.ts';
-import { gateOf, type JobRecord } from './jobs.ts';
-import { durations } from './learned.ts';
-import type { Partition } from './partition.ts';
-import { devicesEach } from './placer.ts';
-import { boundOf, withGaps } from './recover.ts';
-import type { ResolvedRole, ResolvedVariant } from './request.ts';
-import type { State } from './state.ts';
-import type { BlockFit, Explanation, Filtered, Need, WaitReason } from './types.ts';
-import { before } from './waiting.ts';
+import { fitsIfReturned, largestGangs, poolsFree } from "./capacity.ts";
+import type { ShapeCounts } from "./counts.ts";
+import { estimateOf, type WorkAhead } from "./estimates.ts";
+import { chooseBlock, placeGang, roomFor, type Layer } from "./gang.ts";
+import { gateOf, type JobRecord } from "./jobs.ts";
+import { durations } from "./learned.ts";
+import type { Partition } from "./partition.ts";
+import { devicesEach } from "./placer.ts";
+import { boundOf, withGaps } from "./recover.ts";
+import type { ResolvedRole, ResolvedVariant } from "./request.ts";
+import type { State } from "./state.ts";
+import type { BlockFit, Explanation, Filtered, Need, WaitReason } from "./types.ts";
+import { before } from "./waiting.ts";
 
 /** From furthest from running to closest. */
 const STAGES: readonly WaitReason[] = [
-  'no_matching_pool', 'exceeds_quota', 'exceeds_topology', 'quota_exhausted', 'insufficient_capacity', 'topology_fragmented',
-  'nodes_unhealthy', 'behind_higher_priority',
+  "no_matching_pool",
+  "exceeds_quota",
+  "exceeds_topology",
+  "quota_exhausted",
+  "insufficient_capacity",
+  "topology_fragmented",
+  "nodes_unhealthy",
+  "behind_higher_priority",
 ];
 
 interface Verdict {
@@ -27,7 +33,7 @@ interface Verdict {
 }
 
 /** Reasons that no amount of waiting removes. */
-const NEVER: ReadonlySet<WaitReason> = new Set(['no_matching_pool', 'exceeds_quota', 'exceeds_topology', 'invalid']);
+const NEVER: ReadonlySet<WaitReason> = new Set(["no_matching_pool", "exceeds_quota", "exceeds_topology", "invalid"]);
 
 interface Ahead extends WorkAhead {
   top: readonly string[];
@@ -48,7 +54,7 @@ function judged(state: State, job: JobRecord): Verdict {
   if (state.jobs.get(job.input.id) === job) {
     const since = job.entry?.lane.blockedSince ?? state.now;
     if (job.reason !== verdict.reason) {
-      job.reasonSince = job.reason === 'pending_evaluation' ? Math.max(job.reasonSince, since) : state.now;
+      job.reasonSince = job.reason === "pending_evaluation" ? Math.max(job.reasonSince, since) : state.now;
       job.reason = verdict.reason;
     }
   }
@@ -87,11 +93,18 @@ function needOf(state: State, job: JobRecord): Need {
     members: roles.reduce((sum, role) => sum + role.min, 0),
     devices: roles.reduce((sum, role) => sum + role.min * (role.shape.devices + role.shape.share / 1000), 0),
     perNode: {
-      accelerators: most((s) => s.devices), share: most((s) => s.share), cpuMillis: most((s) => s.cpuMillis), memoryBytes: most((s) => s.memoryBytes),
+      accelerators: most((s) => s.devices),
+      share: most((s) => s.share),
+      cpuMillis: most((s) => s.cpuMillis),
+      memoryBytes: most((s) => s.memoryBytes),
     },
-    segments: roles.flatMap((role) => role.layers.map((layer) => ({
-      nodes: layer.size, within: state.levels.name(layer.level), mode: layer.required ? 'required' as const : 'preferred' as const,
-    }))),
+    segments: roles.flatMap((role) =>
+      role.layers.map((layer) => ({
+        nodes: layer.size,
+        within: state.levels.name(layer.level),
+        mode: layer.required ? ("required" as const) : ("preferred" as const),
+      })),
+    ),
     ...(job.input.within === undefined ? {} : { within: job.input.within }),
   };
 }
@@ -103,17 +116,17 @@ function plain(reason: WaitReason, message: string, wouldFitIf: string[] = []): 
 function judge(state: State, job: JobRecord): Verdict {
   const gate = gateOf(job, state.now);
   if (gate !== null) return plain(gate.reason, gateMessage(job, gate.reason, gate.until));
-  if (job.state === 'reserved' || job.state === 'stopping') {
-    return plain('waiting_for_preemption', 'evicted jobs are still stopping; their places are kept for it');
+  if (job.state === "reserved" || job.state === "stopping") {
+    return plain("waiting_for_preemption", "evicted jobs are still stopping; their places are kept for it");
   }
-  if (job.state === 'recovering') return judgeRecovering(state, job);
+  if (job.state === "recovering") return judgeRecovering(state, job);
   let best: Verdict | null = null;
   for (const variant of job.request.variants) {
     for (const role of variant.roles) {
       const verdict = judgeRole(state, job, variant, role);
       // Of several roles the worst decides, of several variants the best.
       if (best === null || STAGES.indexOf(verdict.reason) > STAGES.indexOf(best.reason)) best = verdict;
-      if (variant.roles.length > 1 && verdict.reason !== 'behind_higher_priority') {
+      if (variant.roles.length > 1 && verdict.reason !== "behind_higher_priority") {
         best = verdict;
         break;
       }
@@ -135,27 +148,34 @@ function judgeRecovering(state: State, job: JobRecord): Verdict {
     const filtered = filteredNodes(state, placed.partition, placed.role, (slot) => !outside.has(slot));
     if (outside.size > 0) {
       filtered.push({
-        why: `outside the required ${state.levels.name(level)}`, nodes: outside.size,
+        why: `outside the required ${state.levels.name(level)}`,
+        nodes: outside.size,
         sampleNodes: Array.from(elsewhere.slice(0, SAMPLE), (slot) => names.name(slot)),
       });
     }
-    const message = `no room for ${ranks.length} lost of ${placed.members.length + ranks.length} members: ` +
-      filtered.map(({ why, nodes }) => `${nodes} nodes: ${why}`).join('; ');
-    return { reason: outside.size > 0 ? 'topology_fragmented' : 'insufficient_capacity', message, wouldFitIf: [], blocks: [], filtered };
+    const message =
+      `no room for ${ranks.length} lost of ${placed.members.length + ranks.length} members: ` +
+      filtered.map(({ why, nodes }) => `${nodes} nodes: ${why}`).join("; ");
+    return { reason: outside.size > 0 ? "topology_fragmented" : "insufficient_capacity", message, wouldFitIf: [], blocks: [], filtered };
   }
-  return plain('pending_evaluation', 'all members are replaced');
+  return plain("pending_evaluation", "all members are replaced");
 }
 
 function gateMessage(job: JobRecord, reason: WaitReason, until: number | null): string {
-  const at = until === null ? '' : ` until ${new Date(until).toISOString()}`;
+  const at = until === null ? "" : ` until ${new Date(until).toISOString()}`;
   switch (reason) {
-    case 'held': return job.input.held === 'operator' ? 'held by an operator' : 'held by its user; release it to let it queue';
-    case 'invalid': return job.input.invalid ?? '';
-    case 'queue_paused': return `queue "${job.queue.id}" or one above it is paused`;
-    case 'dependency':
-      return job.input.dependency === 'never' ? 'a job that it depends on ended in a way that can never satisfy it' : 'waits for a job that it depends on';
-    case 'start_time': return `not to start${at}`;
-    default: return `restart back-off${at}`;
+    case "held":
+      return job.input.held === "operator" ? "held by an operator" : "held by its user; release it to let it queue";
+    case "invalid":
+      return job.input.invalid ?? "";
+    case "queue_paused":
+      return `queue "${job.queue.id}" or one above it is paused`;
+    case "dependency":
+      return job.input.dependency === "never" ? "a job that it depends on ended in a way that can never satisfy it" : "waits for a job that it depends on";
+    case "start_time":
+      return `not to start${at}`;
+    default:
+      return `restart back-off${at}`;
   }
 }
 
@@ -169,10 +189,8 @@ function judgeRole(state: State, job: JobRecord, variant: ResolvedVariant, role:
   if (best !== null) return best;
   const accelerators = role.accelerators ?? variant.accelerators;
   const pools = role.pools ?? variant.pools;
-  const asked = [
-    ...(accelerators === null ? [] : [`accelerator ${accelerators.join(' or ')}`]), ...(pools === null ? [] : [`pool ${pools.join(' or ')}`]),
-  ];
-  return plain('no_matching_pool', `no registered node has ${asked.join(' in ') || 'any capacity'}`);
+  const asked = [...(accelerators === null ? [] : [`accelerator ${accelerators.join(" or ")}`]), ...(pools === null ? [] : [`pool ${pools.join(" or ")}`])];
+  return plain("no_matching_pool", `no registered node has ${asked.join(" in ") || "any capacity"}`);
 }
 
 function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partition: Partition): Verdict {
@@ -181,30 +199,32 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
   const where = `pool ${partition.pool} (${partition.accelerator})`;
   const ideal = placer.counts(partition, shape, true);
   if (ideal.total === 0) {
-    return plain('no_matching_pool', `no node of ${where} could ever take ${describe(role)}`);
+    return plain("no_matching_pool", `no node of ${where} could ever take ${describe(role)}`);
   }
   const usage = quota.usageOf([{ partition, shape, members: min }]);
   const beyond = usage.find((u) => !quota.couldEverAllow(job.queue, [u]));
   if (beyond !== undefined) {
     const name = dimensionName(state, beyond.dimension);
-    return plain('exceeds_quota', `needs ${amount(state, beyond)} ${name}; queue "${job.queue.id}" can never use that much`,
-      [`the quota or borrowing limit of queue "${job.queue.id}" is raised`]);
+    return plain("exceeds_quota", `needs ${amount(state, beyond)} ${name}; queue "${job.queue.id}" can never use that much`, [
+      `the quota or borrowing limit of queue "${job.queue.id}" is raised`,
+    ]);
   }
   const within = job.request.withinRequired ? job.request.within : state.levels.root;
   const required = role.layers.filter((layer) => layer.required);
   if (placeGang(ideal, placer.nodes, { members: min, layers: required, within }) === null) {
     if (ideal.total < min) {
-      return plain('exceeds_topology', `needs ${min} nodes with ${describe(role)}; ${where} has ${ideal.total} even when empty`);
+      return plain("exceeds_topology", `needs ${min} nodes with ${describe(role)}; ${where} has ${ideal.total} even when empty`);
     }
     const { blocks, message } = fragmented(state, role, partition, ideal, required, within, `${where}, even when empty,`);
-    return { ...plain('exceeds_topology', message), blocks };
+    return { ...plain("exceeds_topology", message), blocks };
   }
   const short = usage.find((u) => !quota.allows(job.queue, [u]));
   if (short !== undefined) {
     const left = Math.max(0, quota.available(job.queue, short.dimension));
     const name = dimensionName(state, short.dimension);
-    return plain('quota_exhausted', `needs ${amount(state, short)} ${name}; ${amount(state, { ...short, amount: left })} left for queue "${job.queue.id}"`,
-      [`${amount(state, { ...short, amount: short.amount - left })} ${name} of quota are returned`]);
+    return plain("quota_exhausted", `needs ${amount(state, short)} ${name}; ${amount(state, { ...short, amount: left })} left for queue "${job.queue.id}"`, [
+      `${amount(state, { ...short, amount: short.amount - left })} ${name} of quota are returned`,
+    ]);
   }
   const left = placer.power.devicesLeft(partition.pool);
   const busy = min * devicesEach(shape);
@@ -212,8 +232,10 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
     const idle = Array.from(partition.nodeAt).filter((slot) => placer.nodes.schedulable[slot] === 1 && placer.nodes.freeDevices[slot]! > 0);
     const why = `power budget of pool ${partition.pool}`;
     return {
-      reason: 'insufficient_capacity', message: `needs ${busy} devices in use; the ${why} leaves ${left} more`,
-      wouldFitIf: [`${busy - left} devices in use in pool ${partition.pool} become free, or its power budget is raised`], blocks: [],
+      reason: "insufficient_capacity",
+      message: `needs ${busy} devices in use; the ${why} leaves ${left} more`,
+      wouldFitIf: [`${busy - left} devices in use in pool ${partition.pool} become free, or its power budget is raised`],
+      blocks: [],
       filtered: [{ why, nodes: idle.length, sampleNodes: idle.slice(0, SAMPLE).map((slot) => placer.nodes.names.name(slot)) }],
     };
   }
@@ -222,25 +244,40 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
     const returned = fitsIfReturned(state, partition, shape);
     const filtered = filteredNodes(state, partition, role);
     if (counts.total + returned.members >= min) {
-      const names = returned.nodes.slice(0, SAMPLE).map((slot) => placer.nodes.names.name(slot)).join(', ');
+      const names = returned.nodes
+        .slice(0, SAMPLE)
+        .map((slot) => placer.nodes.names.name(slot))
+        .join(", ");
       return {
-        reason: 'nodes_unhealthy', message: `needs ${min} nodes with ${describe(role)}; ${counts.total} fit now in ${where} and ${returned.members} more on nodes that are out of service`,
-        wouldFitIf: [`${min - counts.total} of the nodes out of service return (${names})`], blocks: [], filtered,
+        reason: "nodes_unhealthy",
+        message: `needs ${min} nodes with ${describe(role)}; ${counts.total} fit now in ${where} and ${returned.members} more on nodes that are out of service`,
+        wouldFitIf: [`${min - counts.total} of the nodes out of service return (${names})`],
+        blocks: [],
+        filtered,
       };
     }
     return {
-      reason: 'insufficient_capacity', message: `needs ${min} nodes with ${describe(role)}; ${counts.total} fit now in ${where}`,
-      wouldFitIf: [`${min - counts.total} more nodes with ${describe(role)} become free in ${where}`], blocks: [], filtered,
+      reason: "insufficient_capacity",
+      message: `needs ${min} nodes with ${describe(role)}; ${counts.total} fit now in ${where}`,
+      wouldFitIf: [`${min - counts.total} more nodes with ${describe(role)} become free in ${where}`],
+      blocks: [],
+      filtered,
     };
   }
   const room = roomFor(counts, required);
   if (chooseBlock(counts, placer.nodes, room, min, within) === null) return fragmented(state, role, partition, counts, required, within, where);
-  return plain('behind_higher_priority', `it would fit in ${where} now, but jobs ahead of it go first`);
+  return plain("behind_higher_priority", `it would fit in ${where} now, but jobs ahead of it go first`);
 }
 
 /** Room is there, but not in one place. */
 function fragmented(
-  state: State, role: ResolvedRole, partition: Partition, counts: ShapeCounts, required: readonly Layer[], within: number, where: string,
+  state: State,
+  role: ResolvedRole,
+  partition: Partition,
+  counts: ShapeCounts,
+  required: readonly Layer[],
+  within: number,
+  where: string,
 ): Verdict {
   const root = partition.levels.length - 1;
   const jobBound = within < root;
@@ -267,24 +304,22 @@ function fragmented(
     : `needs ${role.min / needed} groups of ${needed} nodes, each in one ${name}; ` +
       `${fits.reduce((sum, fit) => sum + Math.floor(fit.fits / needed), 0)} such groups fit (${counts.total} nodes fit in ${where} in all)`;
   wouldFitIf.push(`${needed - (best.fits % needed)} more nodes become free in ${name} ${best.block}`);
-  return { reason: 'topology_fragmented', message, wouldFitIf, blocks: fits.slice(0, BLOCKS_SHOWN), filtered: filteredNodes(state, partition, role) };
+  return { reason: "topology_fragmented", message, wouldFitIf, blocks: fits.slice(0, BLOCKS_SHOWN), filtered: filteredNodes(state, partition, role) };
 }
 
-function filteredNodes(
-  state: State, partition: Partition, role: ResolvedRole, among: (slot: number) => boolean = () => true,
-): Filtered[] {
+function filteredNodes(state: State, partition: Partition, role: ResolvedRole, among: (slot: number) => boolean = () => true): Filtered[] {
   const { nodes } = state.placer;
   const { shape } = role;
   const groups = new Map<string, { nodes: number; sample: string[] }>();
   for (const slot of partition.nodeAt) {
     if (!among(slot)) continue;
-    let why = '';
-    if (nodes.schedulable[slot] === 0) why = `out of service: ${nodes.health[slot] || 'not schedulable'}`;
+    let why = "";
+    if (nodes.schedulable[slot] === 0) why = `out of service: ${nodes.health[slot] || "not schedulable"}`;
     else if (nodes.freeDevices[slot]! < shape.devices) why = `fewer than ${shape.devices} free devices`;
-    else if (nodes.cpuFree[slot]! < shape.cpuMillis) why = 'too few free cpus';
-    else if (nodes.memoryFree[slot]! < shape.memoryBytes) why = 'too little free memory';
+    else if (nodes.cpuFree[slot]! < shape.cpuMillis) why = "too few free cpus";
+    else if (nodes.memoryFree[slot]! < shape.memoryBytes) why = "too little free memory";
     else if (shape.share > 0 && nodes.chooseShare(slot, shape.share) < 0) why = `no device with ${shape.share}/1000 free`;
-    if (why === '') continue;
+    if (why === "") continue;
     const group = groups.get(why) ?? { nodes: 0, sample: [] };
     group.nodes++;
     if (group.sample.length < SAMPLE) group.sample.push(nodes.names.name(slot));
@@ -338,14 +373,14 @@ function describe(role: ResolvedRole): string {
   if (shape.share > 0) parts.push(`${shape.share / 1000} of a device`);
   if (shape.cpuMillis > 0) parts.push(`${shape.cpuMillis / 1000} cpus`);
   if (shape.memoryBytes > 0) parts.push(`${Math.ceil(shape.memoryBytes / 2 ** 30)} GiB`);
-  return parts.join(', ') || 'no resources';
+  return parts.join(", ") || "no resources";
 }
 
 function dimensionName(state: State, index: number): string {
   const { resource, accelerator, pool } = state.quota.dimensions[index]!;
-  return [accelerator, resource, pool === undefined ? undefined : `of pool ${pool}`].filter((part) => part !== undefined).join(' ');
+  return [accelerator, resource, pool === undefined ? undefined : `of pool ${pool}`].filter((part) => part !== undefined).join(" ");
 }
 
 function amount(state: State, { dimension, amount: value }: { dimension: number; amount: number }): number {
-  return state.quota.dimensions[dimension]!.resource === 'memory' ? value : value / 1000;
+  return state.quota.dimensions[dimension]!.resource === "memory" ? value : value / 1000;
 }

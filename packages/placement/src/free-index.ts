@@ -1,5 +1,5 @@
-import type { NodeTable } from './nodes.ts';
-import type { Partition } from './partition.ts';
+import type { NodeTable } from "./nodes.ts";
+import type { Partition } from "./partition.ts";
 
 /** Positions as bits, with one summary bit per word of 32 words, to find the first in a few steps. */
 class BitSet {

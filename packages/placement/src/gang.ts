@@ -1,5 +1,5 @@
-import type { ShapeCounts } from './counts.ts';
-import type { NodeTable } from './nodes.ts';
+import type { ShapeCounts } from "./counts.ts";
+import type { NodeTable } from "./nodes.ts";
 
 /** `size` consecutive members share one block of `level`. */
 export interface Layer {
@@ -97,9 +97,7 @@ function placeStrictly(counts: ShapeCounts, nodes: NodeTable, ask: GangAsk, laye
 }
 
 /** The tightest block of the lowest possible level. */
-export function chooseBlock(
-  counts: ShapeCounts, nodes: NodeTable, room: Room, members: number, within: number, inside?: Block,
-): Block | null {
+export function chooseBlock(counts: ShapeCounts, nodes: NodeTable, room: Room, members: number, within: number, inside?: Block): Block | null {
   const { levels, nodeAt } = counts.partition;
   const highest = Math.min(within, inside?.level ?? levels.length - 1);
   for (let level = 0; level <= highest; level++) {
@@ -151,9 +149,7 @@ export function blockRange(counts: ShapeCounts, level: number, inside?: Block): 
   return [from, to];
 }
 
-function deal(
-  counts: ShapeCounts, nodes: NodeTable, room: Room, level: number, block: number, units: number, slots: number[],
-): void {
+function deal(counts: ShapeCounts, nodes: NodeTable, room: Room, level: number, block: number, units: number, slots: number[]): void {
   const { levels, nodeAt } = counts.partition;
   if (level === 0) {
     const slot = nodeAt[block]!;
@@ -167,8 +163,7 @@ function deal(
   let left = units * (room.unit[level]! / room.unit[below]!);
   const children: number[] = [];
   for (let c = childStart[block]!; c < childStart[block + 1]!; c++) if (caps[c]! > 0) children.push(c);
-  const spare = (child: number): number =>
-    nodeStart[child + 1] === nodeStart[child]! + 1 ? nodes.freeDevices[nodeAt[nodeStart[child]!]!]! : 0;
+  const spare = (child: number): number => (nodeStart[child + 1] === nodeStart[child]! + 1 ? nodes.freeDevices[nodeAt[nodeStart[child]!]!]! : 0);
   if (children.length > 1) children.sort((a, b) => caps[b]! - caps[a]! || spare(a) - spare(b) || a - b);
 
   const share = new Map<number, number>();

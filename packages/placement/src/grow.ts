@@ -1,8 +1,8 @@
-import type { Decided } from './disrupt.ts';
-import { placeGang, type Block } from './gang.ts';
-import type { JobRecord } from './jobs.ts';
-import type { Partition } from './partition.ts';
-import { chargesOf, type State } from './state.ts';
+import type { Decided } from "./disrupt.ts";
+import { placeGang, type Block } from "./gang.ts";
+import type { JobRecord } from "./jobs.ts";
+import type { Partition } from "./partition.ts";
+import { chargesOf, type State } from "./state.ts";
 
 /** Elastic gangs that look for more members in one cycle. */
 const GROWING = 16;
@@ -20,7 +20,7 @@ export function growElastic(state: State, decided: Decided): void {
   let tries = GROWING;
   for (const job of state.running.elastic) {
     if (tries === 0) return;
-    if (job.state !== 'running' || job.leaving !== null || job.resized || job.placement!.roles.length > 1) continue;
+    if (job.state !== "running" || job.leaving !== null || job.resized || job.placement!.roles.length > 1) continue;
     const { partition } = job.placement!.roles[0]!;
     if (wanted.has(partition) || state.now - job.startedAt < state.protectedRuntime) continue;
     tries--;
@@ -37,7 +37,8 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
   const { within, withinRequired, excludedNodes } = job.request;
   const inside: Block | undefined = withinRequired ? { level: within, block: state.blockOf(partition, members[0]!.node, within) } : undefined;
   const avoid = new Set([
-    ...excludedNodes.map((id) => placer.nodes.names.find(id)), ...state.leaving.nodes(),
+    ...excludedNodes.map((id) => placer.nodes.names.find(id)),
+    ...state.leaving.nodes(),
     ...(role.shape.distinct ? members.map((member) => member.node) : []),
   ]);
   for (let more = most; more > 0; more -= role.step) {
@@ -46,7 +47,10 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     counts.block(placer.nodes, avoid);
     // Whole steps are whole segments, so the new ones are placed like a gang of their own.
     const slots = placeGang(counts, placer.nodes, {
-      members: more, layers: role.layers, within: withinRequired ? within : state.levels.root, ...(inside === undefined ? {} : { inside }),
+      members: more,
+      layers: role.layers,
+      within: withinRequired ? within : state.levels.root,
+      ...(inside === undefined ? {} : { inside }),
     });
     counts.unblock();
     if (slots === null) continue;

@@ -1,15 +1,15 @@
-import type { Placement } from './placer.ts';
-import type { QueueNode, Usage } from './quota.ts';
-import type { Request } from './request.ts';
-import type { JobInput, WaitReason } from './types.ts';
-import type { Entry } from './waiting.ts';
+import type { Placement } from "./placer.ts";
+import type { QueueNode, Usage } from "./quota.ts";
+import type { Request } from "./request.ts";
+import type { JobInput, WaitReason } from "./types.ts";
+import type { Entry } from "./waiting.ts";
 
 /**
  * `waiting`: in a lane, or kept out of it by a gate. `reserved`: evictions for it are under way and its places are
  * held. `recovering`: holds the places of its healthy members until the lost ones are replaced.
  * `running`: holds its places. `stopping`: evicted, its workers are not yet confirmed dead.
  */
-export type JobState = 'waiting' | 'reserved' | 'recovering' | 'running' | 'stopping';
+export type JobState = "waiting" | "reserved" | "recovering" | "running" | "stopping";
 
 /** One job as the engine sees it. */
 export interface JobRecord {
@@ -49,14 +49,14 @@ export interface JobRecord {
 /** The reason that keeps a job from being considered at all, if any. */
 export function gateOf(job: JobRecord, now: number): { reason: WaitReason; until: number | null } | null {
   const { input } = job;
-  if (input.held !== undefined) return { reason: 'held', until: null };
-  if (input.invalid !== undefined) return { reason: 'invalid', until: null };
+  if (input.held !== undefined) return { reason: "held", until: null };
+  if (input.invalid !== undefined) return { reason: "invalid", until: null };
   for (let queue: QueueNode | null = job.queue; queue !== null; queue = queue.parent) {
-    if (queue.input.paused === true) return { reason: 'queue_paused', until: null };
+    if (queue.input.paused === true) return { reason: "queue_paused", until: null };
   }
-  if (input.dependency !== undefined) return { reason: 'dependency', until: null };
-  if (input.startAfter !== undefined && input.startAfter > now) return { reason: 'start_time', until: input.startAfter };
-  if (input.backoffUntil !== undefined && input.backoffUntil > now) return { reason: 'restart_backoff', until: input.backoffUntil };
+  if (input.dependency !== undefined) return { reason: "dependency", until: null };
+  if (input.startAfter !== undefined && input.startAfter > now) return { reason: "start_time", until: input.startAfter };
+  if (input.backoffUntil !== undefined && input.backoffUntil > now) return { reason: "restart_backoff", until: input.backoffUntil };
   return null;
 }
 
@@ -64,7 +64,8 @@ export function gateOf(job: JobRecord, now: number): { reason: WaitReason; until
 export function lostWork(job: JobRecord, now: number): number {
   let devices = 0;
   for (const { members, role } of job.placement!.roles) {
-    devices += members.length * Math.max(role.shape.devices + role.shape.share / 1000, role.shape.devices + role.shape.share === 0 ? role.shape.cpuMillis / 1000 : 0);
+    devices +=
+      members.length * Math.max(role.shape.devices + role.shape.share / 1000, role.shape.devices + role.shape.share === 0 ? role.shape.cpuMillis / 1000 : 0);
   }
   return devices * Math.max(0, now - job.lastCheckpointAt);
 }

@@ -1,4 +1,4 @@
-import type { JobRecord } from './jobs.ts';
+import type { JobRecord } from "./jobs.ts";
 
 /** Finished runs kept per class and accelerator. */
 const KEPT = 64;
@@ -11,7 +11,7 @@ export class Learned {
   observe(job: JobRecord, at: number): void {
     const { jobClass } = job.input;
     const placed = job.placement?.roles[0];
-    if (jobClass === undefined || placed === undefined || job.state !== 'running' || at <= job.startedAt) return;
+    if (jobClass === undefined || placed === undefined || job.state !== "running" || at <= job.startedAt) return;
     for (const key of [jobClass, `${jobClass}\u0000${placed.partition.accelerator}`]) {
       const runs = this.#runs.get(key) ?? [];
       runs.push(at - job.startedAt);
@@ -41,9 +41,10 @@ export function durations(job: JobRecord, learned: Learned): { likely: number; l
   const { expectedDuration, timeLimit, jobClass } = job.input;
   const seen = learned.quantile(jobClass, 0.5);
   const longest = timeLimit ?? Infinity;
-  if (expectedDuration !== undefined) return { likely: Math.min(expectedDuration, longest), longest: Math.max(longest === Infinity ? expectedDuration : longest, 0), basis: 'expected_duration' };
+  if (expectedDuration !== undefined)
+    return { likely: Math.min(expectedDuration, longest), longest: Math.max(longest === Infinity ? expectedDuration : longest, 0), basis: "expected_duration" };
   if (seen !== null) {
-    return { likely: Math.min(seen, longest), longest: Math.min(longest, learned.quantile(jobClass, 0.9)!), basis: 'finished runs of its class' };
+    return { likely: Math.min(seen, longest), longest: Math.min(longest, learned.quantile(jobClass, 0.9)!), basis: "finished runs of its class" };
   }
-  return { likely: longest, longest, basis: longest === Infinity ? 'unknown' : 'time_limit' };
+  return { likely: longest, longest, basis: longest === Infinity ? "unknown" : "time_limit" };
 }

@@ -1,10 +1,10 @@
-import type { FabricLevel } from './types.ts';
+import type { FabricLevel } from "./types.ts";
 
 export const DEFAULT_LEVELS: readonly FabricLevel[] = [
-  { name: 'domain', rung: 'domain' },
-  { name: 'leaf', rung: 'leaf' },
-  { name: 'spine', rung: 'spine' },
-  { name: 'zone', rung: 'zone' },
+  { name: "domain", rung: "domain" },
+  { name: "leaf", rung: "leaf" },
+  { name: "spine", rung: "spine" },
+  { name: "zone", rung: "zone" },
 ];
 
 /** Fabric levels as numbers: 0 is the node, 1 the lowest level of the fabric, `root` the whole partition. */
@@ -15,7 +15,7 @@ export class Levels {
   constructor(list: readonly FabricLevel[] = DEFAULT_LEVELS) {
     if (list.length < 1 || list.length > 8) throw new Error(`a fabric has 1 to 8 levels, not ${list.length}`);
     const names = new Set(list.map((level) => level.name));
-    if (names.size < list.length || names.has('node')) {
+    if (names.size < list.length || names.has("node")) {
       throw new Error('fabric level names must differ from each other and from "node"');
     }
     this.list = list;
@@ -24,19 +24,19 @@ export class Levels {
 
   /** The number of a rung or level name. */
   find(within: string): number {
-    if (within === 'node') return 0;
+    if (within === "node") return 0;
     let index = this.list.findIndex((level) => level.rung === within);
     if (index < 0) index = this.list.findIndex((level) => level.name === within);
     if (index < 0) {
-      const known = ['node', ...this.list.map((level) => level.rung ?? level.name)].join(', ');
+      const known = ["node", ...this.list.map((level) => level.rung ?? level.name)].join(", ");
       throw new Error(`within: no fabric level is called "${within}"; use one of ${known}`);
     }
     return index + 1;
   }
 
   name(level: number): string {
-    if (level === 0) return 'node';
+    if (level === 0) return "node";
     const found = this.list[level - 1];
-    return found === undefined ? 'cluster' : (found.rung ?? found.name);
+    return found === undefined ? "cluster" : (found.rung ?? found.name);
   }
 }

@@ -1,7 +1,7 @@
-import { groupTraffic, placeByGroups } from './parallel-groups.ts';
-import { meetingLevel, type Partition } from './partition.ts';
-import type { Placement, PlacedRole, Placer } from './placer.ts';
-import type { Request, ResolvedRole } from './request.ts';
+import { groupTraffic, placeByGroups } from "./parallel-groups.ts";
+import { meetingLevel, type Partition } from "./partition.ts";
+import type { Placement, PlacedRole, Placer } from "./placer.ts";
+import type { Request, ResolvedRole } from "./request.ts";
 
 /**
  * Hops that neighbours in rank order are apart, over all neighbours of a ring within each group: within the smallest
@@ -28,7 +28,14 @@ function neighbours(partition: Partition, positions: readonly number[], sizes: r
 
 /** Traffic of the role's parallel groups where these are known, else between neighbours in rank order. */
 function traffic(partition: Partition, role: ResolvedRole, positions: readonly number[]): number {
-  return groupTraffic(partition, role, positions) ?? neighbours(partition, positions, role.layers.map((layer) => layer.size));
+  return (
+    groupTraffic(partition, role, positions) ??
+    neighbours(
+      partition,
+      positions,
+      role.layers.map((layer) => layer.size),
+    )
+  );
 }
 
 const idealCosts = new WeakMap<Request, Map<string, number>>();
@@ -41,7 +48,14 @@ function idealCost(placer: Placer, request: Request, { role, partition, members 
   if (cost === undefined) {
     const counts = placer.counts(partition, role.shape, true);
     const slots = placeByGroups(counts, placer.nodes, role, { members: members.length, within: placer.levels.root });
-    cost = slots === null ? 0 : traffic(partition, role, slots.map((slot) => placer.nodes.position[slot]!));
+    cost =
+      slots === null
+        ? 0
+        : traffic(
+            partition,
+            role,
+            slots.map((slot) => placer.nodes.position[slot]!),
+          );
     known.set(key, cost);
   }
   return cost;

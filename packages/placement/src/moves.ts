@@ -1,8 +1,8 @@
-import type { JobRecord } from './jobs.ts';
-import type { Placement } from './placer.ts';
-import { atLeast, focusNodes, Search } from './preempt.ts';
-import type { State } from './state.ts';
-import { goesFirst, mayGo, Source, wholeUnit, type Unit } from './victims.ts';
+import type { JobRecord } from "./jobs.ts";
+import type { Placement } from "./placer.ts";
+import { atLeast, focusNodes, Search } from "./preempt.ts";
+import type { State } from "./state.ts";
+import { goesFirst, mayGo, Source, wholeUnit, type Unit } from "./victims.ts";
 
 /** A start, and running jobs with the new homes that make room for it. */
 export interface MovePlan {
@@ -32,12 +32,12 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const needed = role.min * role.shape.devices;
       if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
       searched = true;
-      const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: 'consolidation' }, () => {
+      const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
         const units: Unit[] = [];
         const emptiest = emptiestNodes(state, partition.nodeAt);
         for (const other of state.holding) {
           if (!other.placement!.roles.some(({ members }) => members.some((member) => emptiest.has(member.node)))) continue;
-          const movable = other.state === 'running' && other.input.priority <= job.input.priority && mayGo(state, other, partition);
+          const movable = other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
           if (movable) units.push(wholeUnit(state, other));
         }
         return units.sort(goesFirst);
@@ -50,7 +50,11 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const lost = plan.units.reduce((sum, unit) => sum + unit.lostWork, 0);
       const moved = plan.units.reduce((sum, unit) => sum + unit.holdings.reduce((n, holding) => n + holding.devices.length, 0), 0);
       if (lost > needed * WORTH_MS || moved > needed) continue;
-      const moves = findHomes(state, plan.placement, plan.units.map((unit) => unit.job));
+      const moves = findHomes(
+        state,
+        plan.placement,
+        plan.units.map((unit) => unit.job),
+      );
       quota.freed = freed;
       if (moves !== null) return { plan: { placement: plan.placement, moves }, searched };
     }
@@ -77,11 +81,11 @@ function freeDevices(state: State, slots: Int32Array): number {
 }
 
 /** New homes of the same size for all, beside the placement; null when one finds none. */
-function findHomes(state: State, placement: Placement, jobs: readonly JobRecord[]): MovePlan['moves'] | null {
+function findHomes(state: State, placement: Placement, jobs: readonly JobRecord[]): MovePlan["moves"] | null {
   const { placer } = state;
   for (const job of jobs) placer.untake(job.placement!);
   placer.take(placement);
-  const moves: MovePlan['moves'] = [];
+  const moves: MovePlan["moves"] = [];
   for (const job of jobs) {
     const { variant, roles } = job.placement!;
     const sized = { ...variant, roles: variant.roles.map((role, i) => ({ ...role, min: roles[i]!.members.length, max: roles[i]!.members.length })) };

@@ -41,5 +41,5 @@ export class Names {
 
 /** Sort key under which `n2` comes before `n10`. */
 export function naturalKey(name: string): string {
-  return name.replace(/\d+/g, (digits) => digits.padStart(12, '0'));
+  return name.replace(/\d+/g, (digits) => digits.padStart(12, "0"));
 }

@@ -1,4 +1,4 @@
-import { Names } from './names.ts';
+import { Names } from "./names.ts";
 
 export const WHOLE = 1000;
 
@@ -56,7 +56,7 @@ export class NodeTable {
     this.memory[slot] = this.memoryFree[slot] = 0;
     this.freeDevices[slot] = 0;
     this.schedulable[slot] = 0;
-    this.health[slot] = '';
+    this.health[slot] = "";
     return slot;
   }
 

@@ -1,6 +1,6 @@
-import type { JobRecord } from './jobs.ts';
-import type { QueueNode, QuotaTree, Usage } from './quota.ts';
-import { before, Heap, type Lane } from './waiting.ts';
+import type { JobRecord } from "./jobs.ts";
+import type { QueueNode, QuotaTree, Usage } from "./quota.ts";
+import { before, Heap, type Lane } from "./waiting.ts";
 
 /** Where a queue's first job stands among those of the other queues. */
 export interface Standing {

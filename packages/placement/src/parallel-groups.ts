@@ -1,13 +1,13 @@
-import type { ShapeCounts } from './counts.ts';
-import { placeGang, type GangAsk, type Layer } from './gang.ts';
-import type { NodeTable } from './nodes.ts';
-import { meetingLevel, type Partition } from './partition.ts';
-import type { ResolvedRole } from './request.ts';
-import type { ParallelismInput } from './types.ts';
+import type { ShapeCounts } from "./counts.ts";
+import { placeGang, type GangAsk, type Layer } from "./gang.ts";
+import type { NodeTable } from "./nodes.ts";
+import { meetingLevel, type Partition } from "./partition.ts";
+import type { ResolvedRole } from "./request.ts";
+import type { ParallelismInput } from "./types.ts";
 
-type Kind = 'tp' | 'cp' | 'ep' | 'dp' | 'pp';
+type Kind = "tp" | "cp" | "ep" | "dp" | "pp";
 
-const DEFAULT_ORDER: readonly Kind[] = ['tp', 'cp', 'ep', 'dp', 'pp'];
+const DEFAULT_ORDER: readonly Kind[] = ["tp", "cp", "ep", "dp", "pp"];
 
 /**
  * Bytes that one rank sends in a training step, relative to a pipeline boundary. From the volumes in Narayanan et al.,
@@ -33,15 +33,15 @@ export function checkParallelism(input: ParallelismInput): void {
     const size = input[kind];
     if (size !== undefined && !(Number.isSafeInteger(size) && size >= 1)) throw new Error(`parallelism.${kind}: must be a whole number of ranks`);
   }
-  const order = input.order?.split('-') ?? [];
+  const order = input.order?.split("-") ?? [];
   if (new Set(order).size < order.length || order.some((name) => !(DEFAULT_ORDER as readonly string[]).includes(name))) {
-    throw new Error(`parallelism.order: names of ${DEFAULT_ORDER.join(', ')}, each once, joined by "-"; not "${input.order}"`);
+    throw new Error(`parallelism.order: names of ${DEFAULT_ORDER.join(", ")}, each once, joined by "-"; not "${input.order}"`);
   }
 }
 
 /** Every name, innermost first; those not given stand where they do by default, outside of those given. */
 function orderOf(input: ParallelismInput): Kind[] {
-  const given = (input.order?.split('-') ?? []) as Kind[];
+  const given = (input.order?.split("-") ?? []) as Kind[];
   return [...given, ...DEFAULT_ORDER.filter((kind) => !given.includes(kind))];
 }
 
@@ -65,7 +65,7 @@ export function dimensionsOf(input: ParallelismInput, ranks: number): Dimension[
     });
   };
   const dense = strides({ tp, cp, pp, dp: ranks / (tp * cp * pp) });
-  const experts = ranks % ep === 0 ? strides({ ep, pp: stages, dp: ranks / (ep * stages) }).filter(({ kind }) => kind === 'ep') : [];
+  const experts = ranks % ep === 0 ? strides({ ep, pp: stages, dp: ranks / (ep * stages) }).filter(({ kind }) => kind === "ep") : [];
   return [...dense, ...experts].filter(({ size }) => size > 1);
 }
 
@@ -89,16 +89,19 @@ export function groupTraffic(partition: Partition, role: ResolvedRole, positions
   let volume = 0;
   for (const { kind, size, stride } of dimensions) {
     // A ring passes on all but its own part.
-    const each = kind === 'pp' ? WEIGHT.pp : (WEIGHT[kind] * (size - 1)) / size;
+    const each = kind === "pp" ? WEIGHT.pp : (WEIGHT[kind] * (size - 1)) / size;
     volume += each;
     let climbed = 0;
     for (let outer = 0; outer < ranks; outer += size * stride) {
       for (let first = outer; first < outer + stride; first++) {
-        if (kind === 'ep') {
-          climbed += allToAll(partition, Array.from({ length: size }, (_, i) => at(first + i * stride)));
+        if (kind === "ep") {
+          climbed += allToAll(
+            partition,
+            Array.from({ length: size }, (_, i) => at(first + i * stride)),
+          );
           continue;
         }
-        const links = kind === 'pp' ? size - 1 : size;
+        const links = kind === "pp" ? size - 1 : size;
         for (let i = 0; i < links; i++) climbed += meetingLevel(partition, at(first + i * stride), at(first + ((i + 1) % size) * stride));
       }
     }
@@ -132,7 +135,7 @@ function layersWithGroups(role: ResolvedRole, members: number): readonly Layer[]
   for (const { kind, size, stride } of dimensionsOf(role.parallelism!, ranks)) {
     // The span of a group: with it, all that lies further in is together as well.
     const span = (size * stride) / perMember;
-    if (kind !== 'pp' && Number.isInteger(span) && span > 1 && span < members) sizes.add(span);
+    if (kind !== "pp" && Number.isInteger(span) && span > 1 && span < members) sizes.add(span);
   }
   const layers = [...role.layers];
   for (const size of [...sizes].sort((a, b) => a - b)) {
@@ -143,13 +146,18 @@ function layersWithGroups(role: ResolvedRole, members: number): readonly Layer[]
 }
 
 /** Places a role's gang, by its parallel groups where these are known and keeping them together saves traffic. */
-export function placeByGroups(counts: ShapeCounts, nodes: NodeTable, role: ResolvedRole, ask: Omit<GangAsk, 'layers'>): number[] | null {
+export function placeByGroups(counts: ShapeCounts, nodes: NodeTable, role: ResolvedRole, ask: Omit<GangAsk, "layers">): number[] | null {
   const plain = placeGang(counts, nodes, { ...ask, layers: role.layers });
   if (plain === null || role.parallelism === null || ask.members === 1) return plain;
   const layers = layersWithGroups(role, ask.members);
   if (layers.length === role.layers.length) return plain;
   const grouped = placeGang(counts, nodes, { ...ask, layers });
   if (grouped === null) return plain;
-  const cost = (slots: readonly number[]): number => groupTraffic(counts.partition, role, slots.map((slot) => nodes.position[slot]!)) ?? 0;
+  const cost = (slots: readonly number[]): number =>
+    groupTraffic(
+      counts.partition,
+      role,
+      slots.map((slot) => nodes.position[slot]!),
+    ) ?? 0;
   return cost(grouped) < cost(plain) ? grouped : plain;
 }

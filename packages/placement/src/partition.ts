@@ -1,6 +1,6 @@
-import type { Levels } from './levels.ts';
-import { naturalKey } from './names.ts';
-import type { NodeTable } from './nodes.ts';
+import type { Levels } from "./levels.ts";
+import { naturalKey } from "./names.ts";
+import type { NodeTable } from "./nodes.ts";
 
 /** Blocks of one fabric level as flat arrays. Children and nodes of a block are contiguous. */
 export interface BlockLevel {
@@ -44,7 +44,7 @@ export class Partition {
     // Top down, so that equal prefixes are equal blocks; a missing lowest level is the node itself.
     const path: string[] = [];
     for (let level = blocks.length - 1; level >= 0; level--) {
-      path.push(blocks[level] ?? (level === 0 ? `\u0001${slot}` : ''));
+      path.push(blocks[level] ?? (level === 0 ? `\u0001${slot}` : ""));
     }
     this.members.add(slot);
     this.paths.set(slot, path);
@@ -60,7 +60,7 @@ export class Partition {
   samePath(slot: number, blocks: readonly (string | undefined)[]): boolean {
     const path = this.paths.get(slot);
     const top = blocks.length - 1;
-    return path !== undefined && blocks.every((name, level) => path[top - level] === (name ?? (level === 0 ? `\u0001${slot}` : '')));
+    return path !== undefined && blocks.every((name, level) => path[top - level] === (name ?? (level === 0 ? `\u0001${slot}` : "")));
   }
 
   /** Sorts and numbers everything again if nodes came or went. */
@@ -71,8 +71,8 @@ export class Partition {
     const keyed = [...this.members].map((slot) => {
       const id = naturalKey(nodes.names.name(slot));
       const path = this.paths.get(slot)!;
-      const named = path.map((name) => (name.startsWith('\u0001') ? '' : naturalKey(name)));
-      return { slot, path, key: `${named.join('\u0000')}\u0000${id}` };
+      const named = path.map((name) => (name.startsWith("\u0001") ? "" : naturalKey(name)));
+      return { slot, path, key: `${named.join("\u0000")}\u0000${id}` };
     });
     keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.slot - b.slot));
     const n = keyed.length;
@@ -139,7 +139,7 @@ function samePrefix(a: readonly string[], b: readonly string[], length: number):
 function blockName(path: readonly string[], depth: number, nodes: NodeTable, slot: number): string {
   return path
     .slice(0, depth)
-    .map((name) => (name.startsWith('\u0001') ? nodes.names.name(slot) : name))
-    .filter((name) => name !== '')
-    .join('/');
+    .map((name) => (name.startsWith("\u0001") ? nodes.names.name(slot) : name))
+    .filter((name) => name !== "")
+    .join("/");
 }

@@ -1,14 +1,14 @@
-import { ShapeCounts, type Shape } from './counts.ts';
-import { FreeIndex } from './free-index.ts';
-import type { Block } from './gang.ts';
-import { Levels } from './levels.ts';
-import { NodeTable, type Holding } from './nodes.ts';
-import { placeByGroups } from './parallel-groups.ts';
-import { Partition } from './partition.ts';
-import { memberCounts, type Request, type ResolvedRole, type ResolvedVariant } from './request.ts';
-import { Power } from './power.ts';
-import { SharedDevices } from './shared-devices.ts';
-import type { NodeInput, PoolInput } from './types.ts';
+import { ShapeCounts, type Shape } from "./counts.ts";
+import { FreeIndex } from "./free-index.ts";
+import type { Block } from "./gang.ts";
+import { Levels } from "./levels.ts";
+import { NodeTable, type Holding } from "./nodes.ts";
+import { placeByGroups } from "./parallel-groups.ts";
+import { Partition } from "./partition.ts";
+import { memberCounts, type Request, type ResolvedRole, type ResolvedVariant } from "./request.ts";
+import { Power } from "./power.ts";
+import { SharedDevices } from "./shared-devices.ts";
+import type { NodeInput, PoolInput } from "./types.ts";
 
 /** Numbers kept in shape caches over all partitions; the least recently used go first. */
 const CACHE_ENTRIES = 24_000_000;
@@ -36,7 +36,7 @@ export interface Charge {
 }
 
 /** Why a request could not be placed: no such hardware at all, more than the queue may use, or no room now. */
-export type PlaceFailure = 'no_pool' | 'quota' | 'capacity';
+export type PlaceFailure = "no_pool" | "quota" | "capacity";
 
 export interface PlaceOptions {
   /** Whether the queue may use this much more. */
@@ -62,7 +62,7 @@ export class Placer {
   version = 0;
   /** Raised when something else than capacity opens places: a reservation or a window that ends. */
   epoch = 0;
-  failure: PlaceFailure = 'capacity';
+  failure: PlaceFailure = "capacity";
   /** Whether quota ruled out any size or pool in the last attempt: then its failure is the queue's own. */
   quotaRefused = false;
   readonly #byKey = new Map<string, Partition>();
@@ -103,7 +103,7 @@ export class Placer {
     }
     nodes.partition[slot] = partition.index;
     nodes.schedulable[slot] = input.schedulable ? 1 : 0;
-    nodes.health[slot] = input.health ?? '';
+    nodes.health[slot] = input.health ?? "";
     nodes.setCapacity(slot, input.devices, input.cpuMillis, input.memoryBytes);
     partition.freed++;
   }
@@ -166,18 +166,18 @@ export class Placer {
   #match(variant: ResolvedVariant, role: ResolvedRole): Partition[] {
     const accelerators = role.accelerators ?? variant.accelerators;
     const pools = role.pools ?? variant.pools;
-    const found = this.partitions.filter((partition) =>
-      (accelerators === null || accelerators.includes(partition.accelerator)) &&
-      (pools === null || pools.includes(partition.pool)));
+    const found = this.partitions.filter(
+      (partition) => (accelerators === null || accelerators.includes(partition.accelerator)) && (pools === null || pools.includes(partition.pool)),
+    );
     const rank = (partition: Partition): (number | string)[] => {
       const pool = this.pools.get(partition.pool);
-      const ownership = pool?.ownership ?? 'owned';
+      const ownership = pool?.ownership ?? "owned";
       return [
         pools === null ? 0 : pools.indexOf(partition.pool),
         accelerators === null ? 0 : accelerators.indexOf(partition.accelerator),
         // A job without devices leaves nodes with devices to those that need them.
-        role.shape.devices + role.shape.share === 0 && partition.totalDevices > 0 && partition.accelerator !== 'cpu' ? 1 : 0,
-        ownership === 'owned' ? 0 : ownership === 'leased' ? 1 : 2,
+        role.shape.devices + role.shape.share === 0 && partition.totalDevices > 0 && partition.accelerator !== "cpu" ? 1 : 0,
+        ownership === "owned" ? 0 : ownership === "leased" ? 1 : 2,
         pool?.price ?? 0,
         partition.pool,
         partition.accelerator,
@@ -198,7 +198,7 @@ export class Placer {
    * why, as the one closest to running.
    */
   place(request: Request, options: PlaceOptions = {}): Placement | null {
-    this.failure = 'no_pool';
+    this.failure = "no_pool";
     this.quotaRefused = false;
     const tries: { variant: ResolvedVariant; partition: Partition; cost: number }[] = [];
     for (const variant of request.variants) {
@@ -230,8 +230,9 @@ export class Placer {
 
   /** False where a look at the number of free places shows that the request has no room. */
   couldFit(request: Request): boolean {
-    return request.variants.some((variant) => variant.roles.every((role) =>
-      this.matching(variant, role).some((partition) => this.counts(partition, role.shape).total >= role.min)));
+    return request.variants.some((variant) =>
+      variant.roles.every((role) => this.matching(variant, role).some((partition) => this.counts(partition, role.shape).total >= role.min)),
+    );
   }
 
   give(placement: Placement): void {
@@ -252,9 +253,7 @@ export class Placer {
     for (const { members } of placement.roles) for (const member of members) this.nodes.take(member);
   }
 
-  #placeVariant(
-    request: Request, variant: ResolvedVariant, lead: Partition, avoid: ReadonlySet<number>, options: PlaceOptions,
-  ): Placement | null {
+  #placeVariant(request: Request, variant: ResolvedVariant, lead: Partition, avoid: ReadonlySet<number>, options: PlaceOptions): Placement | null {
     if (variant.roles.length === 1 || !request.withinRequired) {
       return this.#placeRoles(request, variant, lead, avoid, options, undefined);
     }
@@ -269,7 +268,11 @@ export class Placer {
 
   /** Roles one after the other as listed; where that fails, those with larger members first. */
   #placeRoles(
-    request: Request, variant: ResolvedVariant, lead: Partition, avoid: ReadonlySet<number>, options: PlaceOptions,
+    request: Request,
+    variant: ResolvedVariant,
+    lead: Partition,
+    avoid: ReadonlySet<number>,
+    options: PlaceOptions,
     inside: Block | undefined,
   ): Placement | null {
     const { roles } = variant;
@@ -283,8 +286,13 @@ export class Placer {
 
   /** Where a role finds no room, those before it go to their next pool, or take fewer members; so many times at most. */
   #placeInOrder(
-    order: readonly ResolvedRole[], request: Request, variant: ResolvedVariant, lead: Partition, avoid: ReadonlySet<number>,
-    options: PlaceOptions, inside: Block | undefined,
+    order: readonly ResolvedRole[],
+    request: Request,
+    variant: ResolvedVariant,
+    lead: Partition,
+    avoid: ReadonlySet<number>,
+    options: PlaceOptions,
+    inside: Block | undefined,
   ): PlacedRole[] | null {
     const leading = leadingRole(variant);
     const placed: PlacedRole[] = [];
@@ -297,7 +305,7 @@ export class Placer {
       for (const partition of own ? this.matching(variant, role) : [lead]) {
         const block = inside === undefined ? undefined : sameBlock(lead, partition, inside);
         if (block === null || options.usable?.(partition) === false) continue;
-        for (let most = role.max; tries > 0;) {
+        for (let most = role.max; tries > 0; ) {
           tries--;
           const members = this.#placeRole(request, role, most, partition, avoid, options, charges, block);
           if (members === null) break;
@@ -315,18 +323,24 @@ export class Placer {
   }
 
   #placeRole(
-    request: Request, role: ResolvedRole, most: number, partition: Partition, avoid: ReadonlySet<number>, options: PlaceOptions,
-    charged: readonly Charge[], inside: Block | undefined,
+    request: Request,
+    role: ResolvedRole,
+    most: number,
+    partition: Partition,
+    avoid: ReadonlySet<number>,
+    options: PlaceOptions,
+    charged: readonly Charge[],
+    inside: Block | undefined,
   ): Holding[] | null {
     const counts = this.counts(partition, role.shape);
     for (const members of memberCounts(role)) {
       if (members > most) continue;
       if (options.allowed !== undefined && !options.allowed([...charged, { partition, shape: role.shape, members }])) {
         this.quotaRefused = true;
-        if (this.failure === 'no_pool') this.failure = 'quota';
+        if (this.failure === "no_pool") this.failure = "quota";
         continue;
       }
-      this.failure = 'capacity';
+      this.failure = "capacity";
       if (counts.total < members || this.power.devicesLeft(partition.pool) < members * devicesEach(role.shape)) continue;
       const before = charged.reduce((sum, charge) => sum + charge.members, 0);
       const again = this.#sameNodes(request, role, counts, request.preferredNodes.slice(before, before + members), members, avoid, inside);
@@ -335,7 +349,8 @@ export class Placer {
         const chosen = this.#shared[partition.index]!.choose(this.nodes, role.shape);
         if (chosen !== null) return this.takeAt([chosen.slot], role.shape, chosen.device);
       }
-      const slots = (members === 1 && inside === undefined ? this.#placeOne(partition, counts, role, avoid) : null) ??
+      const slots =
+        (members === 1 && inside === undefined ? this.#placeOne(partition, counts, role, avoid) : null) ??
         (members === 1 && inside === undefined && avoid.size === 0 ? null : this.#placeMany(request, role, counts, members, avoid, inside));
       if (slots !== null) return this.takeAt(slots, role.shape);
     }
@@ -344,7 +359,13 @@ export class Placer {
 
   /** The preferred nodes in rank order, where all of them take their member and no constraint is broken. */
   #sameNodes(
-    request: Request, role: ResolvedRole, counts: ShapeCounts, ids: readonly string[], members: number, avoid: ReadonlySet<number>, inside: Block | undefined,
+    request: Request,
+    role: ResolvedRole,
+    counts: ShapeCounts,
+    ids: readonly string[],
+    members: number,
+    avoid: ReadonlySet<number>,
+    inside: Block | undefined,
   ): number[] | null {
     if (ids.length < members || members === 0 || inside !== undefined) return null;
     const { nodes } = this;
@@ -374,12 +395,18 @@ export class Placer {
   }
 
   #placeMany(
-    request: Request, role: ResolvedRole, counts: ShapeCounts, members: number, avoid: ReadonlySet<number>, inside: Block | undefined,
+    request: Request,
+    role: ResolvedRole,
+    counts: ShapeCounts,
+    members: number,
+    avoid: ReadonlySet<number>,
+    inside: Block | undefined,
   ): number[] | null {
     if (avoid.size > 0) counts.block(this.nodes, avoid);
     try {
       return placeByGroups(counts, this.nodes, role, {
-        members, within: request.withinRequired ? request.within : this.levels.root,
+        members,
+        within: request.withinRequired ? request.within : this.levels.root,
         ...(inside === undefined ? {} : { inside }),
       });
     } finally {
@@ -444,7 +471,11 @@ export class Placer {
       if (shape.devices > 0) devices = nodes.chooseWhole(node, shape.devices);
       else if (shape.share > 0) devices = [device >= 0 ? device : nodes.chooseShare(node, shape.share)];
       const holding: Holding = {
-        node, devices, share: shape.share > 0 ? shape.share : 1000, cpuMillis: shape.cpuMillis, memoryBytes: shape.memoryBytes,
+        node,
+        devices,
+        share: shape.share > 0 ? shape.share : 1000,
+        cpuMillis: shape.cpuMillis,
+        memoryBytes: shape.memoryBytes,
       };
       nodes.take(holding);
       members.push(holding);

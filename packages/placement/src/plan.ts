@@ -1,12 +1,12 @@
-import { explainJob } from './explain.ts';
-import { gateOf, type JobRecord } from './jobs.ts';
-import { locality } from './locality.ts';
-import type { Placement } from './placer.ts';
-import type { Usage } from './quota.ts';
-import type { State } from './state.ts';
-import type { ClusterChange, JobInput, NodeInput, Plan } from './types.ts';
+import { explainJob } from "./explain.ts";
+import { gateOf, type JobRecord } from "./jobs.ts";
+import { locality } from "./locality.ts";
+import type { Placement } from "./placer.ts";
+import type { Usage } from "./quota.ts";
+import type { State } from "./state.ts";
+import type { ClusterChange, JobInput, NodeInput, Plan } from "./types.ts";
 
-const NEVER = new Set(['no_matching_pool', 'exceeds_quota', 'exceeds_topology', 'invalid']);
+const NEVER = new Set(["no_matching_pool", "exceeds_quota", "exceeds_topology", "invalid"]);
 
 /** Answers as if the job were submitted now, on a cluster changed as told; nothing is changed by it. */
 export function planJob(state: State, input: JobInput, now: number, change: ClusterChange): Plan {
@@ -16,9 +16,12 @@ export function planJob(state: State, input: JobInput, now: number, change: Clus
   try {
     state.settle();
     const gate = gateOf(record, now);
-    const placement = gate !== null ? null : state.placer.place(record.request, {
-      allowed: (charges) => state.quota.allows(record.queue, state.quota.usageOf(charges)),
-    });
+    const placement =
+      gate !== null
+        ? null
+        : state.placer.place(record.request, {
+            allowed: (charges) => state.quota.allows(record.queue, state.quota.usageOf(charges)),
+          });
     if (placement === null) {
       const explanation = explainJob(state, record);
       return { start: null, explanation, impossible: NEVER.has(explanation.reason), evictions: [] };
@@ -58,7 +61,7 @@ function applyChange(state: State, change: ClusterChange): () => void {
   for (const id of change.removeNodes ?? []) {
     const before = state.nodeInputs.get(id);
     if (before === undefined) throw new Error(`node ${id}: not known`);
-    put({ ...before, schedulable: false, health: 'removed' });
+    put({ ...before, schedulable: false, health: "removed" });
   }
   return () => {
     for (const step of undo.reverse()) step();

@@ -1,19 +1,19 @@
-import { fitsOnNode } from './counts.ts';
-import type { JobRecord } from './jobs.ts';
-import type { Partition } from './partition.ts';
-import { leadingRole, type Placement } from './placer.ts';
-import type { QueueNode, Usage } from './quota.ts';
-import type { Request, ResolvedVariant } from './request.ts';
-import type { State } from './state.ts';
-import type { DisruptionCause } from './types.ts';
-import { mayTake, sources, type Source, type Unit } from './victims.ts';
+import { fitsOnNode } from "./counts.ts";
+import type { JobRecord } from "./jobs.ts";
+import type { Partition } from "./partition.ts";
+import { leadingRole, type Placement } from "./placer.ts";
+import type { QueueNode, Usage } from "./quota.ts";
+import type { Request, ResolvedVariant } from "./request.ts";
+import type { State } from "./state.ts";
+import type { DisruptionCause } from "./types.ts";
+import { mayTake, sources, type Source, type Unit } from "./victims.ts";
 
 /** A start and what must go for it. */
 export interface PreemptionPlan {
   placement: Placement;
   units: Unit[];
   /** By queue of the victims: in whose name they go. */
-  kinds: ReadonlyMap<QueueNode, DisruptionCause['kind']>;
+  kinds: ReadonlyMap<QueueNode, DisruptionCause["kind"]>;
 }
 
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
@@ -165,7 +165,11 @@ export class Search {
     const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source) }));
     const elasticQueues = new Set([...elastic].map((job) => job.queue));
     // What is above a minimum goes before any gang, wherever it is.
-    yield* this.#take(heads.filter(({ source }) => elasticQueues.has(source.queue)), share, true);
+    yield* this.#take(
+      heads.filter(({ source }) => elasticQueues.has(source.queue)),
+      share,
+      true,
+    );
     yield* this.#take(heads, share, false);
   }
 
@@ -312,8 +316,10 @@ export function focusNodes(state: State, request: Request, partition: Partition,
     if (list.length < needed) continue;
     const chosen = list.sort(order).slice(0, needed);
     const total = chosen.reduce((sum, price) => ({
-      position: Math.min(sum.position, price.position), priority: Math.max(sum.priority, price.priority),
-      work: sum.work + price.work, gangs: sum.gangs + price.gangs,
+      position: Math.min(sum.position, price.position),
+      priority: Math.max(sum.priority, price.priority),
+      work: sum.work + price.work,
+      gangs: sum.gangs + price.gangs,
     }));
     if (best === null || order(total, best.total) < 0) best = { list: chosen, total };
   }

@@ -1,7 +1,7 @@
-import type { Charge } from './placer.ts';
-import type { Partition } from './partition.ts';
-import type { QueueInput, QuotaInput, QuotaResource } from './types.ts';
-import { WHOLE } from './nodes.ts';
+import type { Charge } from "./placer.ts";
+import type { Partition } from "./partition.ts";
+import type { QueueInput, QuotaInput, QuotaResource } from "./types.ts";
+import { WHOLE } from "./nodes.ts";
 
 /** One thing that quota is counted in: a resource on all hardware, or on one accelerator model or pool. */
 export interface Dimension {
@@ -63,8 +63,8 @@ export type Usage = readonly { dimension: number; amount: number }[];
 export class QuotaTree {
   readonly dimensions: Dimension[] = [];
   readonly queues = new Map<string, QueueNode>();
-  readonly root = new QueueNode({ id: '' });
-  unassigned: 'borrowable' | 'closed' = 'borrowable';
+  readonly root = new QueueNode({ id: "" });
+  unassigned: "borrowable" | "closed" = "borrowable";
   /** Raised when quota becomes free or changes. */
   freed = 0;
   /** Raised at every change of usage, for caches of shares. */
@@ -77,7 +77,7 @@ export class QuotaTree {
   #stale = true;
 
   put(input: QueueInput): QueueNode {
-    if (input.id === '') throw new Error('queue.id: must not be empty');
+    if (input.id === "") throw new Error("queue.id: must not be empty");
     let queue = this.queues.get(input.id);
     const parent = input.parent === undefined ? this.root : this.queues.get(input.parent);
     if (parent === undefined) throw new Error(`queue ${input.id}: parent "${input.parent}" is not known; put it first`);
@@ -118,7 +118,7 @@ export class QuotaTree {
   }
 
   dimension(of: { resource: QuotaResource; accelerator?: string | undefined; pool?: string | undefined }): number {
-    const key = `${of.resource}\u0000${of.accelerator ?? ''}\u0000${of.pool ?? ''}`;
+    const key = `${of.resource}\u0000${of.accelerator ?? ""}\u0000${of.pool ?? ""}`;
     let index = this.#dimensionKeys.get(key);
     if (index === undefined) {
       index = this.dimensions.length;
@@ -132,8 +132,8 @@ export class QuotaTree {
   /** Capacity per dimension and quotas of inner queues follow what was put. */
   settle(partitions: readonly Partition[], cpuOf: (p: Partition) => number, memoryOf: (p: Partition) => number, changed: boolean): void {
     if (!this.#stale && !changed) return;
-    for (const p of partitions) this.dimension({ resource: 'accelerators', accelerator: p.accelerator });
-    this.dimension({ resource: 'cpus' });
+    for (const p of partitions) this.dimension({ resource: "accelerators", accelerator: p.accelerator });
+    this.dimension({ resource: "cpus" });
     const count = this.dimensions.length;
     this.#capacity = Array.from({ length: count }, () => 0);
     this.#byPartition = partitions.map((p) => {
@@ -143,7 +143,7 @@ export class QuotaTree {
         if (dimension.pool !== undefined && dimension.pool !== p.pool) continue;
         matched.push({ dimension: d, resource: dimension.resource });
         const { resource } = dimension;
-        this.#capacity[d]! += resource === 'accelerators' ? p.totalDevices * WHOLE : resource === 'cpus' ? cpuOf(p) : memoryOf(p);
+        this.#capacity[d]! += resource === "accelerators" ? p.totalDevices * WHOLE : resource === "cpus" ? cpuOf(p) : memoryOf(p);
       }
       return matched;
     });
@@ -153,7 +153,7 @@ export class QuotaTree {
       // Where nothing is kept from others, the nodes themselves are the bound.
       const keeps = this.root.entitled[d]! > this.root.nominal[d]!;
       if (!this.#anyNominal[d]) this.root.nominal[d] = Infinity;
-      else if (this.unassigned === 'borrowable') {
+      else if (this.unassigned === "borrowable") {
         this.root.nominal[d] = keeps ? this.root.nominal[d]! + Math.max(0, this.#capacity[d]! - this.root.entitled[d]!) : Infinity;
       }
     }
@@ -177,8 +177,7 @@ export class QuotaTree {
     const amounts = new Map<number, number>();
     for (const { partition, shape, members } of charges) {
       for (const { dimension, resource } of this.#byPartition[partition.index] ?? []) {
-        const each = resource === 'accelerators' ? shape.devices * WHOLE + shape.share
-          : resource === 'cpus' ? shape.cpuMillis : shape.memoryBytes;
+        const each = resource === "accelerators" ? shape.devices * WHOLE + shape.share : resource === "cpus" ? shape.cpuMillis : shape.memoryBytes;
         if (each > 0) amounts.set(dimension, (amounts.get(dimension) ?? 0) + each * members);
       }
     }
@@ -263,7 +262,7 @@ export class QuotaTree {
     let most = 0;
     for (const d of within) {
       // Of all there is to share: where nothing beyond the quotas may be used, that is their sum.
-      const closed = this.unassigned === 'closed' && this.#anyNominal[d] === true;
+      const closed = this.unassigned === "closed" && this.#anyNominal[d] === true;
       const capacity = Math.max(closed ? this.root.entitled[d]! : this.#capacity[d]!, 1);
       let held = queue.held[d] ?? 0;
       for (const usage of more) if (usage.dimension === d) held += usage.amount;

@@ -1,4 +1,4 @@
-import type { JobRecord } from './jobs.ts';
+import type { JobRecord } from "./jobs.ts";
 
 /** What decides the order, as it was when the job came. */
 export interface Rank {

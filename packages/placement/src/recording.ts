@@ -1,4 +1,4 @@
-import type { ClusterChange, CycleResult, Explanation, JobInput, PlacementEngine, Plan, PoolFree, WaitReason } from './types.ts';
+import type { ClusterChange, CycleResult, Explanation, JobInput, PlacementEngine, Plan, PoolFree, WaitReason } from "./types.ts";
 
 /*
  * What an engine was told, call by call, so that another can be told the same. A recording is lines of JSON: a header,
@@ -12,15 +12,32 @@ export const RECORDING_FORMAT = 1;
 
 /** Calls that may change what later cycles decide. */
 export const RECORDED_CALLS = [
-  'setPolicy', 'putPool', 'putNode', 'removeNode', 'putWindow', 'removeWindow', 'putQueue', 'removeQueue', 'submit', 'updateJob', 'removeJob',
-  'started', 'checkpointed', 'finished', 'released', 'membersReleased', 'lost', 'undo', 'plan',
+  "setPolicy",
+  "putPool",
+  "putNode",
+  "removeNode",
+  "putWindow",
+  "removeWindow",
+  "putQueue",
+  "removeQueue",
+  "submit",
+  "updateJob",
+  "removeJob",
+  "started",
+  "checkpointed",
+  "finished",
+  "released",
+  "membersReleased",
+  "lost",
+  "undo",
+  "plan",
 ] as const satisfies readonly (keyof PlacementEngine)[];
 export type RecordedCall = (typeof RECORDED_CALLS)[number];
 
 /** Takes what an engine is told, in order. Neither method may throw. */
 export interface RecordingSink {
   /** `settle`: something was asked, which brings sums up to date and changes nothing else. */
-  call(name: RecordedCall | 'settle' | 'estimates' | 'threw', args: readonly unknown[]): void;
+  call(name: RecordedCall | "settle" | "estimates" | "threw", args: readonly unknown[]): void;
   /** The result may be looked at until the next call only. */
   cycle(now: number, result: CycleResult): void;
 }
@@ -35,18 +52,18 @@ export function recorded(engine: PlacementEngine, sink: RecordingSink): Placemen
     try {
       return (engine[name] as (...all: unknown[]) => unknown).apply(engine, [...args]);
     } catch (error) {
-      sink.call('threw', [messageOf(error)]);
+      sink.call("threw", [messageOf(error)]);
       throw error;
     }
   };
   const ask = (): void => {
-    if (!settled) sink.call('settle', []);
+    if (!settled) sink.call("settle", []);
     settled = true;
   };
   const calls = Object.fromEntries(RECORDED_CALLS.map((name) => [name, (...args: readonly unknown[]) => tell(name, args)]));
   return {
     ...(calls as unknown as Pick<PlacementEngine, RecordedCall>),
-    plan: (job: JobInput, now: number, change?: ClusterChange): Plan => tell('plan', change === undefined ? [job, now] : [job, now, change]) as Plan,
+    plan: (job: JobInput, now: number, change?: ClusterChange): Plan => tell("plan", change === undefined ? [job, now] : [job, now, change]) as Plan,
     cycle(now: number): CycleResult {
       settled = false;
       const result = engine.cycle(now);
@@ -56,7 +73,7 @@ export function recorded(engine: PlacementEngine, sink: RecordingSink): Placemen
     estimates(now: number, budgetMs: number, clock: () => number): boolean {
       settled = false;
       // how far it gets depends on the clock, and matters to estimates alone
-      sink.call('estimates', [now]);
+      sink.call("estimates", [now]);
       return engine.estimates(now, budgetMs, clock);
     },
     explain(id: string): Explanation {
@@ -76,10 +93,10 @@ export function recorded(engine: PlacementEngine, sink: RecordingSink): Placemen
 
 /** Tells an engine one recorded call. Returns the message of what it threw, if it did. Throws where there is no such call. */
 export function repeat(engine: PlacementEngine, name: string, args: readonly unknown[]): string | null {
-  if (name !== 'settle' && name !== 'estimates' && !(RECORDED_CALLS as readonly string[]).includes(name)) throw new Error(`no call is named "${name}"`);
+  if (name !== "settle" && name !== "estimates" && !(RECORDED_CALLS as readonly string[]).includes(name)) throw new Error(`no call is named "${name}"`);
   try {
-    if (name === 'settle') engine.capacity();
-    else if (name === 'estimates') engine.estimates(args[0] as number, 0, () => 0);
+    if (name === "settle") engine.capacity();
+    else if (name === "estimates") engine.estimates(args[0] as number, 0, () => 0);
     else (engine[name as RecordedCall] as (...all: unknown[]) => unknown).apply(engine, [...args]);
     return null;
   } catch (error) {

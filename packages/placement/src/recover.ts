@@ -1,10 +1,10 @@
-import { placeGang, type Block } from './gang.ts';
-import type { Decided } from './disrupt.ts';
-import type { JobRecord } from './jobs.ts';
-import { locality } from './locality.ts';
-import type { Holding } from './nodes.ts';
-import type { PlacedRole } from './placer.ts';
-import { chargesOf, type State } from './state.ts';
+import { placeGang, type Block } from "./gang.ts";
+import type { Decided } from "./disrupt.ts";
+import type { JobRecord } from "./jobs.ts";
+import { locality } from "./locality.ts";
+import type { Holding } from "./nodes.ts";
+import type { PlacedRole } from "./placer.ts";
+import { chargesOf, type State } from "./state.ts";
 
 /** Gangs that lost members start again whole as soon as replacements fit around the healthy ones. */
 export function completeRecovering(state: State, decided: Decided): void {
@@ -79,7 +79,11 @@ function healthyOf(members: readonly (Holding | undefined)[]): Holding[] {
 
 /** Where the replacement of lost ranks must be: the lowest block that a required constraint ties them to. */
 export function boundOf(
-  state: State, job: JobRecord, { role }: PlacedRole, members: readonly (Holding | undefined)[], ranks: readonly number[],
+  state: State,
+  job: JobRecord,
+  { role }: PlacedRole,
+  members: readonly (Holding | undefined)[],
+  ranks: readonly number[],
 ): { level: number; anchor: Holding | undefined; together: number } {
   let level = job.request.withinRequired ? job.request.within : state.levels.root;
   let anchor = healthyOf(members)[0];
@@ -99,7 +103,11 @@ export function boundOf(
 
 /** Room for lost ranks of one group as near to the rest as there is, never outside what is required. */
 function nearest(
-  state: State, job: JobRecord, placed: PlacedRole, members: readonly (Holding | undefined)[], ranks: readonly number[],
+  state: State,
+  job: JobRecord,
+  placed: PlacedRole,
+  members: readonly (Holding | undefined)[],
+  ranks: readonly number[],
   avoid: ReadonlySet<number>,
 ): number[] | null {
   const { role, partition } = placed;
@@ -111,7 +119,10 @@ function nearest(
     for (let level = 0; level <= bound; level++) {
       const inside: Block | undefined = anchor === undefined ? undefined : { level, block: state.blockOf(partition, anchor.node, level) };
       const slots = placeGang(counts, placer.nodes, {
-        members: ranks.length, layers: [], within: Math.min(together, level), ...(inside === undefined ? {} : { inside }),
+        members: ranks.length,
+        layers: [],
+        within: Math.min(together, level),
+        ...(inside === undefined ? {} : { inside }),
       });
       if (slots !== null) return slots;
     }

@@ -1,7 +1,7 @@
-import type { JobRecord } from './jobs.ts';
-import type { Holding } from './nodes.ts';
-import type { Placement, Placer } from './placer.ts';
-import type { RunningJob } from './types.ts';
+import type { JobRecord } from "./jobs.ts";
+import type { Holding } from "./nodes.ts";
+import type { Placement, Placer } from "./placer.ts";
+import type { RunningJob } from "./types.ts";
 
 /** Where a job runs, as the store tells it. Throws an Error that names the job and what is not known of its places. */
 export function placementOf(placer: Placer, job: JobRecord, running: RunningJob): Placement {
@@ -9,7 +9,7 @@ export function placementOf(placer: Placer, job: JobRecord, running: RunningJob)
   const variant = job.request.variants.find((v) => v.index === running.variant);
   if (variant === undefined) throw new Error(`job ${id}: has no variant ${running.variant}`);
   const { nodes, partitions } = placer;
-  const roles: Placement['roles'] = [];
+  const roles: Placement["roles"] = [];
   for (const role of variant.roles) {
     const members: Holding[] = [];
     for (const member of running.members.filter(({ role: name }) => name === role.name).sort((a, b) => a.rank - b.rank)) {

@@ -1,6 +1,6 @@
-import type { JobRecord } from './jobs.ts';
-import { durations, type Learned } from './learned.ts';
-import type { QueueNode } from './quota.ts';
+import type { JobRecord } from "./jobs.ts";
+import { durations, type Learned } from "./learned.ts";
+import type { QueueNode } from "./quota.ts";
 
 /** Jobs that run, by queue, with what searches for victims ask about a whole queue kept at hand. */
 export class RunningJobs {

@@ -1,7 +1,7 @@
-import type { Shape as MemberShape } from './counts.ts';
-import { WHOLE, type NodeTable } from './nodes.ts';
-import { defaultScorer, Packer, PackingNodes, ShapeTable, type Shape } from './packing/index.ts';
-import type { Partition } from './partition.ts';
+import type { Shape as MemberShape } from "./counts.ts";
+import { WHOLE, type NodeTable } from "./nodes.ts";
+import { defaultScorer, Packer, PackingNodes, ShapeTable, type Shape } from "./packing/index.ts";
+import type { Partition } from "./partition.ts";
 
 /** Submissions kept until the next choice: as many as describe a mix. */
 const REMEMBERED = 4096;
@@ -48,7 +48,11 @@ export class SharedDevices {
 
   #shapeOf({ devices, share, cpuMillis, memoryBytes }: MemberShape): Shape {
     return this.#table.intern({
-      cpu: cpuMillis, memory: memoryBytes, devices: share > 0 ? 1 : devices, share: share > 0 ? share : WHOLE, models: null,
+      cpu: cpuMillis,
+      memory: memoryBytes,
+      devices: share > 0 ? 1 : devices,
+      share: share > 0 ? share : WHOLE,
+      models: null,
     });
   }
 
@@ -69,9 +73,14 @@ export class SharedDevices {
         return packer;
       }
     }
-    const view = new PackingNodes(Array.from(nodeAt, (slot) => ({
-      cpu: nodes.cpu[slot]!, memory: nodes.memory[slot]!, devices: nodes.deviceCount[slot]!, model: 0,
-    })));
+    const view = new PackingNodes(
+      Array.from(nodeAt, (slot) => ({
+        cpu: nodes.cpu[slot]!,
+        memory: nodes.memory[slot]!,
+        devices: nodes.deviceCount[slot]!,
+        model: 0,
+      })),
+    );
     for (const [position, slot] of nodeAt.entries()) copyRoom(nodes, slot, view, position);
     packer = new Packer(view, this.#scorer);
     this.#packer = packer;

@@ -1,20 +1,20 @@
-import { gateOf, type JobRecord } from './jobs.ts';
-import { DatedReservations } from './dated.ts';
-import { Estimates } from './estimates.ts';
-import { Learned } from './learned.ts';
-import { Leaving } from './leaving.ts';
-import { Levels } from './levels.ts';
-import { Placer, type Charge, type Placement } from './placer.ts';
-import type { Partition } from './partition.ts';
-import { DEFAULT_POLICY, mergePolicy } from './policy.ts';
-import { QuotaTree, type QueueNode } from './quota.ts';
-import { RunningJobs } from './running.ts';
-import { placementOf } from './restore.ts';
-import { requestKey, resolveRequest, type Request } from './request.ts';
-import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from './types.ts';
-import type { Unit } from './victims.ts';
-import { Heap, Lane } from './waiting.ts';
-import { WHOLE, type Holding } from './nodes.ts';
+import { gateOf, type JobRecord } from "./jobs.ts";
+import { DatedReservations } from "./dated.ts";
+import { Estimates } from "./estimates.ts";
+import { Learned } from "./learned.ts";
+import { Leaving } from "./leaving.ts";
+import { Levels } from "./levels.ts";
+import { Placer, type Charge, type Placement } from "./placer.ts";
+import type { Partition } from "./partition.ts";
+import { DEFAULT_POLICY, mergePolicy } from "./policy.ts";
+import { QuotaTree, type QueueNode } from "./quota.ts";
+import { RunningJobs } from "./running.ts";
+import { placementOf } from "./restore.ts";
+import { requestKey, resolveRequest, type Request } from "./request.ts";
+import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from "./types.ts";
+import type { Unit } from "./victims.ts";
+import { Heap, Lane } from "./waiting.ts";
+import { WHOLE, type Holding } from "./nodes.ts";
 
 interface SharedRequest {
   request: Request;
@@ -136,11 +136,13 @@ export class State {
   settle(): void {
     if (this.#capacityChanged) this.placer.layout();
     const { nodes } = this.placer;
-    const sum = (column: Float64Array) => (p: { members: Set<number> }): number => {
-      let total = 0;
-      for (const slot of p.members) total += column[slot]!;
-      return total;
-    };
+    const sum =
+      (column: Float64Array) =>
+      (p: { members: Set<number> }): number => {
+        let total = 0;
+        for (const slot of p.members) total += column[slot]!;
+        return total;
+      };
     if (this.#capacityChanged) for (const partition of this.placer.partitions) partition.recountDevices(nodes);
     this.quota.settle(this.placer.partitions, sum(nodes.cpu), sum(nodes.memory), this.#capacityChanged);
     this.#capacityChanged = false;
@@ -155,8 +157,27 @@ export class State {
     let shared = this.#requests.get(key);
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {
-      input, sequence: ++this.#sequence, queue, request: shared.request, state: 'waiting', entry: null, placement: null, usage: [],
-      startedAt: 0, lastCheckpointAt: 0, stoppingFor: null, leaving: null, awaits: new Set(), larger: null, resized: false, grownFrom: null, lost: new Map(), estimate: null, reason: 'pending_evaluation', reasonSince: this.now, evaluatedAt: 0,
+      input,
+      sequence: ++this.#sequence,
+      queue,
+      request: shared.request,
+      state: "waiting",
+      entry: null,
+      placement: null,
+      usage: [],
+      startedAt: 0,
+      lastCheckpointAt: 0,
+      stoppingFor: null,
+      leaving: null,
+      awaits: new Set(),
+      larger: null,
+      resized: false,
+      grownFrom: null,
+      lost: new Map(),
+      estimate: null,
+      reason: "pending_evaluation",
+      reasonSince: this.now,
+      evaluatedAt: 0,
     };
   }
 
@@ -180,16 +201,16 @@ export class State {
     if (fresh.queue !== job.queue) {
       this.jobsOfQueue.get(job.queue)!.delete(job);
       this.jobsOfQueue.get(fresh.queue)!.add(job);
-      if (job.state === 'running') this.running.remove(job);
+      if (job.state === "running") this.running.remove(job);
       if (job.usage.length > 0) {
         this.quota.refund(job.queue, job.usage);
         this.quota.charge(fresh.queue, job.usage);
       }
     }
-    if (job.state === 'running') this.running.remove(job);
+    if (job.state === "running") this.running.remove(job);
     job.input = input;
     job.queue = fresh.queue;
-    if (job.state === 'running') this.running.add(job, this.learned);
+    if (job.state === "running") this.running.add(job, this.learned);
     job.request = fresh.request;
     this.#enqueue(job);
   }
@@ -199,7 +220,7 @@ export class State {
     this.#dequeue(job);
     this.vacate(job);
     if (job.leaving !== null) this.left(job);
-    if (job.state === 'waiting') this.waiting--;
+    if (job.state === "waiting") this.waiting--;
     this.jobsOfQueue.get(job.queue)!.delete(job);
     this.#release(job.request);
     this.jobs.delete(id);
@@ -217,7 +238,7 @@ export class State {
    */
   occupy(job: JobRecord, placement: Placement, at: number, victims: Iterable<JobRecord> = []): void {
     this.#dequeue(job);
-    if (job.state === 'waiting') this.waiting--;
+    if (job.state === "waiting") this.waiting--;
     job.placement = placement;
     job.usage = this.quota.usageOf(chargesOf(placement));
     this.quota.charge(job.queue, job.usage);
@@ -225,9 +246,9 @@ export class State {
     job.awaits = this.leaving.awaitedBy(placement);
     for (const victim of victims) job.awaits.add(victim);
     if (job.awaits.size > 0) {
-      job.state = 'reserved';
+      job.state = "reserved";
       this.reserved.add(job);
-      this.setReason(job, 'waiting_for_preemption');
+      this.setReason(job, "waiting_for_preemption");
     } else {
       this.run(job, at);
     }
@@ -236,7 +257,7 @@ export class State {
   run(job: JobRecord, at: number): void {
     this.reserved.delete(job);
     job.startedAt = at;
-    job.state = 'running';
+    job.state = "running";
     this.running.add(job, this.learned);
     job.lastCheckpointAt = at;
   }
@@ -259,11 +280,15 @@ export class State {
 
   /** Members of a running gang are lost; the others hold their places until the gang is whole again. */
   loseMembers(job: JobRecord, lost: readonly { role: string; rank: number }[]): void {
-    if (job.state !== 'running') throw new Error(`job ${job.input.id}: is not running`);
+    if (job.state !== "running") throw new Error(`job ${job.input.id}: is not running`);
     this.dropMembers(job, lost);
-    for (const { role, rank } of lost) job.lost.set(role, [...(job.lost.get(role) ?? []), rank].sort((a, b) => a - b));
+    for (const { role, rank } of lost)
+      job.lost.set(
+        role,
+        [...(job.lost.get(role) ?? []), rank].sort((a, b) => a - b),
+      );
     this.running.remove(job);
-    job.state = 'recovering';
+    job.state = "recovering";
     this.recovering.add(job);
   }
 
@@ -283,7 +308,7 @@ export class State {
   evict(job: JobRecord, forJob: string): void {
     const placement = job.placement!;
     this.vacate(job);
-    job.state = 'stopping';
+    job.state = "stopping";
     job.stoppingFor = forJob;
     job.leaving = placement;
     this.leaving.add(job);
@@ -298,7 +323,7 @@ export class State {
     this.left(job);
     job.placement = back;
     this.placer.take(job.placement);
-    job.state = 'running';
+    job.state = "running";
     this.running.add(job, this.learned);
     job.usage = this.quota.usageOf(chargesOf(job.placement));
     this.quota.charge(job.queue, job.usage);
@@ -308,7 +333,10 @@ export class State {
   /** A growth that was not committed: the added members go again. */
   ungrow(job: JobRecord, { members, startedAt }: { members: number; startedAt: number }): void {
     const { role, members: all } = job.placement!.roles[0]!;
-    this.dropMembers(job, all.slice(members).map((_, i) => ({ role: role.name, rank: members + i })));
+    this.dropMembers(
+      job,
+      all.slice(members).map((_, i) => ({ role: role.name, rank: members + i })),
+    );
     job.resized = false;
     job.grownFrom = null;
     this.running.remove(job);
@@ -333,13 +361,13 @@ export class State {
       this.requeue(job);
       return;
     }
-    if (state === 'stopping') this.requeue(job);
-    else if (state === 'running') {
+    if (state === "stopping") this.requeue(job);
+    else if (state === "running") {
       // At its new size it starts where it is.
       job.resized = false;
       job.grownFrom = null;
       this.running.remove(job);
-      job.state = 'reserved';
+      job.state = "reserved";
       this.reserved.add(job);
     }
   }
@@ -349,7 +377,11 @@ export class State {
     const { variant, roles } = job.placement!;
     const before = roles.map(({ role, partition, members }) => ({ role, partition, members: [...members] }));
     this.dropMembers(job, going);
-    const leaving = before.map(({ role, partition, members }, i) => ({ role, partition, members: members.filter((member) => !roles[i]!.members.includes(member)) }));
+    const leaving = before.map(({ role, partition, members }, i) => ({
+      role,
+      partition,
+      members: members.filter((member) => !roles[i]!.members.includes(member)),
+    }));
     job.larger = { variant, roles: before };
     job.leaving = { variant, roles: leaving.filter((placed) => placed.members.length > 0) };
     job.stoppingFor = forJob;
@@ -383,14 +415,14 @@ export class State {
   /** A job that held something waits again. */
   requeue(job: JobRecord): void {
     this.vacate(job);
-    if (job.state !== 'waiting') this.waiting++;
-    job.state = 'waiting';
+    if (job.state !== "waiting") this.waiting++;
+    job.state = "waiting";
     this.#enqueue(job);
   }
 
   restore(id: string, running: RunningJob): void {
     const job = this.get(id);
-    if (job.state !== 'waiting') throw new Error(`job ${id}: already holds places`);
+    if (job.state !== "waiting") throw new Error(`job ${id}: already holds places`);
     this.settle();
     const placement = placementOf(this.placer, job, running);
     this.placer.take(placement);
@@ -451,21 +483,27 @@ export class State {
     const { names } = this.placer.nodes;
     return placement.roles.flatMap(({ role, members }) =>
       members.map((member, rank) => ({
-        role: role.name, rank, node: names.name(member.node), devices: member.devices, share: member.share,
-        cpuMillis: member.cpuMillis, memoryBytes: member.memoryBytes,
-      })));
+        role: role.name,
+        rank,
+        node: names.name(member.node),
+        devices: member.devices,
+        share: member.share,
+        cpuMillis: member.cpuMillis,
+        memoryBytes: member.memoryBytes,
+      })),
+    );
   }
 
   #enqueue(job: JobRecord): void {
     this.#dequeue(job);
-    if (job.state !== 'waiting') return;
+    if (job.state !== "waiting") return;
     const gate = gateOf(job, this.now);
     if (gate !== null) {
       this.setReason(job, gate.reason);
       if (gate.until !== null) this.#timers.push({ at: gate.until, job });
       return;
     }
-    this.setReason(job, 'pending_evaluation');
+    this.setReason(job, "pending_evaluation");
     const lanes = this.lanes.get(job.queue)!;
     let lane = lanes.get(job.request);
     if (lane === undefined) {
@@ -482,7 +520,7 @@ export class State {
     if (lane.size === 0) this.lanes.get(lane.queue)!.delete(lane.request);
   }
 
-  setReason(job: JobRecord, reason: JobRecord['reason']): void {
+  setReason(job: JobRecord, reason: JobRecord["reason"]): void {
     if (job.reason === reason) return;
     job.reason = reason;
     job.reasonSince = this.now;

@@ -1,332 +1,343 @@
-import { describe, expect, it } from 'vitest';
-import { createEngine } from './index.ts';
-import type { JobInput, NodeInput, PlacementEngine, Policy } from './index.ts';
+import { describe, expect, it } from "vitest";
+import { createEngine } from "./index.ts";
+import type { JobInput, NodeInput, PlacementEngine, Policy } from "./index.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 function node(id: string, more: Partial<NodeInput> = {}): NodeInput {
-  return { id, pool: 'a', accelerator: 'h800', devices: 8, cpuMillis: 64_000, memoryBytes: 1e12, schedulable: true, ...more };
+  return { id, pool: "a", accelerator: "h800", devices: 8, cpuMillis: 64_000, memoryBytes: 1e12, schedulable: true, ...more };
 }
 
 let submitted = 0;
 function job(id: string, nodes: number, more: Partial<JobInput> = {}, devices = 8): JobInput {
   return {
-    id, queue: 'q', priority: 0, preemptible: false, submittedAt: ++submitted,
-    roles: [{ name: 'worker', nodes: { min: nodes, max: nodes }, resources: { accelerators: devices } }], ...more,
+    id,
+    queue: "q",
+    priority: 0,
+    preemptible: false,
+    submittedAt: ++submitted,
+    roles: [{ name: "worker", nodes: { min: nodes, max: nodes }, resources: { accelerators: devices } }],
+    ...more,
   };
 }
 
 function cluster(nodes: number, policy: Partial<Policy> = {}): PlacementEngine {
   const engine = createEngine({ policy });
-  engine.putQueue({ id: 'q' });
+  engine.putQueue({ id: "q" });
   for (let i = 0; i < nodes; i++) engine.putNode(node(`n${i}`));
   return engine;
 }
 
 const started = (engine: PlacementEngine, now: number): string[] => engine.cycle(now).starts.map((start) => start.job);
 
-describe('backfill', () => {
-  it('lets smaller jobs run only where they end before a waiting large one is due', () => {
+describe("backfill", () => {
+  it("lets smaller jobs run only where they end before a waiting large one is due", () => {
     const engine = cluster(3);
-    engine.submit(job('running', 2, { expectedDuration: HOUR }));
-    expect(started(engine, 0)).toEqual(['running']);
-    engine.submit(job('large', 3));
+    engine.submit(job("running", 2, { expectedDuration: HOUR }));
+    expect(started(engine, 0)).toEqual(["running"]);
+    engine.submit(job("large", 3));
     expect(started(engine, 1)).toEqual([]);
-    engine.submit(job('long', 1, { expectedDuration: 2 * HOUR }));
-    engine.submit(job('unknown', 1));
-    engine.submit(job('short', 1, { expectedDuration: 30 * MINUTE }));
-    expect(started(engine, 2)).toEqual(['short']);
-    expect(engine.explain('large').estimate).toMatchObject({ p50: HOUR, p90: HOUR });
-    engine.finished('short', 30 * MINUTE);
-    engine.finished('running', HOUR);
-    expect(started(engine, HOUR)[0]).toBe('large');
+    engine.submit(job("long", 1, { expectedDuration: 2 * HOUR }));
+    engine.submit(job("unknown", 1));
+    engine.submit(job("short", 1, { expectedDuration: 30 * MINUTE }));
+    expect(started(engine, 2)).toEqual(["short"]);
+    expect(engine.explain("large").estimate).toMatchObject({ p50: HOUR, p90: HOUR });
+    engine.finished("short", 30 * MINUTE);
+    engine.finished("running", HOUR);
+    expect(started(engine, HOUR)[0]).toBe("large");
   });
 
-  it('breaks nothing when run times are wrong', () => {
+  it("breaks nothing when run times are wrong", () => {
     const engine = cluster(2);
-    engine.submit(job('running', 1, { expectedDuration: HOUR }));
-    engine.submit(job('large', 2));
-    engine.submit(job('small', 1, { expectedDuration: 30 * MINUTE }));
-    expect(started(engine, 0)).toEqual(['running', 'small']);
+    engine.submit(job("running", 1, { expectedDuration: HOUR }));
+    engine.submit(job("large", 2));
+    engine.submit(job("small", 1, { expectedDuration: 30 * MINUTE }));
+    expect(started(engine, 0)).toEqual(["running", "small"]);
     // Both overrun; the large job waits on, and starts when they do end.
     expect(started(engine, 2 * HOUR)).toEqual([]);
-    engine.finished('running', 3 * HOUR);
+    engine.finished("running", 3 * HOUR);
     expect(started(engine, 3 * HOUR)).toEqual([]);
-    engine.finished('small', 4 * HOUR);
-    expect(started(engine, 4 * HOUR)).toEqual(['large']);
+    engine.finished("small", 4 * HOUR);
+    expect(started(engine, 4 * HOUR)).toEqual(["large"]);
   });
 
-  it('learns how long a class of jobs runs', () => {
+  it("learns how long a class of jobs runs", () => {
     const engine = cluster(2);
-    engine.submit(job('first', 1, { jobClass: 'resnet' }));
+    engine.submit(job("first", 1, { jobClass: "resnet" }));
     engine.cycle(0);
-    engine.finished('first', HOUR);
-    engine.submit(job('second', 1, { jobClass: 'resnet' }));
+    engine.finished("first", HOUR);
+    engine.submit(job("second", 1, { jobClass: "resnet" }));
     engine.cycle(HOUR);
-    engine.submit(job('large', 2));
+    engine.submit(job("large", 2));
     engine.cycle(HOUR + 1);
-    expect(engine.explain('large').estimate.p50).toBe(2 * HOUR);
+    expect(engine.explain("large").estimate.p50).toBe(2 * HOUR);
   });
 });
 
-describe('estimated starts', () => {
+describe("estimated starts", () => {
   const clock = (): number => 0;
   function queued(): PlacementEngine {
     const engine = cluster(2);
-    for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) engine.submit(job(id, 1, { expectedDuration: HOUR, timeLimit: 2 * HOUR }));
-    expect(started(engine, 0)).toEqual(['a', 'b']);
+    for (const id of ["a", "b", "c", "d", "e", "f"]) engine.submit(job(id, 1, { expectedDuration: HOUR, timeLimit: 2 * HOUR }));
+    expect(started(engine, 0)).toEqual(["a", "b"]);
     return engine;
   }
-  const p50s = (engine: PlacementEngine): unknown[] => ['c', 'd', 'e', 'f'].map((id) => engine.explain(id).estimate.p50);
+  const p50s = (engine: PlacementEngine): unknown[] => ["c", "d", "e", "f"].map((id) => engine.explain(id).estimate.p50);
 
-  it('count the jobs ahead, on demand by their work', () => {
+  it("count the jobs ahead, on demand by their work", () => {
     const engine = queued();
-    expect(engine.explain('c').estimate).toMatchObject({ p50: HOUR, p90: 2 * HOUR });
-    expect(engine.explain('f').estimate.p50).toBeGreaterThanOrEqual(2 * HOUR);
-    expect(engine.explain('f').estimate.basis).toContain('3 jobs ahead');
-    expect(engine.plan(job('what', 1), 0).explanation?.estimate.p50).toBeGreaterThanOrEqual(2.5 * HOUR);
+    expect(engine.explain("c").estimate).toMatchObject({ p50: HOUR, p90: 2 * HOUR });
+    expect(engine.explain("f").estimate.p50).toBeGreaterThanOrEqual(2 * HOUR);
+    expect(engine.explain("f").estimate.basis).toContain("3 jobs ahead");
+    expect(engine.plan(job("what", 1), 0).explanation?.estimate.p50).toBeGreaterThanOrEqual(2.5 * HOUR);
   });
 
-  it('are played through for all waiting jobs in the background', () => {
+  it("are played through for all waiting jobs in the background", () => {
     const engine = queued();
     expect(engine.estimates(0, 1, clock)).toBe(true);
     expect(p50s(engine)).toEqual([HOUR, HOUR, 2 * HOUR, 2 * HOUR]);
-    expect(engine.explain('f').estimate).toMatchObject({ p90: 4 * HOUR });
+    expect(engine.explain("f").estimate).toMatchObject({ p90: 4 * HOUR });
     // A minute later they are no longer given as they are.
     engine.cycle(2 * MINUTE);
-    expect(engine.explain('f').estimate.basis).toContain('3 jobs ahead');
+    expect(engine.explain("f").estimate.basis).toContain("3 jobs ahead");
   });
 
-  it('may be worked on in slices while things change', () => {
+  it("may be worked on in slices while things change", () => {
     const engine = queued();
     let time = 0;
     let slices = 0;
     for (; !engine.estimates(slices, 1, () => (time += 1)); slices++) {
-      if (slices === 2) engine.removeJob('d');
-      if (slices === 4) engine.finished('a', slices);
+      if (slices === 2) engine.removeJob("d");
+      if (slices === 4) engine.finished("a", slices);
       if (slices === 6) engine.cycle(slices);
       expect(slices).toBeLessThan(1000);
     }
     expect(slices).toBeGreaterThan(2);
-    expect(engine.explain('f').estimate.p50).toBeGreaterThanOrEqual(HOUR);
+    expect(engine.explain("f").estimate.p50).toBeGreaterThanOrEqual(HOUR);
   });
 
-  it('take turns between queues by priority and share, and say so when they cannot be known', () => {
+  it("take turns between queues by priority and share, and say so when they cannot be known", () => {
     const engine = cluster(1);
-    engine.putQueue({ id: 'r' });
-    engine.submit(job('first', 1, { expectedDuration: HOUR }));
+    engine.putQueue({ id: "r" });
+    engine.submit(job("first", 1, { expectedDuration: HOUR }));
     engine.cycle(0);
-    engine.submit(job('low', 1, { expectedDuration: HOUR }));
-    engine.submit(job('other', 1, { queue: 'r', expectedDuration: HOUR }));
-    engine.submit(job('urgent', 1, { priority: 1, expectedDuration: HOUR }));
+    engine.submit(job("low", 1, { expectedDuration: HOUR }));
+    engine.submit(job("other", 1, { queue: "r", expectedDuration: HOUR }));
+    engine.submit(job("urgent", 1, { priority: 1, expectedDuration: HOUR }));
     engine.cycle(1);
     engine.estimates(1, 1, clock);
     const at = (id: string): number | null => engine.explain(id).estimate.p50;
-    expect([at('urgent'), at('other'), at('low')].map((p50) => Math.round((p50 ?? NaN) / HOUR))).toEqual([1, 2, 3]);
-    engine.submit(job('endless', 1, { queue: 'r' }));
-    engine.submit(job('last', 1, { queue: 'r' }));
+    expect([at("urgent"), at("other"), at("low")].map((p50) => Math.round((p50 ?? NaN) / HOUR))).toEqual([1, 2, 3]);
+    engine.submit(job("endless", 1, { queue: "r" }));
+    engine.submit(job("last", 1, { queue: "r" }));
     engine.estimates(2, 1, clock);
-    expect(at('last')).toBeNull();
+    expect(at("last")).toBeNull();
   });
 });
 
-describe('windows and leases', () => {
-  it('start nothing that cannot end or checkpoint before one', () => {
+describe("windows and leases", () => {
+  it("start nothing that cannot end or checkpoint before one", () => {
     const engine = cluster(1);
-    engine.putWindow({ id: 'maintenance', nodes: ['n0'], start: HOUR, end: 2 * HOUR });
-    engine.submit(job('long', 1, { timeLimit: 2 * HOUR }));
+    engine.putWindow({ id: "maintenance", nodes: ["n0"], start: HOUR, end: 2 * HOUR });
+    engine.submit(job("long", 1, { timeLimit: 2 * HOUR }));
     expect(started(engine, 0)).toEqual([]);
-    engine.submit(job('short', 1, { timeLimit: 30 * MINUTE }));
-    expect(started(engine, 1)).toEqual(['short']);
-    engine.finished('short', 30 * MINUTE);
-    engine.submit(job('checkpoints', 1, { preemptible: true, checkpoint: {} }));
-    expect(started(engine, 31 * MINUTE)).toEqual(['checkpoints']);
-    engine.finished('checkpoints', HOUR);
+    engine.submit(job("short", 1, { timeLimit: 30 * MINUTE }));
+    expect(started(engine, 1)).toEqual(["short"]);
+    engine.finished("short", 30 * MINUTE);
+    engine.submit(job("checkpoints", 1, { preemptible: true, checkpoint: {} }));
+    expect(started(engine, 31 * MINUTE)).toEqual(["checkpoints"]);
+    engine.finished("checkpoints", HOUR);
     expect(engine.cycle(HOUR + 1)).toMatchObject({ starts: [], wakeAt: 2 * HOUR });
-    expect(started(engine, 2 * HOUR)).toEqual(['long']);
+    expect(started(engine, 2 * HOUR)).toEqual(["long"]);
   });
 
-  it('keep nodes for those whom a reservation names', () => {
+  it("keep nodes for those whom a reservation names", () => {
     const engine = cluster(1);
-    engine.putWindow({ id: 'demo', nodes: ['n0'], start: 0, end: HOUR, jobs: ['guest'] });
-    engine.submit(job('other', 1));
-    engine.submit(job('guest', 1));
-    expect(started(engine, 1)).toEqual(['guest']);
+    engine.putWindow({ id: "demo", nodes: ["n0"], start: 0, end: HOUR, jobs: ["guest"] });
+    engine.submit(job("other", 1));
+    engine.submit(job("guest", 1));
+    expect(started(engine, 1)).toEqual(["guest"]);
   });
 
-  it('prefer owned nodes, and leave a lease that ends too soon', () => {
+  it("prefer owned nodes, and leave a lease that ends too soon", () => {
     const engine = createEngine();
-    engine.putQueue({ id: 'q' });
-    engine.putPool({ id: 'cloud', ownership: 'cloud', price: 3 });
-    engine.putPool({ id: 'leased', ownership: 'leased', leaseEnd: HOUR });
-    engine.putNode(node('c0', { pool: 'cloud' }));
-    engine.putNode(node('l0', { pool: 'leased' }));
-    engine.putNode(node('o0', { pool: 'own' }));
-    for (const id of ['a', 'b', 'c']) engine.submit(job(id, 1, { timeLimit: 2 * HOUR }));
-    expect(engine.cycle(0).starts.map((start) => start.members[0]!.node)).toEqual(['o0', 'c0']);
-    engine.submit(job('short', 1, { timeLimit: 30 * MINUTE }));
-    expect(engine.cycle(1).starts.map((start) => [start.job, start.members[0]!.node])).toEqual([['short', 'l0']]);
+    engine.putQueue({ id: "q" });
+    engine.putPool({ id: "cloud", ownership: "cloud", price: 3 });
+    engine.putPool({ id: "leased", ownership: "leased", leaseEnd: HOUR });
+    engine.putNode(node("c0", { pool: "cloud" }));
+    engine.putNode(node("l0", { pool: "leased" }));
+    engine.putNode(node("o0", { pool: "own" }));
+    for (const id of ["a", "b", "c"]) engine.submit(job(id, 1, { timeLimit: 2 * HOUR }));
+    expect(engine.cycle(0).starts.map((start) => start.members[0]!.node)).toEqual(["o0", "c0"]);
+    engine.submit(job("short", 1, { timeLimit: 30 * MINUTE }));
+    expect(engine.cycle(1).starts.map((start) => [start.job, start.members[0]!.node])).toEqual([["short", "l0"]]);
   });
 });
 
-describe('choice of hardware', () => {
-  const variants = [{ accelerators: ['k80'], throughput: 1 }, { accelerators: ['v100'], throughput: 4 }];
+describe("choice of hardware", () => {
+  const variants = [
+    { accelerators: ["k80"], throughput: 1 },
+    { accelerators: ["v100"], throughput: 4 },
+  ];
 
   function mixed(): PlacementEngine {
     const engine = createEngine();
-    engine.putQueue({ id: 'q' });
-    engine.putPool({ id: 'slow', price: 1 });
-    engine.putPool({ id: 'fast', price: 5 });
+    engine.putQueue({ id: "q" });
+    engine.putPool({ id: "slow", price: 1 });
+    engine.putPool({ id: "fast", price: 5 });
     for (let i = 0; i < 2; i++) {
-      engine.putNode(node(`k${i}`, { pool: 'slow', accelerator: 'k80' }));
-      engine.putNode(node(`v${i}`, { pool: 'fast', accelerator: 'v100' }));
+      engine.putNode(node(`k${i}`, { pool: "slow", accelerator: "k80" }));
+      engine.putNode(node(`v${i}`, { pool: "fast", accelerator: "v100" }));
     }
     return engine;
   }
 
-  it('follows the variant policy', () => {
+  it("follows the variant policy", () => {
     const engine = mixed();
-    engine.submit(job('ordered', 1, { variants }));
-    engine.submit(job('fastest', 1, { variants, variantPolicy: 'fastest' }));
-    engine.submit(job('cheapest', 1, { variants, variantPolicy: 'cheapest' }));
+    engine.submit(job("ordered", 1, { variants }));
+    engine.submit(job("fastest", 1, { variants, variantPolicy: "fastest" }));
+    engine.submit(job("cheapest", 1, { variants, variantPolicy: "cheapest" }));
     const chosen = Object.fromEntries(engine.cycle(0).starts.map((start) => [start.job, start.variant]));
     expect(chosen).toEqual({ ordered: 0, fastest: 1, cheapest: 0 });
   });
 
-  it('learns from finished runs what is faster', () => {
+  it("learns from finished runs what is faster", () => {
     const engine = mixed();
-    for (const [i, hours] of [[0, 1], [1, 2]] as const) {
-      engine.submit(job(`run${i}`, 1, { variants, stickyVariant: i, jobClass: 'odd' }));
+    for (const [i, hours] of [
+      [0, 1],
+      [1, 2],
+    ] as const) {
+      engine.submit(job(`run${i}`, 1, { variants, stickyVariant: i, jobClass: "odd" }));
       engine.cycle(i * 3 * HOUR);
       engine.finished(`run${i}`, i * 3 * HOUR + hours * HOUR);
     }
-    engine.submit(job('next', 1, { variants, variantPolicy: 'fastest', jobClass: 'odd' }));
-    expect(engine.cycle(6 * HOUR).starts[0]).toMatchObject({ job: 'next', variant: 0 });
+    engine.submit(job("next", 1, { variants, variantPolicy: "fastest", jobClass: "odd" }));
+    expect(engine.cycle(6 * HOUR).starts[0]).toMatchObject({ job: "next", variant: 0 });
   });
 
-  it('lets no more jobs span zones than the operator allows', () => {
+  it("lets no more jobs span zones than the operator allows", () => {
     const engine = createEngine({ policy: { maxCrossZoneJobs: 1, consolidation: false } });
-    engine.putQueue({ id: 'q' });
+    engine.putQueue({ id: "q" });
     for (let i = 0; i < 6; i++) engine.putNode(node(`n${i}`, { fabric: { zone: `z${i >> 1}` } }));
-    engine.submit(job('one', 3));
-    engine.submit(job('two', 3));
-    expect(started(engine, 0)).toEqual(['one']);
-    engine.submit(job('three', 2));
-    expect(started(engine, 1)).toEqual(['three']);
+    engine.submit(job("one", 3));
+    engine.submit(job("two", 3));
+    expect(started(engine, 0)).toEqual(["one"]);
+    engine.submit(job("three", 2));
+    expect(started(engine, 1)).toEqual(["three"]);
   });
 });
 
-describe('a power budget', () => {
+describe("a power budget", () => {
   function budgeted(watts: number): PlacementEngine {
     const engine = createEngine({ policy: { protectedRuntimeMs: 0, consolidation: false } });
-    engine.putQueue({ id: 'q' });
-    engine.putPool({ id: 'a', powerBudget: watts, devicePower: 500 });
-    for (let i = 0; i < 2; i++) for (const accelerator of ['h800', 'h20']) engine.putNode(node(`${accelerator}-${i}`, { accelerator }));
+    engine.putQueue({ id: "q" });
+    engine.putPool({ id: "a", powerBudget: watts, devicePower: 500 });
+    for (let i = 0; i < 2; i++) for (const accelerator of ["h800", "h20"]) engine.putNode(node(`${accelerator}-${i}`, { accelerator }));
     return engine;
   }
   const on = (id: string, accelerator: string, devices: number, more: Partial<JobInput> = {}): JobInput =>
     job(id, 1, { variants: [{ accelerators: [accelerator] }], ...more }, devices);
 
-  it('limits the devices of the pool that are in use, of all models together, and says so', () => {
+  it("limits the devices of the pool that are in use, of all models together, and says so", () => {
     const engine = budgeted(6000);
-    engine.submit(on('first', 'h800', 8));
-    engine.submit(on('second', 'h20', 8));
-    engine.submit(on('small', 'h20', 4));
-    expect(started(engine, 0)).toEqual(['first', 'small']);
-    expect(engine.explain('second')).toMatchObject({ reason: 'insufficient_capacity', filtered: [{ why: 'power budget of pool a', nodes: 2 }] });
-    expect(engine.explain('second').message).toContain('power budget of pool a leaves 0 more');
+    engine.submit(on("first", "h800", 8));
+    engine.submit(on("second", "h20", 8));
+    engine.submit(on("small", "h20", 4));
+    expect(started(engine, 0)).toEqual(["first", "small"]);
+    expect(engine.explain("second")).toMatchObject({ reason: "insufficient_capacity", filtered: [{ why: "power budget of pool a", nodes: 2 }] });
+    expect(engine.explain("second").message).toContain("power budget of pool a leaves 0 more");
     expect(started(engine, 1)).toEqual([]);
-    engine.finished('first', 2);
-    expect(started(engine, 2)).toEqual(['second']);
+    engine.finished("first", 2);
+    expect(started(engine, 2)).toEqual(["second"]);
   });
 
-  it('is kept when it is changed, by growth, and by what is evicted for a more urgent job', () => {
+  it("is kept when it is changed, by growth, and by what is evicted for a more urgent job", () => {
     const engine = budgeted(4000);
-    engine.submit(on('low', 'h800', 8, { preemptible: true }));
-    expect(started(engine, 0)).toEqual(['low']);
-    engine.submit(on('high', 'h800', 8, { priority: 1 }));
-    expect(engine.cycle(1)).toMatchObject({ starts: [], evictions: [{ job: 'low' }] });
-    engine.released('low', 2);
-    expect(started(engine, 2)).toEqual(['high']);
-    engine.putPool({ id: 'a', powerBudget: 8000, devicePower: 500 });
-    expect(started(engine, 3)).toEqual(['low']);
-    engine.finished('high', 4);
-    engine.finished('low', 4);
-    engine.submit(job('elastic', 1, { roles: [{ name: 'worker', nodes: { min: 1, max: 2 }, resources: { accelerators: 8 } }] }));
-    engine.putPool({ id: 'a', powerBudget: 4000, devicePower: 500 });
+    engine.submit(on("low", "h800", 8, { preemptible: true }));
+    expect(started(engine, 0)).toEqual(["low"]);
+    engine.submit(on("high", "h800", 8, { priority: 1 }));
+    expect(engine.cycle(1)).toMatchObject({ starts: [], evictions: [{ job: "low" }] });
+    engine.released("low", 2);
+    expect(started(engine, 2)).toEqual(["high"]);
+    engine.putPool({ id: "a", powerBudget: 8000, devicePower: 500 });
+    expect(started(engine, 3)).toEqual(["low"]);
+    engine.finished("high", 4);
+    engine.finished("low", 4);
+    engine.submit(job("elastic", 1, { roles: [{ name: "worker", nodes: { min: 1, max: 2 }, resources: { accelerators: 8 } }] }));
+    engine.putPool({ id: "a", powerBudget: 4000, devicePower: 500 });
     expect(engine.cycle(5).starts[0]?.members).toHaveLength(1);
     expect(engine.cycle(6).grows).toEqual([]);
-    engine.putPool({ id: 'a', powerBudget: 8000, devicePower: 500 });
+    engine.putPool({ id: "a", powerBudget: 8000, devicePower: 500 });
     expect(engine.cycle(7).grows).toHaveLength(1);
   });
 });
 
-describe('disruption', () => {
-  it('protects what has only just started, and wakes when that ends', () => {
+describe("disruption", () => {
+  it("protects what has only just started, and wakes when that ends", () => {
     const engine = cluster(1, { protectedRuntimeMs: 10 * MINUTE });
-    engine.submit(job('low', 1, { preemptible: true }));
+    engine.submit(job("low", 1, { preemptible: true }));
     engine.cycle(0);
-    engine.submit(job('high', 1, { priority: 1 }));
+    engine.submit(job("high", 1, { priority: 1 }));
     expect(engine.cycle(MINUTE)).toMatchObject({ evictions: [], wakeAt: 10 * MINUTE });
-    expect(engine.cycle(10 * MINUTE).evictions).toMatchObject([{ job: 'low', cause: { kind: 'priority', forJob: 'high' } }]);
+    expect(engine.cycle(10 * MINUTE).evictions).toMatchObject([{ job: "low", cause: { kind: "priority", forJob: "high" } }]);
   });
 
-  it('takes the victim that loses least, and says how much', () => {
+  it("takes the victim that loses least, and says how much", () => {
     const engine = cluster(2, { protectedRuntimeMs: 0 });
-    for (const id of ['saved', 'unsaved']) engine.submit(job(id, 1, { preemptible: true, checkpoint: { grace: 5000 } }));
+    for (const id of ["saved", "unsaved"]) engine.submit(job(id, 1, { preemptible: true, checkpoint: { grace: 5000 } }));
     engine.cycle(0);
-    engine.checkpointed('saved', 9 * MINUTE);
-    engine.submit(job('high', 1, { priority: 1 }));
-    expect(engine.cycle(10 * MINUTE).evictions).toMatchObject([{ job: 'saved', graceMs: 5000, lostWork: 8 * MINUTE }]);
+    engine.checkpointed("saved", 9 * MINUTE);
+    engine.submit(job("high", 1, { priority: 1 }));
+    expect(engine.cycle(10 * MINUTE).evictions).toMatchObject([{ job: "saved", graceMs: 5000, lostWork: 8 * MINUTE }]);
   });
 
-  it('can be taken back when it could not be committed', () => {
+  it("can be taken back when it could not be committed", () => {
     const engine = cluster(1, { protectedRuntimeMs: 0 });
-    engine.submit(job('low', 1, { preemptible: true }));
+    engine.submit(job("low", 1, { preemptible: true }));
     engine.cycle(0);
-    engine.submit(job('high', 1, { priority: 1 }));
+    engine.submit(job("high", 1, { priority: 1 }));
     expect(engine.cycle(1).evictions).toHaveLength(1);
-    expect(engine.waitReason('high')).toBe('waiting_for_preemption');
-    engine.undo('low');
+    expect(engine.waitReason("high")).toBe("waiting_for_preemption");
+    engine.undo("low");
     expect(engine.capacity()[0]).toMatchObject({ freeDevices: 0 });
-    engine.finished('low', 2);
-    expect(started(engine, 2)).toEqual(['high']);
+    engine.finished("low", 2);
+    expect(started(engine, 2)).toEqual(["high"]);
   });
 
-  it('shrinks, undoes a shrink, restarts at the new size and grows again when nobody waits', () => {
+  it("shrinks, undoes a shrink, restarts at the new size and grows again when nobody waits", () => {
     const engine = cluster(4, { protectedRuntimeMs: 0 });
-    const elastic = { roles: [{ name: 'worker', nodes: { min: 2, max: 4 }, resources: { accelerators: 8 } }], preemptible: true };
-    engine.submit(job('elastic', 4, elastic));
+    const elastic = { roles: [{ name: "worker", nodes: { min: 2, max: 4 }, resources: { accelerators: 8 } }], preemptible: true };
+    engine.submit(job("elastic", 4, elastic));
     expect(engine.cycle(0).starts[0]?.members).toHaveLength(4);
-    engine.submit(job('high', 1, { priority: 1 }));
-    expect(engine.cycle(1).shrinks).toMatchObject([{ job: 'elastic', members: [{ role: 'worker' }] }]);
-    engine.undo('elastic');
+    engine.submit(job("high", 1, { priority: 1 }));
+    expect(engine.cycle(1).shrinks).toMatchObject([{ job: "elastic", members: [{ role: "worker" }] }]);
+    engine.undo("elastic");
     expect(engine.capacity()[0]).toMatchObject({ freeDevices: 0 });
     expect(engine.cycle(2).shrinks).toHaveLength(1);
-    engine.released('elastic', 3);
+    engine.released("elastic", 3);
     const again = engine.cycle(3).starts;
     expect(Object.fromEntries(again.map((start) => [start.job, start.members.length]))).toEqual({ elastic: 3, high: 1 });
-    engine.finished('high', 4);
-    expect(engine.cycle(5).grows).toMatchObject([{ job: 'elastic', members: [{ rank: 3 }] }]);
-    engine.undo('elastic');
+    engine.finished("high", 4);
+    expect(engine.cycle(5).grows).toMatchObject([{ job: "elastic", members: [{ rank: 3 }] }]);
+    engine.undo("elastic");
     expect(engine.capacity()[0]).toMatchObject({ freeDevices: 8 });
-    expect(engine.cycle(5).grows).toMatchObject([{ job: 'elastic', members: [{ rank: 3 }] }]);
-    engine.released('elastic', 6);
+    expect(engine.cycle(5).grows).toMatchObject([{ job: "elastic", members: [{ rank: 3 }] }]);
+    engine.released("elastic", 6);
     expect(engine.cycle(6).starts[0]?.members).toHaveLength(4);
   });
 
-  it('remembers past use for its half-life', () => {
+  it("remembers past use for its half-life", () => {
     const engine = createEngine({ policy: { usageHalfLifeMs: HOUR } });
-    engine.putQueue({ id: 'greedy' });
-    engine.putQueue({ id: 'modest' });
-    engine.putNode(node('n0'));
-    engine.submit(job('before', 1, { queue: 'greedy' }));
+    engine.putQueue({ id: "greedy" });
+    engine.putQueue({ id: "modest" });
+    engine.putNode(node("n0"));
+    engine.submit(job("before", 1, { queue: "greedy" }));
     engine.cycle(0);
     engine.cycle(HOUR);
-    engine.finished('before', HOUR);
-    engine.submit(job('first', 1, { queue: 'greedy' }));
-    engine.submit(job('second', 1, { queue: 'modest' }));
-    expect(started(engine, HOUR + 1)).toEqual(['second']);
+    engine.finished("before", HOUR);
+    engine.submit(job("first", 1, { queue: "greedy" }));
+    engine.submit(job("second", 1, { queue: "modest" }));
+    expect(started(engine, HOUR + 1)).toEqual(["second"]);
   });
 });

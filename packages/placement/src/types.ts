@@ -7,13 +7,13 @@
  */
 
 /** The ladder that job specs use. A fabric may have more levels of its own between these (`ClusterOptions.levels`). */
-export type Rung = 'node' | 'domain' | 'leaf' | 'spine' | 'zone';
+export type Rung = "node" | "domain" | "leaf" | "spine" | "zone";
 
 /** One level of the fabric, named from the bottom up: `domain` first, `zone` last by default. */
 export interface FabricLevel {
   name: string;
   /** The rung that this level stands for; a level without one only guides rank order and best fit. */
-  rung?: Exclude<Rung, 'node'>;
+  rung?: Exclude<Rung, "node">;
 }
 
 export interface NodeInput {
@@ -41,7 +41,7 @@ export interface NodeInput {
 
 export interface PoolInput {
   id: string;
-  ownership?: 'owned' | 'leased' | 'cloud';
+  ownership?: "owned" | "leased" | "cloud";
   /** Per device-hour, in any one currency. */
   price?: number;
   /** Nothing that cannot finish or checkpoint before is started after this. */
@@ -62,7 +62,7 @@ export interface WindowInput {
 }
 
 /** What quota is counted in. Accelerators in thousandths of a device, cpus in thousandths, memory in bytes. */
-export type QuotaResource = 'accelerators' | 'cpus' | 'memory';
+export type QuotaResource = "accelerators" | "cpus" | "memory";
 
 /** Quota of one resource, of all hardware or of one accelerator model or pool. */
 export interface QuotaInput {
@@ -82,9 +82,9 @@ export interface QuotaInput {
 }
 
 /** Who may be evicted, in other queues, so that this queue gets its own share back. */
-export type ReclaimPolicy = 'any_priority' | 'lower_priority' | 'never';
+export type ReclaimPolicy = "any_priority" | "lower_priority" | "never";
 /** Who may be evicted within one queue. */
-export type WithinQueuePolicy = 'lower_priority' | 'lower_or_newer_equal' | 'never';
+export type WithinQueuePolicy = "lower_priority" | "lower_or_newer_equal" | "never";
 
 export interface QueueInput {
   id: string;
@@ -93,7 +93,7 @@ export interface QueueInput {
   /** Share of what nobody is guaranteed. Default 1. */
   weight?: number;
   /** `strict`: nothing overtakes a blocked job that wants the same hardware. Default `best_effort`. */
-  order?: 'strict' | 'best_effort';
+  order?: "strict" | "best_effort";
   /** Default `any_priority`. */
   reclaim?: ReclaimPolicy;
   /** Default `lower_priority`. */
@@ -135,7 +135,7 @@ export interface VariantInput {
   throughput?: number;
 }
 
-export type ConstraintMode = 'required' | 'preferred';
+export type ConstraintMode = "required" | "preferred";
 
 /** `ranks` consecutive device ranks stay in one block of level `within` (a rung or a level's own name). */
 export interface SegmentInput {
@@ -172,7 +172,7 @@ export interface JobInput {
   roles: readonly RoleInput[];
   /** Absent or empty: one variant without restriction. */
   variants?: readonly VariantInput[];
-  variantPolicy?: 'ordered' | 'fastest' | 'cheapest';
+  variantPolicy?: "ordered" | "fastest" | "cheapest";
   /** After the first start: the only variant that may be used. */
   stickyVariant?: number;
   segments?: readonly SegmentInput[];
@@ -190,8 +190,8 @@ export interface JobInput {
   backoffUntil?: number;
   checkpoint?: { grace?: number; interval?: number };
   /** Held by its user or by an operator. */
-  held?: 'user' | 'operator';
-  dependency?: 'waiting' | 'never';
+  held?: "user" | "operator";
+  dependency?: "waiting" | "never";
   /** Set by the caller where the spec itself is refused; the text is shown. */
   invalid?: string;
 }
@@ -219,7 +219,7 @@ export interface Start {
 
 /** Why something running is touched, and for whom. */
 export interface DisruptionCause {
-  kind: 'priority' | 'reclaim' | 'fair_share' | 'consolidation' | 'node_drain';
+  kind: "priority" | "reclaim" | "fair_share" | "consolidation" | "node_drain";
   /** The waiting job that needs it. */
   forJob: string;
   message: string;
@@ -251,22 +251,22 @@ export interface Move {
 }
 
 export type WaitReason =
-  | 'held'
-  | 'invalid'
-  | 'no_matching_pool'
-  | 'queue_paused'
-  | 'dependency'
-  | 'start_time'
-  | 'exceeds_quota'
-  | 'exceeds_topology'
-  | 'quota_exhausted'
-  | 'behind_higher_priority'
-  | 'insufficient_capacity'
-  | 'topology_fragmented'
-  | 'nodes_unhealthy'
-  | 'waiting_for_preemption'
-  | 'restart_backoff'
-  | 'pending_evaluation';
+  | "held"
+  | "invalid"
+  | "no_matching_pool"
+  | "queue_paused"
+  | "dependency"
+  | "start_time"
+  | "exceeds_quota"
+  | "exceeds_topology"
+  | "quota_exhausted"
+  | "behind_higher_priority"
+  | "insufficient_capacity"
+  | "topology_fragmented"
+  | "nodes_unhealthy"
+  | "waiting_for_preemption"
+  | "restart_backoff"
+  | "pending_evaluation";
 
 export interface Need {
   members: number;
@@ -379,18 +379,18 @@ export interface Policy {
   /** Running time during which a job may not be evicted or moved. Default 5 minutes. */
   protectedRuntimeMs: number;
   /** `fair_share`: also surplus is taken back from those who hold more of it. Default `fair_share`. */
-  reclaim: 'fair_share' | 'nominal' | 'never';
+  reclaim: "fair_share" | "nominal" | "never";
   /**
    * Part of the cluster by which a queue's share must exceed another's before work is evicted to even them out;
    * smaller differences are not worth the lost work. Default 0.001.
    */
   fairShareMargin: number;
   /** Whether capacity that no queue is guaranteed may be borrowed. Default `borrowable`. */
-  unassignedCapacity: 'borrowable' | 'closed';
+  unassignedCapacity: "borrowable" | "closed";
   /** Half-life of past usage in the fair order; 0 counts present usage only. Default 0. */
   usageHalfLifeMs: number;
   /** Whether a blocked job's dated reservation holds back later jobs. Default `dated`. */
-  backfill: 'dated' | 'greedy';
+  backfill: "dated" | "greedy";
   /** Dated reservations kept at a time. Default 8. */
   reservations: number;
   /** Move running jobs when a waiting gang can start by it. Default true. */

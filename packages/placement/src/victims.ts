@@ -1,9 +1,9 @@
-import { lostWork, type JobRecord } from './jobs.ts';
-import type { Holding } from './nodes.ts';
-import type { Partition } from './partition.ts';
-import { meets, type QueueNode, type Usage } from './quota.ts';
-import type { State } from './state.ts';
-import type { DisruptionCause } from './types.ts';
+import { lostWork, type JobRecord } from "./jobs.ts";
+import type { Holding } from "./nodes.ts";
+import type { Partition } from "./partition.ts";
+import { meets, type QueueNode, type Usage } from "./quota.ts";
+import type { State } from "./state.ts";
+import type { DisruptionCause } from "./types.ts";
 
 /** The least that can be taken from a running job: some members above its minimum, or all the rest of it at once. */
 export interface Unit {
@@ -25,11 +25,11 @@ export class Source {
   /** The branches below that meeting point: the taker's and the source's. */
   readonly taker: QueueNode;
   readonly giver: QueueNode;
-  readonly kind: DisruptionCause['kind'];
+  readonly kind: DisruptionCause["kind"];
   readonly #list: () => readonly Unit[];
   #units: readonly Unit[] | null = null;
 
-  constructor(at: Pick<Source, 'queue' | 'own' | 'height' | 'taker' | 'giver' | 'kind'>, list: () => readonly Unit[]) {
+  constructor(at: Pick<Source, "queue" | "own" | "height" | "taker" | "giver" | "kind">, list: () => readonly Unit[]) {
     this.queue = at.queue;
     this.own = at.own;
     this.height = at.height;
@@ -59,20 +59,33 @@ export class Source {
 export function sources(state: State, taker: JobRecord, usage: Usage, partition: Partition): Source[] {
   const { policy } = state;
   const found: Source[] = [];
-  const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause['kind'], accept: (job: JobRecord) => boolean): void => {
-    found.push(new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, kind }, () =>
-      unitsIn(state, queue, partition).filter((unit) => accept(unit.job))));
+  const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause["kind"], accept: (job: JobRecord) => boolean): void => {
+    found.push(
+      new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, kind }, () =>
+        unitsIn(state, queue, partition).filter((unit) => accept(unit.job)),
+      ),
+    );
   };
 
   const { input, queue } = taker;
-  const { withinQueue = 'lower_priority', reclaim = 'any_priority' } = queue.input;
+  const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
   const least = state.running.leastUrgent(queue);
-  if (withinQueue !== 'never' && state.anyUnprotected(queue) && (least < input.priority || (withinQueue === 'lower_or_newer_equal' && least === input.priority))) {
-    add(queue, true, { height: 0, a: queue, b: queue }, 'priority', (job) =>
-      job.input.priority < input.priority ||
-      (withinQueue === 'lower_or_newer_equal' && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt));
+  if (
+    withinQueue !== "never" &&
+    state.anyUnprotected(queue) &&
+    (least < input.priority || (withinQueue === "lower_or_newer_equal" && least === input.priority))
+  ) {
+    add(
+      queue,
+      true,
+      { height: 0, a: queue, b: queue },
+      "priority",
+      (job) =>
+        job.input.priority < input.priority ||
+        (withinQueue === "lower_or_newer_equal" && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt),
+    );
   }
-  if (reclaim === 'never' || policy.reclaim === 'never') return found;
+  if (reclaim === "never" || policy.reclaim === "never") return found;
   let claim: Claim | null = null;
   for (const [other, running] of state.running.byQueue) {
     if (other === queue || running.size === 0) continue;
@@ -80,10 +93,9 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
     if (claim?.taker !== meeting.a) claim = new Claim(state, meeting.a, usage);
     const kind = claim.on(meeting.b);
     if (kind === null) continue;
-    const below = reclaim === 'lower_priority' ? input.priority - 1 : kind === 'fair_share' ? input.priority : Infinity;
+    const below = reclaim === "lower_priority" ? input.priority - 1 : kind === "fair_share" ? input.priority : Infinity;
     if (state.running.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
-    add(other, false, meeting, kind, (job) =>
-      reclaim === 'lower_priority' ? job.input.priority < input.priority : job.input.priority <= below);
+    add(other, false, meeting, kind, (job) => (reclaim === "lower_priority" ? job.input.priority < input.priority : job.input.priority <= below));
   }
   return found;
 }
@@ -108,11 +120,11 @@ class Claim {
     this.#share = this.#within ? 0 : quota.share(taker, usage);
   }
 
-  on(giver: QueueNode): 'reclaim' | 'fair_share' | null {
+  on(giver: QueueNode): "reclaim" | "fair_share" | null {
     const { quota, policy } = this.#state;
-    if (this.#within) return quota.share(giver, [], this.#dims) > 1e-12 ? 'reclaim' : null;
-    if (policy.reclaim !== 'fair_share') return null;
-    return quota.share(giver) > this.#share + Math.max(1e-12, policy.fairShareMargin) ? 'fair_share' : null;
+    if (this.#within) return quota.share(giver, [], this.#dims) > 1e-12 ? "reclaim" : null;
+    if (policy.reclaim !== "fair_share") return null;
+    return quota.share(giver) > this.#share + Math.max(1e-12, policy.fairShareMargin) ? "fair_share" : null;
   }
 }
 
@@ -152,7 +164,11 @@ function unitsOf(state: State, job: JobRecord): Unit[] {
     let end = placed.members.length;
     for (; end - step >= min; end -= step) {
       units.push({
-        job, surplus: true, role, holdings: placed.members.slice(end - step, end), lostWork: 0,
+        job,
+        surplus: true,
+        role,
+        holdings: placed.members.slice(end - step, end),
+        lostWork: 0,
         usage: state.quota.usageOf([{ partition: placed.partition, shape, members: step }]),
       });
     }
@@ -165,13 +181,15 @@ function unitsOf(state: State, job: JobRecord): Unit[] {
 
 /** Surplus before gangs, less urgent before more urgent, least lost work, newest, smallest. */
 export function goesFirst(a: Unit, b: Unit): number {
-  return Number(b.surplus) - Number(a.surplus) ||
+  return (
+    Number(b.surplus) - Number(a.surplus) ||
     a.job.input.priority - b.job.input.priority ||
     a.lostWork - b.lostWork ||
     b.job.startedAt - a.job.startedAt ||
     b.job.input.submittedAt - a.job.input.submittedAt ||
     size(a) - size(b) ||
-    b.job.sequence - a.job.sequence;
+    b.job.sequence - a.job.sequence
+  );
 }
 
 function size(unit: Unit): number {

@@ -1,7 +1,7 @@
-import type { Request } from './request.ts';
-import type { QueueNode } from './quota.ts';
-import type { JobRecord } from './jobs.ts';
-import { entryBefore, Ranked, type Rank } from './ranked.ts';
+import type { Request } from "./request.ts";
+import type { QueueNode } from "./quota.ts";
+import type { JobRecord } from "./jobs.ts";
+import { entryBefore, Ranked, type Rank } from "./ranked.ts";
 
 /** Within one queue: higher priority, then earlier submitted, then earlier seen. */
 export function before(a: JobRecord, b: JobRecord): boolean {
@@ -72,7 +72,7 @@ export class Heap<T> {
 
 /** What a lane was turned down for, and what must change before it is worth another look. */
 export interface Blocked {
-  kind: 'quota' | 'capacity' | 'no_pool' | 'order';
+  kind: "quota" | "capacity" | "no_pool" | "order";
   /** Quota ruled out some of its choices, so freed quota is worth a look too. */
   byQuota: boolean;
   /** Sum of `freed` over the partitions it may use. */

@@ -1,8 +1,8 @@
-import type { JobRecord } from './jobs.ts';
-import { durations } from './learned.ts';
-import type { Partition } from './partition.ts';
-import type { State } from './state.ts';
-import type { WindowInput } from './types.ts';
+import type { JobRecord } from "./jobs.ts";
+import { durations } from "./learned.ts";
+import type { Partition } from "./partition.ts";
+import type { State } from "./state.ts";
+import type { WindowInput } from "./types.ts";
 
 /** Whether a job that starts now is done, or can be stopped without loss, by an instant. */
 export function doneBy(state: State, job: JobRecord, at: number): boolean {

@@ -53,10 +53,16 @@ export async function applyJobAction(client: Client, { jobId, action, reason, ac
     values: [jobId, next.state, next.stopTarget, next.state === "stopping" ? reason || `asked: ${action}` : null, isFinal(next.state), again],
   });
   if (next.state === "stopping") await stopAttempts(client, [{ job: jobId, mode: place.state === "recovering" ? "kill" : "stop", grace: row.grace }]);
-  await appendEvents(client, [{ kind: `job.${action}`, actor, project: row.project, job: jobId, attempt: row.attempt || null, data: { reason, from: row.state, to: next.state } }]);
+  await appendEvents(client, [
+    { kind: `job.${action}`, actor, project: row.project, job: jobId, attempt: row.attempt || null, data: { reason, from: row.state, to: next.state } },
+  ]);
   if (isFinal(next.state)) await settleDependencies(client, [{ job: jobId, what: next.state as "cancelled" }]);
   if (again) {
-    await client.query({ name: "reopen-dependencies", text: "UPDATE job_dependencies SET state = 'open' WHERE on_job = $1 AND state = 'never'", values: [jobId] });
+    await client.query({
+      name: "reopen-dependencies",
+      text: "UPDATE job_dependencies SET state = 'open' WHERE on_job = $1 AND state = 'never'",
+      values: [jobId],
+    });
   }
   return { ok: true, state: next.state, changed: true };
 }
@@ -70,7 +76,8 @@ export async function askCheckpoint(client: Client, { jobId, reason, actor }: Om
   });
   const row = rows[0];
   if (!row) return { ok: false, code: "not_found" };
-  if (row.state !== "running") return { ok: false, code: "wrong_state", state: row.state, possible: possibleActions({ state: row.state, stopTarget: row.stop_target }) };
+  if (row.state !== "running")
+    return { ok: false, code: "wrong_state", state: row.state, possible: possibleActions({ state: row.state, stopTarget: row.stop_target }) };
   await client.query({
     name: "ask-checkpoint",
     text: `UPDATE workers w SET checkpoint_asked = true, todo = true FROM jobs j

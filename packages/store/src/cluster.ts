@@ -18,7 +18,10 @@ export function makeIncarnation(now: number, above: bigint = 0n): string {
 
 /** Makes the one row of the cluster. @returns whether there was none */
 export async function createCluster(client: Client): Promise<boolean> {
-  const { rowCount } = await client.query("INSERT INTO cluster (incarnation, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING", [makeIncarnation(Date.now()), randomBytes(32)]);
+  const { rowCount } = await client.query("INSERT INTO cluster (incarnation, secret) VALUES ($1, $2) ON CONFLICT DO NOTHING", [
+    makeIncarnation(Date.now()),
+    randomBytes(32),
+  ]);
   return rowCount === 1;
 }
 
@@ -29,7 +32,10 @@ export async function ensureCluster(client: Client): Promise<ClusterRow> {
 }
 
 export async function readCluster(client: Client): Promise<ClusterRow> {
-  const { rows } = await client.query<ClusterRow>({ name: "read-cluster", text: "SELECT id, incarnation::text, starts_paused, starts_paused_reason, secret, settings FROM cluster" });
+  const { rows } = await client.query<ClusterRow>({
+    name: "read-cluster",
+    text: "SELECT id, incarnation::text, starts_paused, starts_paused_reason, secret, settings FROM cluster",
+  });
   const row = rows[0];
   if (!row) throw new Error("The database has no cluster row; start Muster once on it, or run its migrations");
   return row;
@@ -43,7 +49,10 @@ export async function newIncarnation(client: Client, reason: string, above: bigi
   const current = await readCluster(client);
   const floor = above > BigInt(current.incarnation) ? above : BigInt(current.incarnation);
   const incarnation = makeIncarnation(Date.now(), floor);
-  const { rowCount } = await client.query("UPDATE cluster SET incarnation = $1, starts_paused = true, starts_paused_reason = $2, must_report = true WHERE incarnation = $3", [incarnation, reason, current.incarnation]);
+  const { rowCount } = await client.query(
+    "UPDATE cluster SET incarnation = $1, starts_paused = true, starts_paused_reason = $2, must_report = true WHERE incarnation = $3",
+    [incarnation, reason, current.incarnation],
+  );
   return rowCount === 1 ? incarnation : (await readCluster(client)).incarnation;
 }
 

@@ -55,7 +55,8 @@ async function refusal(work: (client: Client) => Promise<unknown>): Promise<stri
   );
 }
 
-const held = async (node: string): Promise<number[]> => (await db.pool.query<{ held: number[] }>("SELECT held FROM node_usage WHERE node = $1", [node])).rows[0]?.held ?? [];
+const held = async (node: string): Promise<number[]> =>
+  (await db.pool.query<{ held: number[] }>("SELECT held FROM node_usage WHERE node = $1", [node])).rows[0]?.held ?? [];
 
 async function end(id: string, number: number): Promise<void> {
   await transaction(db.pool, async (client) => {
@@ -82,7 +83,16 @@ describe("what the database itself makes impossible", () => {
 
   it("holds under two transactions at once", async () => {
     const ids = await Promise.all(Array.from({ length: 12 }, () => job()));
-    const answers = await Promise.all(ids.map((id) => refusal((client) => open(client, id, 1, [{ node: "n1", devices: [0] }, { node: "n2", devices: [0] }]))));
+    const answers = await Promise.all(
+      ids.map((id) =>
+        refusal((client) =>
+          open(client, id, 1, [
+            { node: "n1", devices: [0] },
+            { node: "n2", devices: [0] },
+          ]),
+        ),
+      ),
+    );
     expect(answers.filter((answer) => answer === undefined)).toHaveLength(1);
     expect(answers.filter((answer) => answer !== undefined).every((answer) => answer === "23514")).toBe(true);
     expect(await held("n1")).toEqual([1000, 0, 0, 0]);
@@ -99,7 +109,20 @@ describe("what the database itself makes impossible", () => {
   it("opens no partial gang, adds no worker later and removes none", async () => {
     const id = await job();
     expect(await refusal((client) => open(client, id, 1, [{ node: "n3", devices: [0] }], 2))).toBe("MU006");
-    expect(await refusal((client) => open(client, id, 1, [{ node: "n3", devices: [0] }, { node: "n3", devices: [1] }], 1))).toBe("MU006");
+    expect(
+      await refusal((client) =>
+        open(
+          client,
+          id,
+          1,
+          [
+            { node: "n3", devices: [0] },
+            { node: "n3", devices: [1] },
+          ],
+          1,
+        ),
+      ),
+    ).toBe("MU006");
     await transaction(db.pool, (client) => open(client, id, 1, [{ node: "n3", devices: [0] }]));
     await db.pool.query("UPDATE attempts SET state = 'starting' WHERE job = $1", [id]);
     expect(
@@ -124,7 +147,9 @@ describe("what the database itself makes impossible", () => {
     expect(await refusal((client) => open(client, id, 1, [{ node: "n3", devices: [0] }]))).toBe("MU001");
     expect(await refusal((client) => open(client, id, 2, [{ node: "n3", devices: [0] }]))).toBe("23505");
     expect(await refusal((client) => client.query("UPDATE jobs SET incarnation = incarnation - 1 WHERE id = $1", [id]))).toBe("MU001");
-    expect(await refusal((client) => client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, 7, 1, 0)", [id, incarnation]))).toBe("MU007");
+    expect(
+      await refusal((client) => client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, 7, 1, 0)", [id, incarnation])),
+    ).toBe("MU007");
   });
 
   it("takes nothing back twice, and changes nothing that is held", async () => {
@@ -149,7 +174,13 @@ describe("what the database itself makes impossible", () => {
 
   it("lets no node be out of order without a reason and an actor", async () => {
     expect(await refusal((client) => client.query("UPDATE nodes SET health = 'cordoned', schedulable = false WHERE name = 'n3'"))).toBe("23514");
-    expect(await refusal((client) => client.query("UPDATE nodes SET health = 'cordoned', health_reason = 'fan', health_actor = 'me' WHERE name = 'n3'"))).toBe("23514");
-    expect(await refusal((client) => client.query("UPDATE nodes SET health = 'cordoned', health_reason = 'fan', health_actor = 'me', schedulable = false WHERE name = 'n3'"))).toBeUndefined();
+    expect(await refusal((client) => client.query("UPDATE nodes SET health = 'cordoned', health_reason = 'fan', health_actor = 'me' WHERE name = 'n3'"))).toBe(
+      "23514",
+    );
+    expect(
+      await refusal((client) =>
+        client.query("UPDATE nodes SET health = 'cordoned', health_reason = 'fan', health_actor = 'me', schedulable = false WHERE name = 'n3'"),
+      ),
+    ).toBeUndefined();
   });
 });

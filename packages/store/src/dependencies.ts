@@ -26,5 +26,8 @@ export async function settleDependencies(client: Client, outcomes: readonly Outc
       RETURNING j.id AS job, j.project, c.met > 0 AS met`,
     values: [outcomes.map((one) => one.job), outcomes.map((one) => one.what)],
   });
-  await appendEvents(client, rows.map((row) => ({ kind: row.met ? "job.dependency_met" : "job.dependency_never", actor: "muster", project: row.project, job: row.job })));
+  await appendEvents(
+    client,
+    rows.map((row) => ({ kind: row.met ? "job.dependency_met" : "job.dependency_never", actor: "muster", project: row.project, job: row.job })),
+  );
 }

@@ -19,7 +19,11 @@ async function query(url: string, text: string): Promise<unknown[]> {
 
 /** The server and all its processes. */
 function family(pid: number): number[] {
-  const children = execFileSync("ps", ["-o", "pid=", "--ppid", String(pid)]).toString().trim().split(/\s+/).map(Number);
+  const children = execFileSync("ps", ["-o", "pid=", "--ppid", String(pid)])
+    .toString()
+    .trim()
+    .split(/\s+/)
+    .map(Number);
   return [pid, ...children];
 }
 

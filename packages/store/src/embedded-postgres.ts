@@ -1,6 +1,19 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -74,7 +87,13 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   for (const deadline = Date.now() + LEFTOVERS_GONE_MS; ; await delay(250)) {
     const port = options.port || (await freePort());
     const log = openSync(join(options.dir, "postgres.log"), "a", 0o640);
-    const child = spawn(join(native, "bin", "postgres"), [...words, "-p", String(port)], { ...identity, env, cwd: data, detached: true, stdio: ["ignore", log, log] });
+    const child = spawn(join(native, "bin", "postgres"), [...words, "-p", String(port)], {
+      ...identity,
+      env,
+      cwd: data,
+      detached: true,
+      stdio: ["ignore", log, log],
+    });
     closeSync(log);
     child.unref();
     try {
@@ -256,7 +275,13 @@ function makeLinks(native: string): void {
     if (existsSync(target)) continue;
     mkdirSync(dirname(target), { recursive: true });
     try {
-      symlinkSync(link.source.replace(/^native\//, "").split("/").pop() as string, target);
+      symlinkSync(
+        link.source
+          .replace(/^native\//, "")
+          .split("/")
+          .pop() as string,
+        target,
+      );
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }

@@ -29,7 +29,11 @@ export async function dropLease(pool: Pool, name: string, holder: string): Promi
 }
 
 /** Statement to run inside a transaction: fails the transaction (MU009) unless the lease is still ours. Locks it shared until the commit. */
-export async function checkLease(client: { query: (config: { name: string; text: string; values: unknown[] }) => Promise<{ rowCount: number | null }> }, lease: Lease, holder: string): Promise<void> {
+export async function checkLease(
+  client: { query: (config: { name: string; text: string; values: unknown[] }) => Promise<{ rowCount: number | null }> },
+  lease: Lease,
+  holder: string,
+): Promise<void> {
   const { rowCount } = await client.query({
     name: "check-lease",
     text: "SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > now() FOR SHARE",
@@ -44,6 +48,10 @@ export class LeaseLost extends Error {
 
 /** Who holds a lease now and where it can be asked. */
 export async function leaseHolder(pool: Pool, name: string): Promise<{ holder: string; address: string | null } | undefined> {
-  const { rows } = await pool.query<{ holder: string; address: string | null }>({ name: "lease-holder", text: "SELECT holder, address FROM leases WHERE name = $1 AND expires_at > now()", values: [name] });
+  const { rows } = await pool.query<{ holder: string; address: string | null }>({
+    name: "lease-holder",
+    text: "SELECT holder, address FROM leases WHERE name = $1 AND expires_at > now()",
+    values: [name],
+  });
   return rows[0];
 }

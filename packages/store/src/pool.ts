@@ -21,7 +21,15 @@ export interface PoolOptions {
 
 /** A pool whose idle disconnects never end the process: whoever asks next gets the error, or a new connection. */
 export function createPool(databaseUrl: string, name: string, { max = 10, genericPlans = false }: PoolOptions = {}): pg.Pool {
-  const pool = new pg.Pool({ connectionString: databaseUrl, application_name: `muster-${name}`, max, ...(genericPlans && { options: "-c plan_cache_mode=force_generic_plan" }), idleTimeoutMillis: 30_000, connectionTimeoutMillis: 10_000, keepAlive: true });
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    application_name: `muster-${name}`,
+    max,
+    ...(genericPlans && { options: "-c plan_cache_mode=force_generic_plan" }),
+    idleTimeoutMillis: 30_000,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  });
   pool.on("error", () => {});
   return pool;
 }
@@ -54,5 +62,8 @@ export function sqlState(error: unknown): string | undefined {
 export function isConnectionError(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (/^(08...|57P0[123]|53300|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_)/.test(code)) return true;
-  return error instanceof Error && /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|the database system is/.test(error.message);
+  return (
+    error instanceof Error &&
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|the database system is/.test(error.message)
+  );
 }

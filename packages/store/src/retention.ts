@@ -42,9 +42,17 @@ function monthOf(now: number, offset: number): Month {
 export async function ensurePartitions(pool: Pool, now: number): Promise<void> {
   for (const month of [monthOf(now, 0), monthOf(now, 1)]) {
     for (const { table, options } of BY_ID) {
-      await createPartition(pool, `${table}_${month.name}`, `PARTITION OF ${table} FOR VALUES FROM ('${idFloor("job", month.from)}') TO ('${idFloor("job", month.to)}') ${options}`);
+      await createPartition(
+        pool,
+        `${table}_${month.name}`,
+        `PARTITION OF ${table} FOR VALUES FROM ('${idFloor("job", month.from)}') TO ('${idFloor("job", month.to)}') ${options}`,
+      );
     }
-    await createPartition(pool, `events_${month.name}`, `PARTITION OF events FOR VALUES FROM ('${new Date(month.from).toISOString()}') TO ('${new Date(month.to).toISOString()}')`);
+    await createPartition(
+      pool,
+      `events_${month.name}`,
+      `PARTITION OF events FOR VALUES FROM ('${new Date(month.from).toISOString()}') TO ('${new Date(month.to).toISOString()}')`,
+    );
   }
 }
 
@@ -62,7 +70,9 @@ async function createPartition(pool: Pool, name: string, definition: string): Pr
 /** Drops what is older than asked. @returns the names of dropped partitions and the number of jobs removed one by one */
 export async function retain(pool: Pool, now: number, retention: Retention = DEFAULT_RETENTION): Promise<{ dropped: string[]; removed: number }> {
   const dropped: string[] = [];
-  const { rows } = await pool.query<{ name: string }>("SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent IN ('jobs'::regclass, 'events'::regclass)");
+  const { rows } = await pool.query<{ name: string }>(
+    "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent IN ('jobs'::regclass, 'events'::regclass)",
+  );
   for (const { name } of rows) {
     const part = /^(jobs|events)_(\d{4})_(\d{2})$/.exec(name);
     if (!part) continue;
@@ -70,7 +80,11 @@ export async function retain(pool: Pool, now: number, retention: Retention = DEF
     if (part[1] === "events" && end < now - retention.events * 1000) {
       await pool.query(`DROP TABLE ${name}`);
       dropped.push(name);
-    } else if (part[1] === "jobs" && end < now - retention.jobs * 1000 && (await dropMonth(pool, name.slice("jobs_".length), new Date(now - retention.jobs * 1000)))) {
+    } else if (
+      part[1] === "jobs" &&
+      end < now - retention.jobs * 1000 &&
+      (await dropMonth(pool, name.slice("jobs_".length), new Date(now - retention.jobs * 1000)))
+    ) {
       dropped.push(name);
     }
   }
@@ -102,11 +116,19 @@ async function dropMonth(pool: Pool, month: string, before: Date): Promise<boole
 async function removeFinished(pool: Pool, before: Date): Promise<number> {
   return transaction(pool, async (client) => {
     await client.query("SELECT set_config('muster.retention', 'on', true)");
-    const { rows } = await client.query<{ id: string }>("SELECT id FROM jobs WHERE finished_at < $1 AND id < $2 ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED", [before, idFloor("job", before.getTime())]);
+    const { rows } = await client.query<{ id: string }>(
+      "SELECT id FROM jobs WHERE finished_at < $1 AND id < $2 ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED",
+      [before, idFloor("job", before.getTime())],
+    );
     if (rows.length === 0) return 0;
     const ids = rows.map((row) => row.id);
     await removeSatellites(client, "= ANY ($1)", [ids]);
-    for (const [table, column] of [["workers", "job"], ["attempts", "job"], ["job_specs", "job"], ["jobs", "id"]] as const) {
+    for (const [table, column] of [
+      ["workers", "job"],
+      ["attempts", "job"],
+      ["job_specs", "job"],
+      ["jobs", "id"],
+    ] as const) {
       await client.query(`DELETE FROM ${table} WHERE ${column} = ANY ($1)`, [ids]);
     }
     return ids.length;

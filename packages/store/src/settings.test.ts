@@ -21,7 +21,10 @@ test("what is set reaches the engine in its units, and the engine takes it", () 
 });
 
 test("changes are told by path; what holds as before is none", () => {
-  const [before, after] = [effectiveSettingsOf({ priorities: { urgent: 5 } }), effectiveSettingsOf({ placement: { backfill: "dated" }, silence: { lost_after: 60 } })];
+  const [before, after] = [
+    effectiveSettingsOf({ priorities: { urgent: 5 } }),
+    effectiveSettingsOf({ placement: { backfill: "dated" }, silence: { lost_after: 60 } }),
+  ];
   expect(settingChanges(before, after)).toEqual([
     { path: "priorities.urgent", from: 5, to: undefined },
     { path: "silence.lost_after", from: 25, to: 60 },

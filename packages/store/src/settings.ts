@@ -1,6 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
-import { clusterSettings, DEFAULT_PRIORITIES, type ClusterSettings, type EffectiveSettings, type FaultRule, type SettingChange, type SilenceSettings } from "@muster/model";
+import {
+  clusterSettings,
+  DEFAULT_PRIORITIES,
+  type ClusterSettings,
+  type EffectiveSettings,
+  type FaultRule,
+  type SettingChange,
+  type SilenceSettings,
+} from "@muster/model";
 import type { Client } from "./pool.ts";
 import { DEFAULT_RETENTION } from "./retention.ts";
 import { defaultPlacement } from "./scheduler/policy.ts";
@@ -9,7 +17,10 @@ const SECTIONS = ["placement", "priorities", "retention", "rules", "silence"] as
 
 /** What was put, as this version understands it: a section that it doesn't is taken as absent. */
 export function parseSettings(stored: Readonly<Record<string, unknown>>): ClusterSettings {
-  return Object.assign({}, ...SECTIONS.map((section) => clusterSettings.safeParse(stored[section] === undefined ? {} : { [section]: stored[section] }).data ?? {})) as ClusterSettings;
+  return Object.assign(
+    {},
+    ...SECTIONS.map((section) => clusterSettings.safeParse(stored[section] === undefined ? {} : { [section]: stored[section] }).data ?? {}),
+  ) as ClusterSettings;
 }
 
 /** What holds: what was put over the defaults of those who follow it. */
@@ -17,7 +28,10 @@ export function effectiveSettingsOf({ placement, priorities, retention, rules, s
   return {
     placement: over(defaultPlacement(), placement),
     priorities: { ...DEFAULT_PRIORITIES, ...priorities },
-    retention: over<EffectiveSettings["retention"]>({ jobs: DEFAULT_RETENTION.jobs, events: DEFAULT_RETENTION.events, logs: DEFAULT_RETENTION.jobs, logs_total: null }, retention),
+    retention: over<EffectiveSettings["retention"]>(
+      { jobs: DEFAULT_RETENTION.jobs, events: DEFAULT_RETENTION.events, logs: DEFAULT_RETENTION.jobs, logs_total: null },
+      retention,
+    ),
     rules: rules ?? [],
     silence: over(
       {
@@ -51,7 +65,9 @@ export function silenceLimitsOf(settings: SilenceSettings): Partial<SilenceLimit
 export function settingChanges(before: EffectiveSettings, after: EffectiveSettings): SettingChange[] {
   return SECTIONS.flatMap((section) => {
     const [from, to] = [before[section], after[section]] as unknown as Record<string, unknown>[];
-    return [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])].flatMap((key) => (isDeepStrictEqual(from?.[key], to?.[key]) ? [] : [{ path: `${section}.${key}`, from: from?.[key], to: to?.[key] }]));
+    return [...new Set([...Object.keys(from ?? {}), ...Object.keys(to ?? {})])].flatMap((key) =>
+      isDeepStrictEqual(from?.[key], to?.[key]) ? [] : [{ path: `${section}.${key}`, from: from?.[key], to: to?.[key] }],
+    );
   });
 }
 
@@ -77,7 +93,11 @@ export async function readVersionedSettings(client: Client, lock: boolean): Prom
 }
 
 export async function putSettings(client: Client, settings: ClusterSettings): Promise<void> {
-  await client.query({ name: "put-settings", text: "UPDATE cluster SET settings = $1, settings_version = settings_version + 1", values: [JSON.stringify(settings)] });
+  await client.query({
+    name: "put-settings",
+    text: "UPDATE cluster SET settings = $1, settings_version = settings_version + 1",
+    values: [JSON.stringify(settings)],
+  });
 }
 
 /** The cluster's rules about what ends workers. */

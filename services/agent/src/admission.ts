@@ -16,7 +16,12 @@ export function judgeStart(ledger: Ledger, config: AgentConfig, start: WorkerSta
   const newest = fence ?? { incarnation: ledger.incarnation, attempt: 0 };
   const newer = (): News => ({ kind: "newer_known", job: start.job, incarnation: newest.incarnation, attempt: newest.attempt });
   if (BigInt(start.incarnation) < BigInt(ledger.incarnation)) {
-    return refuse(start, "newer_known", `the command is of incarnation ${start.incarnation}, but this agent knows ${ledger.incarnation}; begin a new incarnation if the store was restored from a backup`, [newer()]);
+    return refuse(
+      start,
+      "newer_known",
+      `the command is of incarnation ${start.incarnation}, but this agent knows ${ledger.incarnation}; begin a new incarnation if the store was restored from a backup`,
+      [newer()],
+    );
   }
   if (fence) {
     const order = compareFence(start, fence);
@@ -26,13 +31,18 @@ export function judgeStart(ledger: Ledger, config: AgentConfig, start: WorkerSta
   if (!config.nodes.some((node) => node.name === start.node)) return refuse(start, "no_such_node", `this agent keeps no node ${start.node}`);
   if (refusing.has(start.node)) return refuse(start, "start_failed", `node ${start.node} was told to refuse starts`);
   try {
-    checkOutputSpec({ progress: start.progress, watch: start.watch, ...(start.checkpoint.committed !== undefined && { committed: start.checkpoint.committed }) });
+    checkOutputSpec({
+      progress: start.progress,
+      watch: start.watch,
+      ...(start.checkpoint.committed !== undefined && { committed: start.checkpoint.committed }),
+    });
   } catch (error) {
     return refuse(start, "invalid", (error as Error).message);
   }
   for (const mount of start.mounts) {
     if (process.getuid?.() !== 0) return refuse(start, "invalid", "mounts need an agent that runs as root");
-    if (!volumePath(config, mount.from)) return refuse(start, "invalid", `this agent knows no volume ${mount.from}; its volumes are ${Object.keys(config.volumes).join(", ") || "none"}`);
+    if (!volumePath(config, mount.from))
+      return refuse(start, "invalid", `this agent knows no volume ${mount.from}; its volumes are ${Object.keys(config.volumes).join(", ") || "none"}`);
   }
   return { kind: "start" };
 }
@@ -53,4 +63,3 @@ export function refusal(start: WorkerKey, code: RefusalCode, reason: string): Ex
 function refuse(start: WorkerStart, code: RefusalCode, reason: string, further: News[] = []): Verdict {
   return { kind: "refuse", news: [refusal(start, code, reason), ...further] };
 }
-

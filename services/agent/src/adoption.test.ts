@@ -143,7 +143,9 @@ describe.each(["spawner.pl", "spawner.mjs"])("an agent that was killed, its work
     await agent.engine.start([startOf(key, script("(setsid sleep 600 &) ; exec sleep 600"))]);
     const { pid } = await seen.wait("started", key);
     await until("both", () => (findByMark().get(workerMark(key)) ?? []).length >= 3);
-    const group = readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n").find((line) => line.includes("muster-"));
+    const group = readFileSync(`/proc/${pid}/cgroup`, "utf8")
+      .split("\n")
+      .find((line) => line.includes("muster-"));
     await stopAgent(agent.stateDir, true);
     expect(findByMark().has(workerMark(key))).toBe(false);
     expect(readdirSync(`${agent.stateDir}/slots`)).toEqual([]);

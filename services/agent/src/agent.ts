@@ -137,7 +137,20 @@ export class Agent {
       workers: [...this.ledger.workers.values()].flatMap((entry) => {
         const { job, incarnation, attempt, worker, node } = entry.record;
         if (entry.state === "refused") return [];
-        return [{ job, incarnation, attempt, worker, node, state: entry.state, exitCode: entry.exitCode, signal: entry.signal, oom: entry.oom, stopping: entry.stop !== undefined && alive(entry) }];
+        return [
+          {
+            job,
+            incarnation,
+            attempt,
+            worker,
+            node,
+            state: entry.state,
+            exitCode: entry.exitCode,
+            signal: entry.signal,
+            oom: entry.oom,
+            stopping: entry.stop !== undefined && alive(entry),
+          },
+        ];
       }),
       nodes: this.config.nodes.map(({ name }) => ({ node: name, bootId: this.nodeBootId(name) })),
       incarnation: this.ledger.incarnation,
@@ -231,7 +244,13 @@ export class Agent {
       ...user,
       checkpointDir: paths.checkpoint,
       resumeLink: paths.resume,
-      checkpoint: { ...(signal !== undefined && { signal }), ...(marker !== undefined && { marker }), ...(committed !== undefined && { committed }), reports, sealed: resumeFrom !== undefined },
+      checkpoint: {
+        ...(signal !== undefined && { signal }),
+        ...(marker !== undefined && { marker }),
+        ...(committed !== undefined && { committed }),
+        reports,
+        sealed: resumeFrom !== undefined,
+      },
       progress: start.progress,
       watch: start.watch,
       firstRank: start.firstRank,
@@ -257,14 +276,29 @@ export class Agent {
     })();
   }
 
-  private async launchOne(start: WorkerStart, entry: WorkerEntry, slot: Slot, user: User, secrets: Record<string, string>, jobCheckpoints: string): Promise<void> {
+  private async launchOne(
+    start: WorkerStart,
+    entry: WorkerEntry,
+    slot: Slot,
+    user: User,
+    secrets: Record<string, string>,
+    jobCheckpoints: string,
+  ): Promise<void> {
     const older = this.ledger.olderAlive(start);
     // what waits for others must not hold up the rest
     if (older.length > 0 || start.source) void this.prepareAndSpawn(start, entry, slot, user, secrets, jobCheckpoints, older);
     else await this.prepareAndSpawn(start, entry, slot, user, secrets, jobCheckpoints, older);
   }
 
-  private async prepareAndSpawn(start: WorkerStart, entry: WorkerEntry, slot: Slot, user: User, secrets: Record<string, string>, jobCheckpoints: string, older: WorkerEntry[]): Promise<void> {
+  private async prepareAndSpawn(
+    start: WorkerStart,
+    entry: WorkerEntry,
+    slot: Slot,
+    user: User,
+    secrets: Record<string, string>,
+    jobCheckpoints: string,
+    older: WorkerEntry[],
+  ): Promise<void> {
     const paths = this.area.paths(start, jobCheckpoints);
     const refuse = (code: "start_failed" | "source_failed", error: unknown): void => {
       this.ledger.observe(refusal(start, code, (error as Error).message));
@@ -299,7 +333,14 @@ export class Agent {
       this.running.set(name, worker);
       try {
         const wrap = start.mounts.length > 0 ? mountWrap(this.config, start.mounts, user) : undefined;
-        worker.start({ prepare, argv: start.argv.map((word) => expand(word, variables)), env: workerEnv(start, paths, secrets), cwd, ...(this.users.separate && { user }), ...(wrap && { wrap }) });
+        worker.start({
+          prepare,
+          argv: start.argv.map((word) => expand(word, variables)),
+          env: workerEnv(start, paths, secrets),
+          cwd,
+          ...(this.users.separate && { user }),
+          ...(wrap && { wrap }),
+        });
       } catch (error) {
         this.running.delete(name);
         throw error;
@@ -339,4 +380,3 @@ export class Agent {
     this.stopper.tick(now);
   }
 }
-

@@ -87,7 +87,10 @@ export class Area {
     const parent = dirname(dir);
     const roots = [this.checkpointRoot, ...this.config.checkpoint_roots];
     const allowed = !ROOT || roots.some((one) => inside(one, parent));
-    if (!allowed) throw new Error(`checkpoint.dir ${parent} is not below a checkpoint root of this agent (${roots.join(", ")}); use one of those, or add it to the agent's checkpoint_roots`);
+    if (!allowed)
+      throw new Error(
+        `checkpoint.dir ${parent} is not below a checkpoint root of this agent (${roots.join(", ")}); use one of those, or add it to the agent's checkpoint_roots`,
+      );
     mkdirSync(parent, { recursive: true, mode: 0o755 });
     const real = realpathSync(parent);
     if (ROOT && !roots.some((one) => inside(tryReal(one), real))) throw new Error(`checkpoint.dir ${parent} leads out of its checkpoint root through a link`);
@@ -104,7 +107,11 @@ export class Area {
   /** What makes one worker's folder with its files in it. `fill` replaces path variables in a file's content. */
   workerSteps(start: WorkerStart, user: User, paths: WorkerPaths, fill: (text: string) => string): Step[] {
     const step = (make: Step["make"], path: string, mode: number, owner: User, content = ""): Step => ({ make, path, mode, owner, content });
-    const steps = [step("checkpoint", paths.checkpoint, 0o700, user), step("folder", paths.dir, 0o700, OWN), step("file", paths.token, 0o400, user, start.token)];
+    const steps = [
+      step("checkpoint", paths.checkpoint, 0o700, user),
+      step("folder", paths.dir, 0o700, OWN),
+      step("file", paths.token, 0o400, user, start.token),
+    ];
     for (const file of start.files) {
       const folder = dirname(file.path);
       if (folder !== ".") {
@@ -145,7 +152,10 @@ export class Area {
   leftover(key: AttemptKey, workers: readonly WorkerKey[], checkpoint: string | undefined, resume: string | undefined): Leftover {
     const shared = this.attemptDir(key);
     const folders = [...workers.map((worker) => this.workerDir(worker)), ...(existsSync(shared) ? [shared] : [])];
-    return { folders, ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume, reusable: inside(this.path, checkpoint) } }) };
+    return {
+      folders,
+      ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume, reusable: inside(this.path, checkpoint) } }),
+    };
   }
 }
 

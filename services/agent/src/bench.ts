@@ -62,7 +62,13 @@ async function agent(folder: string): Promise<Figures> {
   const { socket, pid } = await startAgent({ shard: "bench", state_dir: folder, nodes: [{ name: "node-a" }] });
   const engine = new LocalEngine({ shard: "bench", socket });
   const { epoch, seq } = await engine.snapshot();
-  const start = (i: number): ReturnType<typeof conformanceStart> => conformanceStart({ job: `job_${i}`, incarnation: "1", attempt: 1, worker: "worker/0" }, "node-a", { argv: ["true"], env: {}, files: [] }, { checkpoint: { reports: true } });
+  const start = (i: number): ReturnType<typeof conformanceStart> =>
+    conformanceStart(
+      { job: `job_${i}`, incarnation: "1", attempt: 1, worker: "worker/0" },
+      "node-a",
+      { argv: ["true"], env: {}, files: [] },
+      { checkpoint: { reports: true } },
+    );
   const before = cpu(pid).own;
   const allBefore = cpuOfAll(pid);
   const began = performance.now();
@@ -94,6 +100,7 @@ async function agent(folder: string): Promise<Figures> {
 const folder = await mkdtemp("/tmp/muster-bench-");
 const one = await agent(join(folder, "agent"));
 const two = await bare(folder);
-const line = (name: string, { rate, own, all }: Figures): string => `${name.padEnd(12)}${rate.toFixed(0).padStart(6)} /s${own.toFixed(2).padStart(8)} ms of its own${all.toFixed(2).padStart(8)} ms in all\n`;
+const line = (name: string, { rate, own, all }: Figures): string =>
+  `${name.padEnd(12)}${rate.toFixed(0).padStart(6)} /s${own.toFixed(2).padStart(8)} ms of its own${all.toFixed(2).padStart(8)} ms in all\n`;
 process.stdout.write(`${line("agent", one)}${line("bare spawns", two)}ratio       ${(one.rate / two.rate).toFixed(2).padStart(6)}\n`);
 await rm(folder, { recursive: true, force: true });

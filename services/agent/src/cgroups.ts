@@ -39,7 +39,8 @@ function findBases(name: string): CgroupBases {
       const offered = read(join(parent, "cgroup.controllers")).split(/\s+/);
       for (const controller of ["cpu", "memory"] as const) {
         if (!offered.includes(controller)) continue;
-        if (tryWrite(join(parent, "cgroup.subtree_control"), `+${controller}`) && tryWrite(join(base, "cgroup.subtree_control"), `+${controller}`)) bases[controller] = { path: base, version: 2 };
+        if (tryWrite(join(parent, "cgroup.subtree_control"), `+${controller}`) && tryWrite(join(base, "cgroup.subtree_control"), `+${controller}`))
+          bases[controller] = { path: base, version: 2 };
       }
     } else {
       for (const controller of ["cpu", "memory"] as const) {

@@ -23,8 +23,19 @@ describe("checkpoints", () => {
     await agent.dispose();
   });
 
-  const sealOf = (key: WorkerKey, path: string, step: number, keep: string[] = []): SealCheckpoint => ({ job: key.job, incarnation: key.incarnation, attempt: key.attempt, node: "node-a", project: "default", step, path, name: `${step}-x`, keep });
-  const save = (step: number, form = "step-"): string => `mkdir "$MUSTER_CHECKPOINT_DIR/${form}${step}"; echo ${step} > "$MUSTER_CHECKPOINT_DIR/${form}${step}/model"; `;
+  const sealOf = (key: WorkerKey, path: string, step: number, keep: string[] = []): SealCheckpoint => ({
+    job: key.job,
+    incarnation: key.incarnation,
+    attempt: key.attempt,
+    node: "node-a",
+    project: "default",
+    step,
+    path,
+    name: `${step}-x`,
+    keep,
+  });
+  const save = (step: number, form = "step-"): string =>
+    `mkdir "$MUSTER_CHECKPOINT_DIR/${form}${step}"; echo ${step} > "$MUSTER_CHECKPOINT_DIR/${form}${step}/model"; `;
 
   test("a marker file tells of a commit once; frameworks' names are found", async () => {
     const key = someWorker();
@@ -40,7 +51,11 @@ describe("checkpoints", () => {
 
   test("a log line counts once, also across the agent's death", async () => {
     const key = someWorker();
-    await agent.engine.start([startOf(key, script(`${save(1)}echo "saved 1 step-1"; while [ ! -e go ]; do sleep 0.05; done; ${save(2)}echo "saved 2 step-2"`), { checkpoint: { reports: true, committed: LINE } })]);
+    await agent.engine.start([
+      startOf(key, script(`${save(1)}echo "saved 1 step-1"; while [ ! -e go ]; do sleep 0.05; done; ${save(2)}echo "saved 2 step-2"`), {
+        checkpoint: { reports: true, committed: LINE },
+      }),
+    ]);
     await seen.wait("checkpoint", key);
     const folder = realpathSync(`/proc/${seen.of("started", key.job)[0]?.pid}/cwd`);
     const { last } = seen;
@@ -105,7 +120,11 @@ describe("checkpoints", () => {
 
   test("links in a checkpoint that lead out of it are not sealed", async () => {
     const key = someWorker();
-    await agent.engine.start([startOf(key, script(`${save(8)}ln -s /etc/passwd "$MUSTER_CHECKPOINT_DIR/step-8/link"; echo "saved 8 step-8"; exec sleep 600`), { checkpoint: { reports: true, committed: LINE } })]);
+    await agent.engine.start([
+      startOf(key, script(`${save(8)}ln -s /etc/passwd "$MUSTER_CHECKPOINT_DIR/step-8/link"; echo "saved 8 step-8"; exec sleep 600`), {
+        checkpoint: { reports: true, committed: LINE },
+      }),
+    ]);
     const { path } = await seen.wait("checkpoint", key);
     await agent.engine.seal([sealOf(key, path, 8)]);
     expect((await seen.wait("seal_failed", key)).reason).toContain("leads out");
@@ -116,7 +135,9 @@ describe("checkpoints", () => {
     const key = someWorker();
     const rank = `trap 'echo rank $RANK asked' USR1; (trap - USR1; sleep 600) & echo up; while :; do sleep 0.05; done`;
     const text = `trap 'echo launcher asked' USR1; for r in 4 5; do RANK=$r sh -c "$PROGRAM" & done; while :; do sleep 0.05; cat "$MUSTER_CONTROL_FILE" 2>/dev/null; done`;
-    await agent.engine.start([startOf(key, { ...script(text), env: { PROGRAM: rank.replaceAll("$", "$$$$") } }, { checkpoint: { reports: true, signal: "SIGUSR1" }, ranks: 2 })]);
+    await agent.engine.start([
+      startOf(key, { ...script(text), env: { PROGRAM: rank.replaceAll("$", "$$$$") } }, { checkpoint: { reports: true, signal: "SIGUSR1" }, ranks: 2 }),
+    ]);
     await until("both ranks", async () => ((await outputOf(agent.engine, key)).match(/up/g) ?? []).length === 2);
     const { worker: _, ...attempt } = key;
     await agent.engine.checkpointNow([attempt]);
@@ -145,7 +166,14 @@ describe("checkpoints", () => {
 });
 
 describe("which checkpoint is meant", () => {
-  test.each([["1000", 1000], ["global_step1000\n", 1000], ["iter 7", 7], ["release", undefined], ["", undefined], ["step-12-final", undefined]])("%j", (text, step) => expect(markerStep(text)).toBe(step));
+  test.each([
+    ["1000", 1000],
+    ["global_step1000\n", 1000],
+    ["iter 7", 7],
+    ["release", undefined],
+    ["", undefined],
+    ["step-12-final", undefined],
+  ])("%j", (text, step) => expect(markerStep(text)).toBe(step));
 
   test("paths are taken only below the folder, links followed", async () => {
     const base = await mkdtemp("/tmp/muster-commits-");

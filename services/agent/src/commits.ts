@@ -32,7 +32,9 @@ export function commitByStep(folder: string, step: number, marker: string | unde
   } catch {
     return undefined;
   }
-  const bearing = entries.slice(0, MAX_ENTRIES).filter((entry) => entry.name !== marker && [...entry.name.matchAll(/\d+/g)].some((digits) => Number(digits[0]) === step));
+  const bearing = entries
+    .slice(0, MAX_ENTRIES)
+    .filter((entry) => entry.name !== marker && [...entry.name.matchAll(/\d+/g)].some((digits) => Number(digits[0]) === step));
   const best = bearing.find((entry) => entry.isDirectory()) ?? bearing.find((entry) => entry.isFile());
   return best && commitPath(folder, best.name);
 }

@@ -6,7 +6,10 @@ import { DEVICE_VENDORS } from "@muster/model";
  */
 
 const absolute = z.string().max(4096).regex(/^\//, "expected an absolute path");
-const shortName = z.string().max(63).regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "expected lower-case letters, digits, '-' and '.'");
+const shortName = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, "expected lower-case letters, digits, '-' and '.'");
 
 export const nodeConfig = z.strictObject({
   name: shortName,
@@ -35,9 +38,15 @@ export const agentConfig = z.strictObject({
   logs: z
     .strictObject({
       /** Bytes after which a worker's log goes on in a new file. */
-      part: z.int().min(4096).default(16 << 20),
+      part: z
+        .int()
+        .min(4096)
+        .default(16 << 20),
       /** Bytes kept of one worker's output; the oldest files go first. */
-      cap: z.int().min(8192).default(256 << 20),
+      cap: z
+        .int()
+        .min(8192)
+        .default(256 << 20),
       /** Seconds that logs of forgotten attempts are kept. */
       keep: z.int().min(0).default(86_400),
     })

@@ -4,7 +4,9 @@ import { detectDevices, parseAscend, parseNvidia, parseRocm } from "./detect-dev
 const MIB = 1 << 20;
 
 test("nvidia-smi: equal devices are counted, others stand apart", () => {
-  const text = Array.from({ length: 8 }, (_, i) => `${i}, NVIDIA H800, 81559\n`).join("") + "8, NVIDIA GeForce RTX 4090, 24564\n9, Tesla V100-SXM2-32GB, 32768\n10, NVIDIA A100-SXM4-80GB, 81920\n";
+  const text =
+    Array.from({ length: 8 }, (_, i) => `${i}, NVIDIA H800, 81559\n`).join("") +
+    "8, NVIDIA GeForce RTX 4090, 24564\n9, Tesla V100-SXM2-32GB, 32768\n10, NVIDIA A100-SXM4-80GB, 81920\n";
   expect(parseNvidia(text)).toEqual([
     { vendor: "nvidia", model: "h800", count: 8, memory: 81_559 * MIB },
     { vendor: "nvidia", model: "rtx-4090", count: 1, memory: 24_564 * MIB },
@@ -31,13 +33,23 @@ test("npu-smi info: two lines a chip, HBM is the last pair", () => {
 });
 
 test("rocm-smi --json: cards only, model from the series", () => {
-  const card = { "Card Series": "AMD Instinct MI300X OAM", "Card Model": "0x74a1", "VRAM Total Memory (B)": "206141652992", "VRAM Total Used Memory (B)": "283086848" };
-  expect(parseRocm(JSON.stringify({ card0: card, card1: card, system: { "Driver version": "6.7.0" } }))).toEqual([{ vendor: "amd", model: "mi300x", count: 2, memory: 206_141_652_992 }]);
+  const card = {
+    "Card Series": "AMD Instinct MI300X OAM",
+    "Card Model": "0x74a1",
+    "VRAM Total Memory (B)": "206141652992",
+    "VRAM Total Used Memory (B)": "283086848",
+  };
+  expect(parseRocm(JSON.stringify({ card0: card, card1: card, system: { "Driver version": "6.7.0" } }))).toEqual([
+    { vendor: "amd", model: "mi300x", count: 2, memory: 206_141_652_992 },
+  ]);
 });
 
-test.each(["", "No devices were found", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "{}", "null"])("%j is no device", (text) => {
-  expect([...parseNvidia(text), ...parseAscend(text), ...parseRocm(text)]).toEqual([]);
-});
+test.each(["", "No devices were found", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.", "{}", "null"])(
+  "%j is no device",
+  (text) => {
+    expect([...parseNvidia(text), ...parseAscend(text), ...parseRocm(text)]).toEqual([]);
+  },
+);
 
 test("a machine without the tools has none", async () => {
   expect(await detectDevices()).toEqual(expect.any(Array));

@@ -30,14 +30,19 @@ export async function detectDevices(): Promise<DeviceGroup[]> {
 
 /** `nvidia-smi --query-gpu=index,name,memory.total --format=csv,noheader,nounits`: `0, NVIDIA H800, 81559` (MiB). */
 export function parseNvidia(text: string): DeviceGroup[] {
-  const devices = [...text.matchAll(/^\d+, *([^,]+), *(\d+)\s*$/gm)].map(([, name, memory]) => ({ model: nvidiaModel(name as string), memory: Number(memory) * MIB }));
+  const devices = [...text.matchAll(/^\d+, *([^,]+), *(\d+)\s*$/gm)].map(([, name, memory]) => ({
+    model: nvidiaModel(name as string),
+    memory: Number(memory) * MIB,
+  }));
   return group("nvidia", devices);
 }
 
 /** `npu-smi info`: a table of two lines a chip, name and health above, bus id and `used / total` HBM in MB below. */
 export function parseAscend(text: string): DeviceGroup[] {
   const devices: { model: string; memory: number }[] = [];
-  for (const match of text.matchAll(/^\|\s*\d+\s+(\d{3}\w*)\s*\|\s*\w+\s*\|[^\n]*\n\|[^|\n]*\|\s*[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d\s*\|([^\n]*)/gm)) {
+  for (const match of text.matchAll(
+    /^\|\s*\d+\s+(\d{3}\w*)\s*\|\s*\w+\s*\|[^\n]*\n\|[^|\n]*\|\s*[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d\s*\|([^\n]*)/gm,
+  )) {
     const pairs = [...(match[2] as string).matchAll(/(\d+)\s*\/\s*(\d+)/g)];
     devices.push({ model: `ascend-${(match[1] as string).toLowerCase()}`, memory: Number(pairs.at(-1)?.[2] ?? 0) * MIB });
   }
@@ -68,7 +73,12 @@ function nvidiaModel(name: string): string {
 }
 
 function slug(name: string): string {
-  return name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, "") || "unknown";
+  return (
+    name
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, "-")
+      .replaceAll(/^-|-$/g, "") || "unknown"
+  );
 }
 
 function group(vendor: DeviceVendor, devices: { model: string; memory: number }[]): DeviceGroup[] {

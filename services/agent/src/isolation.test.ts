@@ -23,7 +23,12 @@ describe("what workers can reach", () => {
     mkdirSync(join(outside, "sources/app"), { recursive: true });
     writeFileSync(join(outside, "sources/app/main.sh"), "echo from the source; pwd\n", { mode: 0o600 });
     symlinkSync("/etc/shadow", join(outside, "sources/app/link"));
-    agent = await testAgent({ secrets_dir: join(outside, "secrets"), volumes: { data: join(outside, "volume") }, source_roots: [join(outside, "sources")], checkpoint_roots: [join(outside, "ckpt")] });
+    agent = await testAgent({
+      secrets_dir: join(outside, "secrets"),
+      volumes: { data: join(outside, "volume") },
+      source_roots: [join(outside, "sources")],
+      checkpoint_roots: [join(outside, "ckpt")],
+    });
     seen = await Seen.from(agent.engine);
   });
   afterAll(async () => {
@@ -32,7 +37,10 @@ describe("what workers can reach", () => {
     await rm(outside, { recursive: true, force: true });
   });
 
-  const run = async (text: string, more: Parameters<typeof startOf>[2] = {}): Promise<{ output: string; exitCode: number | null; key: ReturnType<typeof someWorker> }> => {
+  const run = async (
+    text: string,
+    more: Parameters<typeof startOf>[2] = {},
+  ): Promise<{ output: string; exitCode: number | null; key: ReturnType<typeof someWorker> }> => {
     const key = someWorker();
     await agent.engine.start([startOf(key, script(text), more)]);
     const end = await until(`the end of ${key.job}`, () => seen.of("exited", key.job)[0] ?? seen.of("refused", key.job)[0]);
@@ -42,10 +50,28 @@ describe("what workers can reach", () => {
   };
 
   test("nothing of the agent's environment, all of the documented one", async () => {
-    const { output, key } = await run("env | sort", { env: { A: "x$$y", B: "${MUSTER_DIR}/b" }, devices: { vendor: "ascend", indices: [2, 5], share: 1000 }, secrets: [{ env: "HF_TOKEN", from: "hub/token" }] });
-    const env = Object.fromEntries(output.trim().split("\n").map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
-    expect(env).toMatchObject({ MUSTER_JOB_ID: key.job, MUSTER_ATTEMPT: "1", MUSTER_ROLE: "worker", MUSTER_NODE_RANK: "0", HF_TOKEN: "s3cret", ASCEND_RT_VISIBLE_DEVICES: "2,5", CUDA_VISIBLE_DEVICES: "" });
-    for (const name of ["MUSTER_CHECKPOINT_DIR", "MUSTER_RESUME_FROM", "MUSTER_PROGRESS_FILE", "MUSTER_CONTROL_FILE", "MUSTER_TOKEN_FILE"]) expect(env[name]).toMatch(/^\//);
+    const { output, key } = await run("env | sort", {
+      env: { A: "x$$y", B: "${MUSTER_DIR}/b" },
+      devices: { vendor: "ascend", indices: [2, 5], share: 1000 },
+      secrets: [{ env: "HF_TOKEN", from: "hub/token" }],
+    });
+    const env = Object.fromEntries(
+      output
+        .trim()
+        .split("\n")
+        .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+    );
+    expect(env).toMatchObject({
+      MUSTER_JOB_ID: key.job,
+      MUSTER_ATTEMPT: "1",
+      MUSTER_ROLE: "worker",
+      MUSTER_NODE_RANK: "0",
+      HF_TOKEN: "s3cret",
+      ASCEND_RT_VISIBLE_DEVICES: "2,5",
+      CUDA_VISIBLE_DEVICES: "",
+    });
+    for (const name of ["MUSTER_CHECKPOINT_DIR", "MUSTER_RESUME_FROM", "MUSTER_PROGRESS_FILE", "MUSTER_CONTROL_FILE", "MUSTER_TOKEN_FILE"])
+      expect(env[name]).toMatch(/^\//);
     expect(Object.keys(env).filter((name) => name.startsWith("npm_") || name.startsWith("VITEST") || name === "NODE_OPTIONS")).toEqual([]);
   });
 
@@ -70,7 +96,9 @@ describe("what workers can reach", () => {
     await seen.wait("started", victim);
     const folder = join(agent.stateDir, "area/run", `${victim.job}.1-1.worker.0`);
     await until("the victim's file", () => existsSync(join(folder, "mine")));
-    const { output } = await run(`id -u; id -G; for f in journal config.json agent.log slots logs users.json socket/agent.sock; do head -c1 ${agent.stateDir}/$f && echo REACHED $f; ls ${agent.stateDir}/$f/ && echo LISTED $f; done; ls ${agent.stateDir} && echo LISTED; ls ${agent.stateDir}/area/run && echo LISTED; cat ${folder}/mine && echo REACHED; cat ${folder}/token && echo REACHED; echo x > /proc/self/cgroup && echo REACHED; cat ${outside}/secrets/default/hub/token && echo REACHED; true`);
+    const { output } = await run(
+      `id -u; id -G; for f in journal config.json agent.log slots logs users.json socket/agent.sock; do head -c1 ${agent.stateDir}/$f && echo REACHED $f; ls ${agent.stateDir}/$f/ && echo LISTED $f; done; ls ${agent.stateDir} && echo LISTED; ls ${agent.stateDir}/area/run && echo LISTED; cat ${folder}/mine && echo REACHED; cat ${folder}/token && echo REACHED; echo x > /proc/self/cgroup && echo REACHED; cat ${outside}/secrets/default/hub/token && echo REACHED; true`,
+    );
     const [uid, groups] = output.split("\n");
     expect(Number(uid)).toBeGreaterThan(0);
     expect(groups).not.toMatch(/\b0\b/);
@@ -95,7 +123,8 @@ describe("what workers can reach", () => {
 
   test("a repository is checked out at the commit, and hooks in it don't run", async () => {
     const repo = join(outside, "repo");
-    const git = (...words: string[]): string => spawnSync("git", ["-C", repo, "-c", "user.name=t", "-c", "user.email=t@t", ...words], { encoding: "utf8" }).stdout.trim();
+    const git = (...words: string[]): string =>
+      spawnSync("git", ["-C", repo, "-c", "user.name=t", "-c", "user.email=t@t", ...words], { encoding: "utf8" }).stdout.trim();
     mkdirSync(repo, { mode: 0o755 });
     git("init", "-q");
     writeFileSync(join(repo, "file"), "one\n");
@@ -134,11 +163,16 @@ describe("what workers can reach", () => {
   test.runIf(ROOT)("what makes the mounts heeds none of the worker's variables; the worker gets them", async () => {
     const evil = join(outside, "evil");
     mkdirSync(evil, { mode: 0o777 });
-    for (const name of ["unshare", "sh", "mount", "mkdir", "setpriv", "env"]) writeFileSync(join(evil, name), `#!/bin/sh\n/usr/bin/id -u >> ${evil}/ran\n/usr/bin/chmod a+r ${evil}/ran\n/usr/bin/${name} "$@"\n`, { mode: 0o755 });
+    for (const name of ["unshare", "sh", "mount", "mkdir", "setpriv", "env"])
+      writeFileSync(join(evil, name), `#!/bin/sh\n/usr/bin/id -u >> ${evil}/ran\n/usr/bin/chmod a+r ${evil}/ran\n/usr/bin/${name} "$@"\n`, { mode: 0o755 });
     const large = "y".repeat(100_000);
     const env = { PATH: `${evil}:/usr/bin:/bin`, LD_PRELOAD: "/no/such/library.so", BASH_ENV: `${evil}/sh`, LARGE: large };
     const key = someWorker();
-    const words = ["/usr/bin/python3", "-c", "import os; print(os.environ['PATH'], os.environ['LD_PRELOAD'], len(os.environ['LARGE']), os.getuid() > 0, os.environ['MUSTER_WORKER'])"];
+    const words = [
+      "/usr/bin/python3",
+      "-c",
+      "import os; print(os.environ['PATH'], os.environ['LD_PRELOAD'], len(os.environ['LARGE']), os.getuid() > 0, os.environ['MUSTER_WORKER'])",
+    ];
     await agent.engine.start([startOf(key, { argv: words, env, files: [] }, { mounts: [{ at: join(outside, "seen-too"), from: "data", readOnly: true }] })]);
     expect(await seen.wait("exited", key)).toMatchObject({ exitCode: 0 });
     const lines = (await outputOf(agent.engine, key)).trim().split("\n");
@@ -150,7 +184,10 @@ describe("what workers can reach", () => {
 
   test("an unknown volume and a missing secret are refused by name", async () => {
     const [one, two] = [someWorker(), someWorker()];
-    await agent.engine.start([startOf(one, script("true"), { mounts: [{ at: "/mnt/x", from: "nope", readOnly: true }] }), startOf(two, script("true"), { secrets: [{ env: "X", from: "hub/absent" }] })]);
+    await agent.engine.start([
+      startOf(one, script("true"), { mounts: [{ at: "/mnt/x", from: "nope", readOnly: true }] }),
+      startOf(two, script("true"), { secrets: [{ env: "X", from: "hub/absent" }] }),
+    ]);
     expect(await seen.wait("refused", one)).toMatchObject({ code: "invalid" });
     expect((await seen.wait("refused", two)).reason).toContain("hub/absent");
   });
@@ -158,14 +195,23 @@ describe("what workers can reach", () => {
   test("files that a worker plants lead the agent nowhere", async () => {
     const bait = join(outside, "bait");
     writeFileSync(bait, '{"step": 666}\n', { mode: 0o644 });
-    const { key } = await run(`ln -s ${bait} "$MUSTER_PROGRESS_FILE"; echo 667 > ${outside}/marker 2>/dev/null; ln -s ${bait} "$MUSTER_CHECKPOINT_DIR/latest"; ln -s /etc "$MUSTER_CHECKPOINT_DIR/step-5"; echo "saved 5 $MUSTER_CHECKPOINT_DIR/step-5"; mkfifo "$MUSTER_CONTROL_FILE.next"; sleep 0.6`, { checkpoint: { reports: true, marker: "latest", committed: "^saved (?<step>\\d+) (?<path>\\S+)$" } });
+    const { key } = await run(
+      `ln -s ${bait} "$MUSTER_PROGRESS_FILE"; echo 667 > ${outside}/marker 2>/dev/null; ln -s ${bait} "$MUSTER_CHECKPOINT_DIR/latest"; ln -s /etc "$MUSTER_CHECKPOINT_DIR/step-5"; echo "saved 5 $MUSTER_CHECKPOINT_DIR/step-5"; mkfifo "$MUSTER_CONTROL_FILE.next"; sleep 0.6`,
+      { checkpoint: { reports: true, marker: "latest", committed: "^saved (?<step>\\d+) (?<path>\\S+)$" } },
+    );
     expect(seen.of("progress", key.job)).toEqual([]);
     expect(seen.of("checkpoint", key.job)).toEqual([]);
   });
 
   test.runIf(ROOT)("a checkpoint folder outside the agent's roots is refused", async () => {
     const [key, named, allowed] = [someWorker(), someWorker(), someWorker()];
-    await agent.engine.start([startOf(key, script("true"), { checkpoint: { reports: true, dir: `/etc/${key.job}` } }), startOf(named, script("true"), { checkpoint: { reports: true, dir: join(outside, "ckpt/another-job") } }), startOf(allowed, script('touch "$MUSTER_CHECKPOINT_DIR/x"; echo "$MUSTER_CHECKPOINT_DIR"'), { checkpoint: { reports: true, dir: join(outside, "ckpt", allowed.job) } })]);
+    await agent.engine.start([
+      startOf(key, script("true"), { checkpoint: { reports: true, dir: `/etc/${key.job}` } }),
+      startOf(named, script("true"), { checkpoint: { reports: true, dir: join(outside, "ckpt/another-job") } }),
+      startOf(allowed, script('touch "$MUSTER_CHECKPOINT_DIR/x"; echo "$MUSTER_CHECKPOINT_DIR"'), {
+        checkpoint: { reports: true, dir: join(outside, "ckpt", allowed.job) },
+      }),
+    ]);
     expect((await seen.wait("refused", key)).reason).toContain("checkpoint root");
     expect((await seen.wait("refused", named)).reason).toContain("named for the job");
     expect(await seen.wait("exited", allowed)).toMatchObject({ exitCode: 0 });
@@ -177,7 +223,13 @@ describe("what workers can reach", () => {
     const groups = readFileSync(join(agent.stateDir, "cgroups.json"), "utf8");
     skip(!groups.includes('"memory"'), "this machine offers no memory controller");
     const key = someWorker();
-    await agent.engine.start([startOf(key, { argv: ["python3", "-c", "x = bytearray(400 << 20); print(len(x))"], env: { PATH: "/usr/bin:/bin" }, files: [] }, { limits: { cpus: 1, memory: 64 * MIB } })]);
+    await agent.engine.start([
+      startOf(
+        key,
+        { argv: ["python3", "-c", "x = bytearray(400 << 20); print(len(x))"], env: { PATH: "/usr/bin:/bin" }, files: [] },
+        { limits: { cpus: 1, memory: 64 * MIB } },
+      ),
+    ]);
     expect(await seen.wait("exited", key)).toMatchObject({ oom: true });
     const other = someWorker();
     await agent.engine.start([startOf(other, script("kill -9 $$"), { limits: { cpus: 1, memory: 64 * MIB } })]);
@@ -187,7 +239,9 @@ describe("what workers can reach", () => {
   test("cpu time is limited", async ({ skip }) => {
     const bases = JSON.parse(readFileSync(join(agent.stateDir, "cgroups.json"), "utf8")) as { cpu?: { version: number } };
     skip(bases.cpu?.version !== 1, "this machine has no cpu controller of version 1 to read the limit from");
-    const { output } = await run(`cat "/sys/fs/cgroup/cpu$(grep ':cpu:' /proc/self/cgroup | cut -d: -f3)/cpu.cfs_quota_us"`, { limits: { cpus: 0.25, memory: 64 * MIB } });
+    const { output } = await run(`cat "/sys/fs/cgroup/cpu$(grep ':cpu:' /proc/self/cgroup | cut -d: -f3)/cpu.cfs_quota_us"`, {
+      limits: { cpus: 0.25, memory: 64 * MIB },
+    });
     expect(output).toBe("25000\n");
   });
 });

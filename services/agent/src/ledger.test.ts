@@ -75,7 +75,12 @@ describe("the ledger", () => {
     ranks: 1,
     mounts: false,
   });
-  const key = (job: string, attempt = 1): { job: string; incarnation: string; attempt: number; worker: string } => ({ job, incarnation: "1", attempt, worker: "worker/0" });
+  const key = (job: string, attempt = 1): { job: string; incarnation: string; attempt: number; worker: string } => ({
+    job,
+    incarnation: "1",
+    attempt,
+    worker: "worker/0",
+  });
   const exited = (job: string): Parameters<Ledger["observe"]>[0] => ({ kind: "exited", exitCode: 0, signal: null, oom: false, ...key(job) });
 
   test("is the same after it is opened again", async () => {

@@ -335,7 +335,9 @@ export class Ledger {
   /** Drops the observations of forgotten attempts. One pass for many, as each pass reads them all. */
   private sweep(): void {
     const last = this.entries.at(-1);
-    this.entries = this.entries.filter((entry) => !entry.gone && !(entry.attempt !== undefined && this.forgotten.has(entry.attempt) && entry.seq <= this.durableSeq) || entry === last);
+    this.entries = this.entries.filter(
+      (entry) => (!entry.gone && !(entry.attempt !== undefined && this.forgotten.has(entry.attempt) && entry.seq <= this.durableSeq)) || entry === last,
+    );
     this.forgotten.clear();
     this.goneCount = 0;
   }
@@ -387,7 +389,10 @@ export class Ledger {
 
   /** The whole state as lines. */
   private state(): string[] {
-    const lines: string[] = [JSON.stringify({ k: "epoch", epoch: this.epoch }), JSON.stringify({ k: "seq", seq: this.seq, id: this.lastId, incarnation: this.incarnation })];
+    const lines: string[] = [
+      JSON.stringify({ k: "epoch", epoch: this.epoch }),
+      JSON.stringify({ k: "seq", seq: this.seq, id: this.lastId, incarnation: this.incarnation }),
+    ];
     for (const [job, fence] of this.fences) lines.push(JSON.stringify({ k: "fence", f: { job, ...fence } }));
     for (const { record, ...rest } of this.workers.values()) lines.push(JSON.stringify({ k: "worker", r: record, e: { ...rest, matched: [...rest.matched] } }));
     for (const [a, v] of this.controls) lines.push(JSON.stringify({ k: "control", a, v }));

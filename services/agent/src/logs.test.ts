@@ -74,11 +74,17 @@ test("a full disk drops lines and says so; the job goes on, and so does the log 
   try {
     const seen = await Seen.from(agent.engine);
     const key = someWorker();
-    await agent.engine.start([startOf(key, script(`head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done > done; while [ ! -e go ]; do sleep 0.05; done; echo the last line; exit 3`))]);
+    await agent.engine.start([
+      startOf(
+        key,
+        script(`head -c 3000000 /dev/zero | tr '\\0' x; echo; echo done > done; while [ ! -e go ]; do sleep 0.05; done; echo the last line; exit 3`),
+      ),
+    ]);
     const folder = join(state, "area/run", `${key.job}.1-1.worker.0`);
     await until("the job's own way through", () => existsSync(join(folder, "done")));
     const other = someWorker();
-    for (const name of readdirSync(logs, { recursive: true, encoding: "utf8" })) if (name.includes(key.job)) spawnSync("truncate", ["-s", "0", join(logs, name)]);
+    for (const name of readdirSync(logs, { recursive: true, encoding: "utf8" }))
+      if (name.includes(key.job)) spawnSync("truncate", ["-s", "0", join(logs, name)]);
     spawnSync("touch", [join(folder, "go")]);
     expect(await seen.wait("exited", key)).toMatchObject({ exitCode: 3 });
     expect((await seen.wait("log_dropped", key)).bytes).toBeGreaterThan(1_000_000);

@@ -39,7 +39,15 @@ if (existsSync(refuse) && readFileSync(refuse, "utf8").split("\n").includes("*")
 const agent = await Agent.open(config, log);
 const startedAt = new Date().toISOString();
 const server = buildServer(agent, {
-  info: () => ({ shard: config.shard, pid: process.pid, started_at: startedAt, nodes: config.nodes.length, config: configHash(config), workers: agent.ledger.workers.size, rss: process.memoryUsage.rss() }),
+  info: () => ({
+    shard: config.shard,
+    pid: process.pid,
+    started_at: startedAt,
+    nodes: config.nodes.length,
+    config: configHash(config),
+    workers: agent.ledger.workers.size,
+    rss: process.memoryUsage.rss(),
+  }),
   reload: () => {
     config = read();
     agent.reload(config);

@@ -34,5 +34,20 @@ export function mountWrap(config: AgentConfig, mounts: WorkerStart["mounts"], us
     if (!inside(root, real)) throw new Error(`volume ${from} leads out of its directory`);
     words.push(real, at, readOnly ? "ro" : "rw");
   }
-  return ["/usr/bin/env", "unshare", "--mount", "--propagation", "private", "--", "/bin/sh", "-c", SCRIPT, "muster-mounts", String(user.uid), String(user.gid), ...words, "--"];
+  return [
+    "/usr/bin/env",
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+    "--",
+    "/bin/sh",
+    "-c",
+    SCRIPT,
+    "muster-mounts",
+    String(user.uid),
+    String(user.gid),
+    ...words,
+    "--",
+  ];
 }

@@ -18,7 +18,10 @@ export function linePattern(pattern: string): LinePattern {
   try {
     compiled = RE2JS.compile(RE2JS.translateRegExp(pattern));
   } catch (error) {
-    throw new Error(`pattern ${JSON.stringify(pattern.slice(0, 80))} can't be matched in linear time (${(error as Error).message}); look-around and back-references are not supported`, { cause: error });
+    throw new Error(
+      `pattern ${JSON.stringify(pattern.slice(0, 80))} can't be matched in linear time (${(error as Error).message}); look-around and back-references are not supported`,
+      { cause: error },
+    );
   }
   const names = Object.keys(compiled.namedGroups());
   return {

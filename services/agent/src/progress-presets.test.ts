@@ -10,9 +10,17 @@ describe("presets", () => {
     ["muster", "[rank0] step=7 loss=nan", { step: 7, loss: null }],
     ["muster", "phase=evaluation", { phase: "evaluation" }],
     ["muster", "loading 12 shards", undefined],
-    ["megatron", " [2026-01-02 03:04:05] iteration      120/    1000 | consumed samples:        30720 | elapsed time per iteration (ms): 500.0 | learning rate: 1.5E-04 | global batch size:   256 | lm loss: 2.310000E+00 | loss scale: 1.0 |", { step: 120, total: 1000, loss: 2.31, rate: 2 }],
+    [
+      "megatron",
+      " [2026-01-02 03:04:05] iteration      120/    1000 | consumed samples:        30720 | elapsed time per iteration (ms): 500.0 | learning rate: 1.5E-04 | global batch size:   256 | lm loss: 2.310000E+00 | loss scale: 1.0 |",
+      { step: 120, total: 1000, loss: 2.31, rate: 2 },
+    ],
     ["megatron", " validation loss at iteration 100 | lm loss value: 2.1E+00 |", undefined],
-    ["deepspeed", "[2026-01-02 03:04:05,678] [INFO] [timer.py:260:stop] epoch=0/micro_step=240/global_step=120, RunningAvgSamplesPerSec=31.25, CurrSamplesPerSec=30.1, MemAllocated=1.2GB", { step: 120, rate: 31.25 }],
+    [
+      "deepspeed",
+      "[2026-01-02 03:04:05,678] [INFO] [timer.py:260:stop] epoch=0/micro_step=240/global_step=120, RunningAvgSamplesPerSec=31.25, CurrSamplesPerSec=30.1, MemAllocated=1.2GB",
+      { step: 120, rate: 31.25 },
+    ],
     ["deepspeed", "[2026-01-02 03:04:05,678] [INFO] [logging.py:96:log_dist] [Rank 0] step=120, skipped=0, lr=[0.0001], mom=[(0.9, 0.999)]", { step: 120 }],
     ["deepspeed", "steps: 120 loss: 2.3100 iter time (s): 0.500 samples/sec: 64.0", { step: 120, loss: 2.31, rate: 2 }],
     ["transformers", " 12%|█▏        | 120/1000 [01:00<07:20,  2.00it/s]", { step: 120, total: 1000, rate: 2 }],
@@ -28,8 +36,14 @@ describe("presets", () => {
   });
 
   test("lines of the progress file", () => {
-    expect(parseProgressLine('{"step": 5, "total": "9", "loss": null, "phase": "warm-up", "x": {}}')).toEqual({ step: 5, total: 9, loss: null, phase: "warm-up" });
-    for (const line of ["", "[]", "null", "5", '{"step": -1}', '{"step": 1e400}', '{"phase": "<b>"}', '{"step": {"a": 1}}']) expect(parseProgressLine(line)).toBeUndefined();
+    expect(parseProgressLine('{"step": 5, "total": "9", "loss": null, "phase": "warm-up", "x": {}}')).toEqual({
+      step: 5,
+      total: 9,
+      loss: null,
+      phase: "warm-up",
+    });
+    for (const line of ["", "[]", "null", "5", '{"step": -1}', '{"step": 1e400}', '{"phase": "<b>"}', '{"step": {"a": 1}}'])
+      expect(parseProgressLine(line)).toBeUndefined();
   });
 });
 
@@ -53,7 +67,10 @@ describe("lines", () => {
   };
 
   test("are put together from pieces, with the offset of their end", () => {
-    expect(cut(["on", "e\ntw", "o\n\nthree"], 100)).toEqual([["one", 104], ["two", 108]]);
+    expect(cut(["on", "e\ntw", "o\n\nthree"], 100)).toEqual([
+      ["one", 104],
+      ["two", 108],
+    ]);
   });
 
   test("a carriage return ends one too", () => {
@@ -94,7 +111,9 @@ Root Cause (first observed failure):
   });
 
   test("mpirun's notices", () => {
-    expect(reportedRanks("mpirun noticed that process rank 1 with PID 0 on node node-b exited on signal 9 (Killed).\n")).toEqual([{ rank: 1, exitCode: null, signal: "SIGKILL" }]);
+    expect(reportedRanks("mpirun noticed that process rank 1 with PID 0 on node node-b exited on signal 9 (Killed).\n")).toEqual([
+      { rank: 1, exitCode: null, signal: "SIGKILL" },
+    ]);
     expect(reportedRanks("  Process name: [[12345,1],0]\n  Exit code:    3\n")).toEqual([{ rank: 0, exitCode: 3, signal: null }]);
   });
 });

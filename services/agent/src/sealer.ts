@@ -54,7 +54,8 @@ export class Sealer {
   pointAtStart(link: string, resumeFrom: string): void {
     const committed = join(dirname(link), "committed");
     const name = basename(resumeFrom);
-    if (!existsSync(join(committed, name)) || realpathSync(resumeFrom) !== realpathSync(join(committed, name))) throw new Error(`${resumeFrom} is not a sealed checkpoint of this job`);
+    if (!existsSync(join(committed, name)) || realpathSync(resumeFrom) !== realpathSync(join(committed, name)))
+      throw new Error(`${resumeFrom} is not a sealed checkpoint of this job`);
     this.area.pointResume(link, name);
   }
 

@@ -20,7 +20,10 @@ export function readSecrets(folder: string | undefined, project: string, wanted:
       values[env] = readFileSync(descriptor, "utf8").replace(/\r?\n$/, "");
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      throw new Error(`secret ${from} of project ${project} ${code === "ENOENT" ? "isn't there; put its value into that file of the agent's secrets_dir" : `can't be used: ${code ?? (error as Error).message}`}`, { cause: error });
+      throw new Error(
+        `secret ${from} of project ${project} ${code === "ENOENT" ? "isn't there; put its value into that file of the agent's secrets_dir" : `can't be used: ${code ?? (error as Error).message}`}`,
+        { cause: error },
+      );
     } finally {
       if (descriptor !== undefined) closeSync(descriptor);
     }

@@ -69,7 +69,12 @@ export function buildServer(agent: Agent, hooks: ServerHooks): FastifyInstance {
   server.get("/v1/log", async (request, reply) => {
     const { offset, limit, ...key } = logQuery.parse(request.query);
     const chunk = await agent.readLog(key, offset, limit);
-    return reply.header("muster-offset", chunk.offset).header("muster-next", chunk.next).header("muster-end", String(chunk.end)).type("application/octet-stream").send(Buffer.from(chunk.data));
+    return reply
+      .header("muster-offset", chunk.offset)
+      .header("muster-next", chunk.next)
+      .header("muster-end", String(chunk.end))
+      .type("application/octet-stream")
+      .send(Buffer.from(chunk.data));
   });
   server.get("/v1/observations", (request, reply) => {
     const { epoch, after } = z.strictObject({ epoch: z.string(), after: z.coerce.number().int().min(0) }).parse(request.query);

@@ -109,8 +109,24 @@ export interface Exit {
 }
 
 const SIGNALS = new Map<number, string>([
-  [1, "SIGHUP"], [2, "SIGINT"], [3, "SIGQUIT"], [4, "SIGILL"], [5, "SIGTRAP"], [6, "SIGABRT"], [7, "SIGBUS"], [8, "SIGFPE"], [9, "SIGKILL"], [10, "SIGUSR1"],
-  [11, "SIGSEGV"], [12, "SIGUSR2"], [13, "SIGPIPE"], [14, "SIGALRM"], [15, "SIGTERM"], [24, "SIGXCPU"], [25, "SIGXFSZ"], [31, "SIGSYS"],
+  [1, "SIGHUP"],
+  [2, "SIGINT"],
+  [3, "SIGQUIT"],
+  [4, "SIGILL"],
+  [5, "SIGTRAP"],
+  [6, "SIGABRT"],
+  [7, "SIGBUS"],
+  [8, "SIGFPE"],
+  [9, "SIGKILL"],
+  [10, "SIGUSR1"],
+  [11, "SIGSEGV"],
+  [12, "SIGUSR2"],
+  [13, "SIGPIPE"],
+  [14, "SIGALRM"],
+  [15, "SIGTERM"],
+  [24, "SIGXCPU"],
+  [25, "SIGXFSZ"],
+  [31, "SIGSYS"],
 ]);
 
 export function signalName(number: number): string {
@@ -217,9 +233,17 @@ export class SlotPool {
 }
 
 /** Runs a program of the system and waits for it; rejects with the end of what it said. */
-export function run(command: string, args: string[], options: { cwd?: string; uid?: number; gid?: number; env?: Record<string, string>; timeout?: number } = {}): Promise<string> {
+export function run(
+  command: string,
+  args: string[],
+  options: { cwd?: string; uid?: number; gid?: number; env?: Record<string, string>; timeout?: number } = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" }, ...options });
+    const child = spawn(command, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" },
+      ...options,
+    });
     let output = "";
     let trouble = "";
     child.stdout.on("data", (data: Buffer) => {

@@ -18,9 +18,32 @@ import { DEFAULT_PATH } from "./worker-env.ts";
 const TIMEOUT_MS = 600_000;
 /** No hooks, no helpers, no transport but those that carry data. */
 const GIT = [
-  "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.symlinks=true", "-c", "credential.helper=", "-c", "protocol.allow=never",
-  "-c", "protocol.https.allow=always", "-c", "protocol.http.allow=always", "-c", "protocol.ssh.allow=always", "-c", "protocol.git.allow=always", "-c", "protocol.file.allow=always",
-  "-c", "gc.auto=0", "-c", "transfer.fsckObjects=true", "-c", "fetch.recurseSubmodules=false",
+  "-c",
+  "core.hooksPath=/dev/null",
+  "-c",
+  "core.fsmonitor=false",
+  "-c",
+  "core.symlinks=true",
+  "-c",
+  "credential.helper=",
+  "-c",
+  "protocol.allow=never",
+  "-c",
+  "protocol.https.allow=always",
+  "-c",
+  "protocol.http.allow=always",
+  "-c",
+  "protocol.ssh.allow=always",
+  "-c",
+  "protocol.git.allow=always",
+  "-c",
+  "protocol.file.allow=always",
+  "-c",
+  "gc.auto=0",
+  "-c",
+  "transfer.fsckObjects=true",
+  "-c",
+  "fetch.recurseSubmodules=false",
 ];
 
 export class Sources {
@@ -73,7 +96,9 @@ export class Sources {
     const mirror = await fetched;
     const next = `${folder}.next`;
     makeFolder(next, user);
-    await this.git(user, mirror, [`--work-tree=${next}`, "checkout", "--force", "--quiet", commit, "--", "."], { GIT_INDEX_FILE: join(mirror, `index-${createHash("sha256").update(folder).digest("hex").slice(0, 16)}`) });
+    await this.git(user, mirror, [`--work-tree=${next}`, "checkout", "--force", "--quiet", commit, "--", "."], {
+      GIT_INDEX_FILE: join(mirror, `index-${createHash("sha256").update(folder).digest("hex").slice(0, 16)}`),
+    });
     return publish(next, folder);
   }
 
@@ -86,7 +111,11 @@ export class Sources {
       makeFolder(mirror, user);
       await this.git(user, mirror, ["init", "--quiet", "--bare", mirror]);
     }
-    const has = (): Promise<boolean> => this.git(user, mirror, ["cat-file", "-e", `${commit}^{commit}`]).then(() => true, () => false);
+    const has = (): Promise<boolean> =>
+      this.git(user, mirror, ["cat-file", "-e", `${commit}^{commit}`]).then(
+        () => true,
+        () => false,
+      );
     if (await has()) return mirror;
     // a server may refuse to give a bare commit: then everything is fetched
     const one = await this.git(user, mirror, ["fetch", "--quiet", "--no-tags", "--depth=1", "--", url, commit]).catch((error: unknown) => error as Error);
@@ -103,7 +132,17 @@ export class Sources {
       cwd: "/",
       timeout: TIMEOUT_MS,
       ...asUser(user),
-      env: { PATH: DEFAULT_PATH, HOME: "/nonexistent", LC_ALL: "C.UTF-8", GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: join(this.area, "gitconfig"), GIT_TERMINAL_PROMPT: "0", GIT_ASKPASS: "/bin/false", GIT_SSH_COMMAND: "ssh -o BatchMode=yes", ...env },
+      env: {
+        PATH: DEFAULT_PATH,
+        HOME: "/nonexistent",
+        LC_ALL: "C.UTF-8",
+        GIT_CONFIG_NOSYSTEM: "1",
+        GIT_CONFIG_GLOBAL: join(this.area, "gitconfig"),
+        GIT_TERMINAL_PROMPT: "0",
+        GIT_ASKPASS: "/bin/false",
+        GIT_SSH_COMMAND: "ssh -o BatchMode=yes",
+        ...env,
+      },
     });
   }
 
@@ -111,7 +150,8 @@ export class Sources {
     if (existsSync(folder)) return folder;
     const next = `${folder}.next`;
     makeFolder(next, user);
-    const trusted = process.getuid?.() === 0 && this.config.source_roots.some((root) => existsSync(root) && existsSync(dir) && inside(realpathSync(root), realpathSync(dir)));
+    const trusted =
+      process.getuid?.() === 0 && this.config.source_roots.some((root) => existsSync(root) && existsSync(dir) && inside(realpathSync(root), realpathSync(dir)));
     const from = trusted ? realpathSync(dir) : dir;
     try {
       // links are copied as links: what they lead to stays as closed to the user as it was

@@ -14,7 +14,10 @@ const ROOM = "x".repeat(1024);
 
 /** A perl that can run the program. */
 export function findPerl(path: readonly string[], exists: (path: string) => boolean): string | undefined {
-  const perl = path.filter((folder) => folder.startsWith("/")).map((folder) => join(folder, "perl")).find(exists);
+  const perl = path
+    .filter((folder) => folder.startsWith("/"))
+    .map((folder) => join(folder, "perl"))
+    .find(exists);
   return perl !== undefined && spawnSync(perl, ["-c", PROGRAM], { env: {}, cwd: "/", stdio: "ignore" }).status === 0 ? perl : undefined;
 }
 
@@ -125,8 +128,21 @@ export function encodeStart({ id, mark, files, prepare, argv, env, cwd, user, wr
   const [out, record, ...groups] = files as [string, string, ...string[]];
   const become = wrap ? undefined : user;
   const variables = Object.entries(env);
-  for (const [name] of variables) if (name === "" || name.includes("=")) throw new Error(`a variable can't be named ${JSON.stringify(name)}; use letters, digits and _`);
-  const fields = ["start", String(id), mark, String(become?.uid ?? ""), String(become?.gid ?? ""), cwd, out, record, String(groups.length), ...groups, String(prepare.length)];
+  for (const [name] of variables)
+    if (name === "" || name.includes("=")) throw new Error(`a variable can't be named ${JSON.stringify(name)}; use letters, digits and _`);
+  const fields = [
+    "start",
+    String(id),
+    mark,
+    String(become?.uid ?? ""),
+    String(become?.gid ?? ""),
+    cwd,
+    out,
+    record,
+    String(groups.length),
+    ...groups,
+    String(prepare.length),
+  ];
   let contents = "";
   for (const { make, path, mode, owner, content } of prepare) {
     fields.push(make, path, String(mode), String(owner.uid), String(owner.gid), String(Buffer.byteLength(content)));
@@ -140,7 +156,8 @@ export function encodeStart({ id, mark, files, prepare, argv, env, cwd, user, wr
 
 export function encodeRemoval(id: number, leftovers: readonly Leftover[]): Buffer {
   const fields = ["remove", String(id)];
-  for (const { folders, checkpoint } of leftovers) fields.push(checkpoint?.folder ?? "", checkpoint?.link ?? "", checkpoint?.reusable ? "1" : "", String(folders.length), ...folders);
+  for (const { folders, checkpoint } of leftovers)
+    fields.push(checkpoint?.folder ?? "", checkpoint?.link ?? "", checkpoint?.reusable ? "1" : "", String(folders.length), ...folders);
   return encode(fields, "");
 }
 

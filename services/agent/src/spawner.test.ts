@@ -22,7 +22,10 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
     restore();
   });
 
-  const run = async (what: Parameters<typeof startOf>[1], more: Parameters<typeof startOf>[2] = {}): Promise<{ output: string; exitCode: number | null; signal: string | null }> => {
+  const run = async (
+    what: Parameters<typeof startOf>[1],
+    more: Parameters<typeof startOf>[2] = {},
+  ): Promise<{ output: string; exitCode: number | null; signal: string | null }> => {
     const key = someWorker();
     await agent.engine.start([startOf(key, what, more)]);
     const { exitCode, signal } = await seen.wait("exited", key);
@@ -31,7 +34,16 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
 
   test("get words and variables as they are given, and no others", async () => {
     const words = ["", " ", "\n", "ü€\u{1f600}", "a=b", "-e", "--", "$(id)", "\\0", "x".repeat(100_000)];
-    const { output } = await run({ argv: ["python3", "-c", "import os, sys; print(sys.argv[1:], sorted(k + '=' + v for k, v in os.environ.items() if k.startswith('T_')))", ...words.map((word) => word.replaceAll("$", "$$$$"))], env: { T_A: "", T_B: "=\n", T_C: "ü" }, files: [] });
+    const { output } = await run({
+      argv: [
+        "python3",
+        "-c",
+        "import os, sys; print(sys.argv[1:], sorted(k + '=' + v for k, v in os.environ.items() if k.startswith('T_')))",
+        ...words.map((word) => word.replaceAll("$", "$$$$")),
+      ],
+      env: { T_A: "", T_B: "=\n", T_C: "ü" },
+      files: [],
+    });
     const listed = (list: string[]): string => `[${list.map((one) => `'${one.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}'`).join(", ")}]`;
     expect(output).toBe(`${listed(words)} ${listed(["T_A=", "T_B==\n", "T_C=ü"])}\n`);
   });
@@ -45,8 +57,10 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
   });
 
   test("end with their code or signal, told apart", async () => {
-    for (const code of [0, 1, 126, 130, 137, 141, 255]) expect(await run(script(`exit ${code}`))).toMatchObject({ exitCode: code > 129 && by === "node" && [130, 141].includes(code) ? null : code });
-    for (const signal of ["KILL", "TERM", "SEGV", "PIPE"]) expect(await run(script(`kill -${signal} $$`))).toMatchObject({ exitCode: null, signal: `SIG${signal}` });
+    for (const code of [0, 1, 126, 130, 137, 141, 255])
+      expect(await run(script(`exit ${code}`))).toMatchObject({ exitCode: code > 129 && by === "node" && [130, 141].includes(code) ? null : code });
+    for (const signal of ["KILL", "TERM", "SEGV", "PIPE"])
+      expect(await run(script(`kill -${signal} $$`))).toMatchObject({ exitCode: null, signal: `SIG${signal}` });
   });
 
   test("that can't begin say why", async () => {
@@ -75,7 +89,9 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
   });
 
   test.runIf(ROOT && by === "perl")("can't end the shim, nor write its record", async () => {
-    const { output, exitCode } = await run(script("kill -KILL $PPID && echo KILLED; for f in /proc/$PPID/fd/*; do echo x > $f && echo WRITTEN; done 2>/dev/null; exit 3"));
+    const { output, exitCode } = await run(
+      script("kill -KILL $PPID && echo KILLED; for f in /proc/$PPID/fd/*; do echo x > $f && echo WRITTEN; done 2>/dev/null; exit 3"),
+    );
     expect(output).not.toMatch(/KILLED|WRITTEN/);
     expect(exitCode).toBe(3);
   });
@@ -92,16 +108,65 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
 
 describe("an order to perl", () => {
   const owner = { uid: 5, gid: 6 };
-  const order = { id: 7, mark: "m", slot: "s1", files: ["/o", "/r", "/g"], prepare: [{ make: "file" as const, path: "/f", mode: 0o400, owner, content: "ü\0" }], argv: ["a", "b"], env: { A: "1" }, cwd: "/", user: owner };
+  const order = {
+    id: 7,
+    mark: "m",
+    slot: "s1",
+    files: ["/o", "/r", "/g"],
+    prepare: [{ make: "file" as const, path: "/f", mode: 0o400, owner, content: "ü\0" }],
+    argv: ["a", "b"],
+    env: { A: "1" },
+    cwd: "/",
+    user: owner,
+  };
   const fields = (data: Buffer): string[] => {
     expect(data.readUInt32BE()).toBe(data.length - 4);
     return data.toString("utf8", 8, 8 + data.readUInt32BE(4)).split("\0");
   };
   test("is lengths, fields that end with NUL, and the content of files", () => {
     const data = encodeStart(order);
-    expect(fields(data)).toEqual(["start", "7", "m", "5", "6", "/", "/o", "/r", "1", "/g", "1", "file", "/f", "256", "5", "6", "3", "1", "A=1", "0", "a", "b", ""]);
+    expect(fields(data)).toEqual([
+      "start",
+      "7",
+      "m",
+      "5",
+      "6",
+      "/",
+      "/o",
+      "/r",
+      "1",
+      "/g",
+      "1",
+      "file",
+      "/f",
+      "256",
+      "5",
+      "6",
+      "3",
+      "1",
+      "A=1",
+      "0",
+      "a",
+      "b",
+      "",
+    ]);
     expect(data.toString("utf8", 8 + data.readUInt32BE(4))).toBe("ü\0");
-    expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l", reusable: true } }]))).toEqual(["remove", "3", "", "", "", "2", "/a", "/b", "/k", "/l", "1", "1", "/c", ""]);
+    expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l", reusable: true } }]))).toEqual([
+      "remove",
+      "3",
+      "",
+      "",
+      "",
+      "2",
+      "/a",
+      "/b",
+      "/k",
+      "/l",
+      "1",
+      "1",
+      "/c",
+      "",
+    ]);
   });
   test("leaves becoming the user to what stands before the program", () => {
     const wrapped = fields(encodeStart({ ...order, wrap: ["w"] }));
@@ -109,7 +174,8 @@ describe("an order to perl", () => {
     expect(wrapped.slice(-5)).toEqual(["1", "w", "a", "b", ""]);
   });
   test("can't be stretched by what it holds", () => {
-    for (const wrong of [{ argv: ["a\0b"] }, { env: { A: "1\0B=2" } }, { env: { "A\0": "1" } }, { mark: "m\0" }, { cwd: "/\0" }]) expect(() => encodeStart({ ...order, ...wrong })).toThrow("NUL");
+    for (const wrong of [{ argv: ["a\0b"] }, { env: { A: "1\0B=2" } }, { env: { "A\0": "1" } }, { mark: "m\0" }, { cwd: "/\0" }])
+      expect(() => encodeStart({ ...order, ...wrong })).toThrow("NUL");
     for (const name of ["", "A=B"]) expect(() => encodeStart({ ...order, env: { [name]: "x" } })).toThrow("named");
   });
 });

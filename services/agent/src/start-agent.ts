@@ -67,7 +67,8 @@ export async function startAgent(input: AgentConfigInput): Promise<RunningAgent>
     const answer = await health(socket);
     // another starter may have been faster: then its agent is the one
     if (answer) return { socket, pid: answer.pid, started: answer.pid === child.pid };
-    if (ended !== undefined || Date.now() > deadline) throw new Error(`the agent of ${config.state_dir} did not come up (${ended ?? "no answer"}): ${readFileSync(logPath, "utf8").slice(-1000)}`);
+    if (ended !== undefined || Date.now() > deadline)
+      throw new Error(`the agent of ${config.state_dir} did not come up (${ended ?? "no answer"}): ${readFileSync(logPath, "utf8").slice(-1000)}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 20);
     });

@@ -78,10 +78,22 @@ export class Stopper {
     }
     const { checkpoint } = record;
     // a job that has never shown to make checkpoints isn't kept waiting for one
-    const checkpoints = checkpoint.signal !== undefined || checkpoint.marker !== undefined || checkpoint.committed !== undefined || checkpoint.sealed || worker.entry.lastCommit !== undefined;
+    const checkpoints =
+      checkpoint.signal !== undefined ||
+      checkpoint.marker !== undefined ||
+      checkpoint.committed !== undefined ||
+      checkpoint.sealed ||
+      worker.entry.lastCommit !== undefined;
     const wait = checkpoints ? (stop.grace * 1000) / 2 : 0;
     const before = this.stopping.get(name);
-    this.stopping.set(name, { worker, commitsBefore: worker.commits, termAt: stop.since + wait, killAt: stop.since + stop.grace * 1000, termed: before?.termed ?? false, killing: before?.killing ?? false });
+    this.stopping.set(name, {
+      worker,
+      commitsBefore: worker.commits,
+      termAt: stop.since + wait,
+      killAt: stop.since + stop.grace * 1000,
+      termed: before?.termed ?? false,
+      killing: before?.killing ?? false,
+    });
     this.tick(Date.now());
   }
 

@@ -46,7 +46,9 @@ export function realBehaviour(behaviour: Behaviour): Pick<WorkerStart, "argv" | 
     case "stubborn":
       return script(`trap '' TERM; echo ready; while :; do sleep 0.2; done`);
     default:
-      return script(`d="$MUSTER_CHECKPOINT_DIR/step-${behaviour.step}"; mkdir "$d"; echo weights > "$d/model"; echo "saved ${behaviour.step} $d"; exec sleep 600`);
+      return script(
+        `d="$MUSTER_CHECKPOINT_DIR/step-${behaviour.step}"; mkdir "$d"; echo weights > "$d/model"; echo "saved ${behaviour.step} $d"; exec sleep 600`,
+      );
   }
 }
 
@@ -56,7 +58,15 @@ function printing(lines: readonly string[] = []): string {
 
 export async function testAgent(more: Partial<AgentConfigInput> = {}): Promise<TestAgent> {
   const stateDir = more.state_dir ?? (await mkdtemp("/tmp/muster-agent-"));
-  const config: AgentConfigInput = { shard: "test", state_dir: stateDir, nodes: [{ name: "node-a", vendor: "nvidia", count: 8 }, { name: "node-b", vendor: "ascend", count: 8 }], ...more };
+  const config: AgentConfigInput = {
+    shard: "test",
+    state_dir: stateDir,
+    nodes: [
+      { name: "node-a", vendor: "nvidia", count: 8 },
+      { name: "node-b", vendor: "ascend", count: 8 },
+    ],
+    ...more,
+  };
   const agent = await startAgent(config);
   const engines: LocalEngine[] = [];
   const connect = (): LocalEngine => {

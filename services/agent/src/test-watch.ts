@@ -44,7 +44,10 @@ export class Seen {
   }
 
   wait<K extends Observation["kind"]>(kind: K, key: { job: string }): Promise<Extract<Observation, { kind: K }>> {
-    return until(() => `${kind} of ${key.job} (seen: ${JSON.stringify(this.all).slice(-1500)})`, () => this.of(kind, key.job)[0]);
+    return until(
+      () => `${kind} of ${key.job} (seen: ${JSON.stringify(this.all).slice(-1500)})`,
+      () => this.of(kind, key.job)[0],
+    );
   }
 
   close(): void {

@@ -42,10 +42,15 @@ export class Users {
   }
 
   private async make(project: string): Promise<User> {
-    const name = `muster-${project}`.length <= 31 && !project.includes(".") ? `muster-${project}` : `muster-${createHash("sha256").update(project).digest("hex").slice(0, 16)}`;
+    const name =
+      `muster-${project}`.length <= 31 && !project.includes(".")
+        ? `muster-${project}`
+        : `muster-${createHash("sha256").update(project).digest("hex").slice(0, 16)}`;
     let user = lookUp(name);
     if (!user) {
-      await run("useradd", ["--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "--user-group", "--", name]).catch(() => "");
+      await run("useradd", ["--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "--user-group", "--", name]).catch(
+        () => "",
+      );
       user = lookUp(name);
     }
     if (!user) {

@@ -66,10 +66,23 @@ export class Worker {
     this.progressPath = progressPath;
     const { record } = entry;
     this.log = new LogWriter(context.logs, record, context.limits, fresh);
-    const spec = { progress: record.progress, watch: record.watch, ...(record.checkpoint.reports && record.checkpoint.committed !== undefined && { committed: record.checkpoint.committed }) };
+    const spec = {
+      progress: record.progress,
+      watch: record.watch,
+      ...(record.checkpoint.reports && record.checkpoint.committed !== undefined && { committed: record.checkpoint.committed }),
+    };
     // an earlier agent may have kept lines and died before it reported what they say
     const before = this.log.since(fresh ? this.log.end : entry.parsed, REREAD_BYTES);
-    this.output = new OutputReader(spec, { progress: (progress) => this.onProgress(progress), commit: (step, named, end) => this.onCommit(step, named, end, "log"), matched: (id, line, end) => this.observeMatch(id, line, end) }, before.offset, entry.matched);
+    this.output = new OutputReader(
+      spec,
+      {
+        progress: (progress) => this.onProgress(progress),
+        commit: (step, named, end) => this.onCommit(step, named, end, "log"),
+        matched: (id, line, end) => this.observeMatch(id, line, end),
+      },
+      before.offset,
+      entry.matched,
+    );
     this.output.push(before.data);
   }
 
@@ -77,15 +90,18 @@ export class Worker {
   start(order: Pick<WorkerOrder, "prepare" | "argv" | "env" | "cwd" | "user" | "wrap">): void {
     const { record } = this.entry;
     this.slot.attach((data) => this.onOutput(data));
-    this.context.spawner.start({ ...order, id: record.id, mark: workerMark(record), slot: this.slot.name, files: this.slot.files() }, {
-      started: (pid, startTime) => {
-        this.context.ledger.observe({ kind: "started", pid, ...workerOf(record) }, { startTime });
+    this.context.spawner.start(
+      { ...order, id: record.id, mark: workerMark(record), slot: this.slot.name, files: this.slot.files() },
+      {
+        started: (pid, startTime) => {
+          this.context.ledger.observe({ kind: "started", pid, ...workerOf(record) }, { startTime });
+        },
+        failed: (reason) => this.notStarted(reason),
+        // a shim that left no record was killed itself
+        exited: (exit) => void this.finish(exit ?? this.slot.readExit(record.id) ?? { code: null, signal: "SIGKILL" }),
+        orphaned: () => this.watch(),
       },
-      failed: (reason) => this.notStarted(reason),
-      // a shim that left no record was killed itself
-      exited: (exit) => void this.finish(exit ?? this.slot.readExit(record.id) ?? { code: null, signal: "SIGKILL" }),
-      orphaned: () => this.watch(),
-    });
+    );
   }
 
   /** Takes up a worker that an earlier agent started. */
@@ -94,7 +110,8 @@ export class Worker {
       // the shim leads the worker's session
       const found = pids.map(readStat).filter((one) => !isDead(one));
       const { pid, startTime } = found.find((one) => one?.session === one?.pid) ?? found[0] ?? {};
-      if (pid !== undefined) this.context.ledger.observe({ kind: "started", pid, ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
+      if (pid !== undefined)
+        this.context.ledger.observe({ kind: "started", pid, ...workerOf(this.entry.record) }, startTime === undefined ? {} : { startTime });
     }
     this.slot.attach((data) => this.onOutput(data));
     this.watch();
@@ -289,7 +306,10 @@ export class Worker {
     const last = this.entry.lastCommit;
     if (last && last.step === commit.step && last.generation === generation && last.path === path) return true;
     this.commits++;
-    this.context.ledger.observe({ kind: "checkpoint", step: commit.step, path, generation, via: commit.via, ...workerOf(this.entry.record) }, commit.end > 0 ? { parsed: commit.end } : {});
+    this.context.ledger.observe(
+      { kind: "checkpoint", step: commit.step, path, generation, via: commit.via, ...workerOf(this.entry.record) },
+      commit.end > 0 ? { parsed: commit.end } : {},
+    );
     return true;
   }
 

@@ -21,12 +21,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, wo
   if ((certFile === undefined) !== (keyFile === undefined)) problems.push("MUSTER_TLS_CERT and MUSTER_TLS_KEY go together");
   const tls = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined;
   if (!tls && !isLoopback(host) && !words.includes("--insecure")) {
-    problems.push(`MUSTER_HOST=${host} is reached from beyond this machine, and tokens would travel in clear text: set MUSTER_TLS_CERT and MUSTER_TLS_KEY, or pass --insecure`);
+    problems.push(
+      `MUSTER_HOST=${host} is reached from beyond this machine, and tokens would travel in clear text: set MUSTER_TLS_CERT and MUSTER_TLS_KEY, or pass --insecure`,
+    );
   }
   const logLevel = env["MUSTER_LOG_LEVEL"] ?? "info";
   if (!LEVELS.includes(logLevel)) problems.push(`MUSTER_LOG_LEVEL: expected one of ${LEVELS.join(", ")}`);
   const logs = env["MUSTER_LOG_STORE"] ?? "";
-  if (!isAbsolute(logs) && !logs.startsWith("s3://")) problems.push("MUSTER_LOG_STORE: expected the absolute path of the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services");
+  if (!isAbsolute(logs) && !logs.startsWith("s3://"))
+    problems.push("MUSTER_LOG_STORE: expected the absolute path of the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services");
   return problems.length > 0 ? { ok: false, problems } : { ok: true, databaseUrl, host, port, tls, logs, logLevel };
 }
 

@@ -9,7 +9,8 @@ import { tokenHash } from "./access/authenticator.ts";
  * The token alone goes to standard output, once.
  */
 
-const USAGE = "usage: DATABASE_URL=postgres://... node services/api/src/create-token.ts --subject WHO --role viewer|submitter|operator|admin [--project NAME] [--expires-in 30d]";
+const USAGE =
+  "usage: DATABASE_URL=postgres://... node services/api/src/create-token.ts --subject WHO --role viewer|submitter|operator|admin [--project NAME] [--expires-in 30d]";
 
 function fail(why: string): never {
   process.stderr.write(`${why}\n${USAGE}\n`);
@@ -18,7 +19,8 @@ function fail(why: string): never {
 
 function readWords(): { subject?: string; role?: string; project?: string; "expires-in"?: string } {
   try {
-    return parseArgs({ options: { subject: { type: "string" }, role: { type: "string" }, project: { type: "string" }, "expires-in": { type: "string" } } }).values;
+    return parseArgs({ options: { subject: { type: "string" }, role: { type: "string" }, project: { type: "string" }, "expires-in": { type: "string" } } })
+      .values;
   } catch (error) {
     return fail((error as Error).message);
   }
@@ -27,8 +29,19 @@ function readWords(): { subject?: string; role?: string; project?: string; "expi
 const { subject, role, project, "expires-in": expires } = readWords();
 const databaseUrl = process.env["DATABASE_URL"] ?? "";
 if (!/^postgres(ql)?:\/\//.test(databaseUrl)) fail("DATABASE_URL is missing or no postgres:// URL");
-const body = tokenBody.safeParse({ subject, role, ...(project !== undefined && { project }), ...(expires !== undefined && { expires_in: expires }), description: "made on the server" });
-if (!body.success) fail(fieldErrors(body.error, tokenBody).map((error) => `--${error.path.replace("_", "-")} ${error.message}`).join("\n"));
+const body = tokenBody.safeParse({
+  subject,
+  role,
+  ...(project !== undefined && { project }),
+  ...(expires !== undefined && { expires_in: expires }),
+  description: "made on the server",
+});
+if (!body.success)
+  fail(
+    fieldErrors(body.error, tokenBody)
+      .map((error) => `--${error.path.replace("_", "-")} ${error.message}`)
+      .join("\n"),
+  );
 const token = `mus_${randomBytes(32).toString("base64url")}`;
 try {
   await prepareDatabase(databaseUrl);
@@ -36,14 +49,26 @@ try {
   try {
     await transaction(pool, async (client) => {
       const { subject, project, role, description, expires_in } = body.data;
-      const row = await insertToken(client, { id: makeId("tok", Date.now(), randomBytes(10)), hash: tokenHash(token), subject, project, role, description, expiresIn: expires_in ?? null });
+      const row = await insertToken(client, {
+        id: makeId("tok", Date.now(), randomBytes(10)),
+        hash: tokenHash(token),
+        subject,
+        project,
+        role,
+        description,
+        expiresIn: expires_in ?? null,
+      });
       await appendEvents(client, [{ kind: "token.created", actor: "create-token", project, data: { token: row?.id, subject, role } }]);
     });
   } finally {
     await pool.end();
   }
 } catch (error) {
-  process.stderr.write(sqlState(error) === "23503" ? `--project: there is no project ${project}\n` : `no token was made: ${(error as Error).message || (error as { code?: string }).code}\n`);
+  process.stderr.write(
+    sqlState(error) === "23503"
+      ? `--project: there is no project ${project}\n`
+      : `no token was made: ${(error as Error).message || (error as { code?: string }).code}\n`,
+  );
   process.exit(1);
 }
 process.stdout.write(`${token}\n`);

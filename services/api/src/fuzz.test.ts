@@ -65,8 +65,19 @@ describe("a hundred bodies, queries and parameters for every route", () => {
       (SELECT count(*)::int FROM idempotency_keys k WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = coalesce(k.response->>'id', k.response#>>'{items,0,id}'))) AS keys_without_job,
       (SELECT count(*)::int FROM nodes n WHERE NOT EXISTS (SELECT FROM node_usage u WHERE u.node = n.name)) AS without_usage,
       (SELECT count(*)::int FROM tokens k WHERE NOT EXISTS (SELECT FROM events e WHERE e.kind = 'token.created' AND e.data->>'token' = k.id) AND k.subject <> 'admin-all') AS tokens_without_event`);
-    expect(rows[0]).toEqual({ without_spec: 0, without_job: 0, without_event: 0, dangling: 0, miscounted: 0, keys_without_job: 0, without_usage: 0, tokens_without_event: 0 });
-    const { rows: arrays } = await t.pool.query("SELECT array_id FROM jobs j JOIN job_specs s ON s.job = j.array_id WHERE array_id IS NOT NULL GROUP BY array_id, s.resolved HAVING count(*) <> (s.resolved#>>'{array,count}')::int");
+    expect(rows[0]).toEqual({
+      without_spec: 0,
+      without_job: 0,
+      without_event: 0,
+      dangling: 0,
+      miscounted: 0,
+      keys_without_job: 0,
+      without_usage: 0,
+      tokens_without_event: 0,
+    });
+    const { rows: arrays } = await t.pool.query(
+      "SELECT array_id FROM jobs j JOIN job_specs s ON s.job = j.array_id WHERE array_id IS NOT NULL GROUP BY array_id, s.resolved HAVING count(*) <> (s.resolved#>>'{array,count}')::int",
+    );
     expect(arrays).toEqual([]);
   });
 });
@@ -97,7 +108,9 @@ async function prepare(route: string): Promise<Things> {
   const job = known[8] as string;
   if (!/checkpoint|logs/.test(path)) return { ...things, known };
   const incarnation = await startAttempt(t.pool, job, "n0");
-  return route === "POST /v1/jobs/{id}/checkpoints" ? { known: [job], token: makeAttemptToken(secret, { job, incarnation, attempt: 1 }), right: { step: 1, path: `/area/${job}/attempt-${incarnation}-1/a` } } : { ...things, known };
+  return route === "POST /v1/jobs/{id}/checkpoints"
+    ? { known: [job], token: makeAttemptToken(secret, { job, incarnation, attempt: 1 }), right: { step: 1, path: `/area/${job}/attempt-${incarnation}-1/a` } }
+    : { ...things, known };
 }
 
 interface Input {
@@ -112,7 +125,12 @@ interface Input {
 const RIGHT: Record<string, object> = {
   "/v1/jobs": { name: "real", project: "own", run: ["true"] },
   "/v1/jobs/plan": { name: "real", run: ["true"], resources: { accelerators: 1 } },
-  "/v1/jobs/batch": { jobs: [{ name: "real", run: ["true"] }, { name: "next", run: ["true"], after: [{ job: "real" }] }] },
+  "/v1/jobs/batch": {
+    jobs: [
+      { name: "real", run: ["true"] },
+      { name: "next", run: ["true"], after: [{ job: "real" }] },
+    ],
+  },
   "/v1/jobs/{id}": { priority: "high" },
   "/v1/nodes/{name}": { name: "n1", pool: "h800", devices: 8, cpus: 64, memory: "1Ti" },
   "/v1/pools/{name}": { name: "n1", vendor: "nvidia", accelerator: "h800" },
@@ -130,9 +148,33 @@ const RIGHT: Record<string, object> = {
 function inputOf(operation: Operation, things: Things): fc.Arbitrary<Input> {
   const parameters = operation.parameters ?? [];
   const group = (where: string, percent: number): fc.Arbitrary<Record<string, unknown>> =>
-    fc.record(Object.fromEntries(parameters.filter((one) => one.in === where).map((one) => [one.name, maybe(one.name === "if-match" ? fc.oneof(fc.constant<unknown>('"1"'), nearly(one.schema, hints)) : nearly(one.schema, hints), percent)])));
-  const inPath = fc.record(Object.fromEntries(parameters.filter((one) => one.in === "path").map((one) => [one.name, fc.oneof({ weight: 5, arbitrary: fc.constantFrom<unknown>(...things.known) }, { weight: 1, arbitrary: nearly(one.schema, hints) })])));
-  return fc.record({ path: inPath, query: group("query", 12), header: group("header", 40), body: bodyOf(operation, things.right), token: fc.integer({ min: 0, max: 49 }).map((n) => n > 0) });
+    fc.record(
+      Object.fromEntries(
+        parameters
+          .filter((one) => one.in === where)
+          .map((one) => [
+            one.name,
+            maybe(one.name === "if-match" ? fc.oneof(fc.constant<unknown>('"1"'), nearly(one.schema, hints)) : nearly(one.schema, hints), percent),
+          ]),
+      ),
+    );
+  const inPath = fc.record(
+    Object.fromEntries(
+      parameters
+        .filter((one) => one.in === "path")
+        .map((one) => [
+          one.name,
+          fc.oneof({ weight: 5, arbitrary: fc.constantFrom<unknown>(...things.known) }, { weight: 1, arbitrary: nearly(one.schema, hints) }),
+        ]),
+    ),
+  );
+  return fc.record({
+    path: inPath,
+    query: group("query", 12),
+    header: group("header", 40),
+    body: bodyOf(operation, things.right),
+    token: fc.integer({ min: 0, max: 49 }).map((n) => n > 0),
+  });
 }
 
 function bodyOf(operation: Operation, right: object | undefined): fc.Arbitrary<unknown> {
@@ -145,7 +187,9 @@ function bodyOf(operation: Operation, right: object | undefined): fc.Arbitrary<u
     const start = entries.length === 0 ? 0 : from % entries.length;
     return Object.fromEntries(entries.slice(start, start + count));
   });
-  return right ? fc.oneof({ weight: 3, arbitrary: fields.map((some) => ({ ...right, ...some })) }, { weight: 2, arbitrary: nearly(schema, hints) }) : nearly(schema, hints);
+  return right
+    ? fc.oneof({ weight: 3, arbitrary: fields.map((some) => ({ ...right, ...some })) }, { weight: 2, arbitrary: nearly(schema, hints) })
+    : nearly(schema, hints);
 }
 
 function text(value: unknown): string {
@@ -155,12 +199,19 @@ function text(value: unknown): string {
 async function send(method: string, template: string, input: Input, token: string): Promise<number> {
   const part = (value: unknown): string => encodeURIComponent(text(value).toWellFormed());
   const path = template.replace(/\{(\w+)\}/g, (_, name: string) => part(input.path[name]));
-  const query = Object.entries(input.query).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${part(value)}`);
+  const query = Object.entries(input.query)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${part(value)}`);
   const headers: Record<string, string> = input.token ? { authorization: `Bearer ${token}` } : {};
   for (const [name, value] of Object.entries(input.header)) if (value !== undefined && /^[\x20-\x7e]+$/.test(text(value))) headers[name] = text(value);
   if (input.body !== undefined) headers["content-type"] = "application/json";
   const control = new AbortController();
-  const response = await fetch(`${url}${path}${query.length > 0 ? `?${query.join("&")}` : ""}`, { method, headers, signal: control.signal, ...(input.body !== undefined && { body: JSON.stringify(input.body) }) });
+  const response = await fetch(`${url}${path}${query.length > 0 ? `?${query.join("&")}` : ""}`, {
+    method,
+    headers,
+    signal: control.signal,
+    ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
+  });
   const stream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
   const answer = stream ? "" : await response.text();
   if (stream) control.abort();
@@ -173,6 +224,13 @@ async function send(method: string, template: string, input: Input, token: strin
 function isRight(response: Response, answer: string): boolean {
   if (response.status >= 500) return false;
   if (response.status < 400) return true;
-  const problem = (response.headers.get("content-type") ?? "").startsWith("application/problem+json") ? (JSON.parse(answer) as { status?: number; code?: string; detail?: string }) : {};
-  return problem.status === response.status && typeof problem.code === "string" && typeof problem.detail === "string" && !/\bat .+\.[jt]s:\d+|node_modules|SELECT |INSERT |violates/.test(answer);
+  const problem = (response.headers.get("content-type") ?? "").startsWith("application/problem+json")
+    ? (JSON.parse(answer) as { status?: number; code?: string; detail?: string })
+    : {};
+  return (
+    problem.status === response.status &&
+    typeof problem.code === "string" &&
+    typeof problem.detail === "string" &&
+    !/\bat .+\.[jt]s:\d+|node_modules|SELECT |INSERT |violates/.test(answer)
+  );
 }

@@ -33,7 +33,27 @@ test("every other read of a job answers", async () => {
     const answer = await t.call("GET", `/v1/jobs/${id}${part}`);
     expect(answer.status, `${part}: ${answer.text}`).toBe(200);
   }
-  for (const path of ["/v1/jobs/summary?group_by=state,queue", "/v1/overview", "/v1/me", "/v1/nodes", "/v1/nodes/n0", "/v1/pools", "/v1/pools/h800", "/v1/queues", "/v1/queues/default", "/v1/projects", "/v1/projects/own", "/v1/tokens", "/v1/events", "/v1/incidents", "/v1/openapi.json", "/metrics", "/healthz", "/readyz", "/docs/"]) {
+  for (const path of [
+    "/v1/jobs/summary?group_by=state,queue",
+    "/v1/overview",
+    "/v1/me",
+    "/v1/nodes",
+    "/v1/nodes/n0",
+    "/v1/pools",
+    "/v1/pools/h800",
+    "/v1/queues",
+    "/v1/queues/default",
+    "/v1/projects",
+    "/v1/projects/own",
+    "/v1/tokens",
+    "/v1/events",
+    "/v1/incidents",
+    "/v1/openapi.json",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/docs/",
+  ]) {
     const answer = await t.call("GET", path);
     expect(answer.status, `${path}: ${answer.text.slice(0, 500)}`).toBe(200);
   }
@@ -44,7 +64,20 @@ test("a list and its counts are narrowed alike, whatever the filter", async () =
   await t.call("POST", `/v1/jobs/${finished.id}/cancel`);
   await t.call("POST", "/v1/jobs", { body: { ...spec, name: "filtered%", project: "own" } }).then((answer) => expect(answer.status).toBe(422));
   await t.call("POST", "/v1/jobs?hold=true", { body: { ...spec, name: "filtered-too", project: "own", priority: "high" } });
-  const filters: [string, number][] = [["name=filtered", 2], ["name=filtered&state=cancelled", 1], ["name=filtered&state=cancelled,held", 2], ["name=filtered&active=true", 1], ["name=filtered&active=false", 1], ["name=filtered&label=a=b", 1], ["name=filtered&project=own", 1], ["name=filtered&submitter=nobody", 0], ["name=filter_d", 0], ["name=filtered&queue=default", 2], ["name=filtered&submitted_since=2100-01-01T00:00:00Z", 0], ["name=filtered&node=n0", 0]];
+  const filters: [string, number][] = [
+    ["name=filtered", 2],
+    ["name=filtered&state=cancelled", 1],
+    ["name=filtered&state=cancelled,held", 2],
+    ["name=filtered&active=true", 1],
+    ["name=filtered&active=false", 1],
+    ["name=filtered&label=a=b", 1],
+    ["name=filtered&project=own", 1],
+    ["name=filtered&submitter=nobody", 0],
+    ["name=filter_d", 0],
+    ["name=filtered&queue=default", 2],
+    ["name=filtered&submitted_since=2100-01-01T00:00:00Z", 0],
+    ["name=filtered&node=n0", 0],
+  ];
   for (const [query, count] of filters) {
     const list = (await t.call("GET", `/v1/jobs?${query}`)).json as { items: unknown[] };
     const summary = (await t.call("GET", `/v1/jobs/summary?${query}&group_by=state,project,priority`)).json as { groups: { jobs: number }[] };

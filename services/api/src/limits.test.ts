@@ -34,10 +34,23 @@ test("bodies are limited, and of a kind that is understood", async () => {
   const large = { name: "x", run: ["y".repeat(3000)] };
   expect((await t.call("POST", "/v1/jobs", { token, body: large })).json).toMatchObject({ status: 413, code: "body_too_large" });
   expect((await t.call("POST", "/v1/jobs/batch", { token, body: { jobs: [large] } })).status).toBe(201);
-  expect((await t.call("POST", "/v1/jobs", { token, body: { name: "x" }, headers: { "content-type": "text/html" } })).json).toMatchObject({ status: 415, code: "unsupported_media_type" });
-  const broken = await t.api.app.inject({ method: "POST", url: "/v1/jobs", headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, payload: '{"name": ' });
+  expect((await t.call("POST", "/v1/jobs", { token, body: { name: "x" }, headers: { "content-type": "text/html" } })).json).toMatchObject({
+    status: 415,
+    code: "unsupported_media_type",
+  });
+  const broken = await t.api.app.inject({
+    method: "POST",
+    url: "/v1/jobs",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    payload: '{"name": ',
+  });
   expect(broken.json()).toMatchObject({ status: 400, code: "malformed_body" });
-  const polluting = await t.api.app.inject({ method: "POST", url: "/v1/jobs", headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }, payload: '{"name": "x", "__proto__": {"run": ["true"]}}' });
+  const polluting = await t.api.app.inject({
+    method: "POST",
+    url: "/v1/jobs",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    payload: '{"name": "x", "__proto__": {"run": ["true"]}}',
+  });
   expect(polluting.json()).toMatchObject({ status: 400, code: "malformed_body" });
 });
 

@@ -24,7 +24,10 @@ interface Started {
 }
 
 function start(env: Record<string, string>, ...words: string[]): Started {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...words], { env: { PATH: process.env["PATH"] ?? "", DATABASE_URL: database.url, MUSTER_PORT: "0", MUSTER_LOG_STORE: join(folder, "logs"), ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...words], {
+    env: { PATH: process.env["PATH"] ?? "", DATABASE_URL: database.url, MUSTER_PORT: "0", MUSTER_LOG_STORE: join(folder, "logs"), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let text = "";
   child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -32,11 +35,14 @@ function start(env: Record<string, string>, ...words: string[]): Started {
 }
 
 async function address(started: Started): Promise<string> {
-  return vi.waitFor(() => {
-    const found = /"address":"([^"]+)"/.exec(started.output())?.[1];
-    if (found === undefined) throw new Error(`it does not listen: ${started.output()}`);
-    return found;
-  }, { timeout: 40_000, interval: 50 });
+  return vi.waitFor(
+    () => {
+      const found = /"address":"([^"]+)"/.exec(started.output())?.[1];
+      if (found === undefined) throw new Error(`it does not listen: ${started.output()}`);
+      return found;
+    },
+    { timeout: 40_000, interval: 50 },
+  );
 }
 
 test("runs alone over a database, and ends when asked", async () => {
@@ -54,7 +60,27 @@ test("runs alone over a database, and ends when asked", async () => {
 
 test("speaks TLS with the files that it is given", async () => {
   const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
-  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", cert], { stdio: "ignore" });
+  execFileSync(
+    "openssl",
+    [
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:prime256v1",
+      "-nodes",
+      "-days",
+      "1",
+      "-subj",
+      "/CN=localhost",
+      "-keyout",
+      key,
+      "-out",
+      cert,
+    ],
+    { stdio: "ignore" },
+  );
   const api = start({ MUSTER_TLS_CERT: cert, MUSTER_TLS_KEY: key });
   try {
     const url = await address(api);
@@ -81,9 +107,17 @@ test("does not listen beyond this machine in clear text unless told", async () =
 });
 
 test("a first token is made in the database itself, told once, and kept as a hash", async () => {
-  const make = (...words: string[]) => spawnSync(process.execPath, [join(import.meta.dirname, "create-token.ts"), ...words], { env: { PATH: process.env["PATH"], DATABASE_URL: database.url }, encoding: "utf8" });
+  const make = (...words: string[]) =>
+    spawnSync(process.execPath, [join(import.meta.dirname, "create-token.ts"), ...words], {
+      env: { PATH: process.env["PATH"], DATABASE_URL: database.url },
+      encoding: "utf8",
+    });
   expect(make("--subject", "root", "--role", "king")).toMatchObject({ status: 2, stdout: "", stderr: expect.stringContaining("--role") });
-  expect(make("--subject", "root", "--role", "viewer", "--project", "nowhere")).toMatchObject({ status: 1, stdout: "", stderr: "--project: there is no project nowhere\n" });
+  expect(make("--subject", "root", "--role", "viewer", "--project", "nowhere")).toMatchObject({
+    status: 1,
+    stdout: "",
+    stderr: "--project: there is no project nowhere\n",
+  });
   const made = make("--subject", "root", "--role", "admin");
   expect(made).toMatchObject({ status: 0, stderr: "", stdout: expect.stringMatching(/^mus_[\w-]{43}\n$/) });
   const token = made.stdout.trim();

@@ -12,7 +12,11 @@ if (!config.ok) {
   process.stderr.write(`${config.problems.join("\n")}\n`);
   process.exit(2);
 }
-const logger = pino({ level: config.logLevel, redact: ["req.headers.authorization", "headers.authorization", "token", "*.token", "*.password"], base: { service: "api" } });
+const logger = pino({
+  level: config.logLevel,
+  redact: ["req.headers.authorization", "headers.authorization", "token", "*.token", "*.password"],
+  base: { service: "api" },
+});
 await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
   logger.fatal({ err: error }, "the database can't be made ready");
   process.exit(1);

@@ -158,9 +158,15 @@ function* batches(starts: readonly Start[]): Generator<Start[]> {
 }
 
 function stopsOf(result: CycleResult): SchedulerStop[] {
-  const cause = (one: DisruptionCause | undefined): SchedulerStop["cause"] => ({ by: "scheduler", rule: one?.kind ?? "elastic", for: one?.forJob ?? "", message: one?.message ?? "another size is better" });
+  const cause = (one: DisruptionCause | undefined): SchedulerStop["cause"] => ({
+    by: "scheduler",
+    rule: one?.kind ?? "elastic",
+    for: one?.forJob ?? "",
+    message: one?.message ?? "another size is better",
+  });
   const stops = new Map<string, SchedulerStop>();
-  for (const one of [...result.evictions, ...result.moves]) stops.set(one.job, { job: one.job, event: "preempted", cause: cause(one.cause), grace: one.graceMs / 1000 });
+  for (const one of [...result.evictions, ...result.moves])
+    stops.set(one.job, { job: one.job, event: "preempted", cause: cause(one.cause), grace: one.graceMs / 1000 });
   for (const one of [...result.shrinks, ...result.grows]) {
     if (!stops.has(one.job)) stops.set(one.job, { job: one.job, event: "resized", cause: cause(one.cause), grace: 0 });
   }

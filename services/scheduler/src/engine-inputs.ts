@@ -98,5 +98,13 @@ export function jobInput(row: SchedulingJobRow, spec: SpecInput, gate: Gate = {}
 
 /** A stand-in for a job whose spec the engine refuses, so that it is shown with the reason. */
 export function refusedInput(input: JobInput, why: string): JobInput {
-  return { id: input.id, queue: input.queue, priority: input.priority, preemptible: input.preemptible, submittedAt: input.submittedAt, roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: {} }], invalid: why };
+  return {
+    id: input.id,
+    queue: input.queue,
+    priority: input.priority,
+    preemptible: input.preemptible,
+    submittedAt: input.submittedAt,
+    roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: {} }],
+    invalid: why,
+  };
 }

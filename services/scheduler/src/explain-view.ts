@@ -49,7 +49,21 @@ export function explainBody(explanation: Explanation, input: JobInput, job: stri
 
 /** For a job that does not wait. */
 export function notWaiting(job: string, state: JobState, message: string, now: number): ExplainView {
-  return { job, state, reason: null, message, since: null, evaluated_at: iso(now), need: [], free: [], filtered: [], ahead: { count: 0, devices: 0, top: [] }, would_fit_if: [], next_step: "Nothing: it does not wait for a place.", eta: null };
+  return {
+    job,
+    state,
+    reason: null,
+    message,
+    since: null,
+    evaluated_at: iso(now),
+    need: [],
+    free: [],
+    filtered: [],
+    ahead: { count: 0, devices: 0, top: [] },
+    would_fit_if: [],
+    next_step: "Nothing: it does not wait for a place.",
+    eta: null,
+  };
 }
 
 export function planBody(resolved: ResolvedJobSpec, plan: Plan, input: JobInput, poolOf: (node: string) => string | undefined): PlanView {

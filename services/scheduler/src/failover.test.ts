@@ -24,7 +24,10 @@ afterEach(async () => {
 
 test("who lost the lease between reading and writing writes nothing", async () => {
   const { pool } = database;
-  const ids = await submit(pool, Array.from({ length: 8 }, () => newJob({ resources: { accelerators: 1 } })));
+  const ids = await submit(
+    pool,
+    Array.from({ length: 8 }, () => newJob({ resources: { accelerators: 1 } })),
+  );
   const logger = pino({ level: "silent" });
   const term = async (holder: string): Promise<{ mirror: Mirror; writer: DecisionWriter }> => {
     const lease = (await takeLease(pool, "scheduler", holder, 60)) as Lease;
@@ -50,7 +53,10 @@ test("two schedulers, the leader killed again and again: every job starts once, 
   const processes = new Set<ChildProcess>();
   const waker = new Waker(pool);
   const launch = (): void => {
-    const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url))], { env: { ...process.env, DATABASE_URL: database.url }, stdio: "ignore" });
+    const child = spawn(process.execPath, [fileURLToPath(new URL("main.ts", import.meta.url))], {
+      env: { ...process.env, DATABASE_URL: database.url },
+      stdio: "ignore",
+    });
     processes.add(child);
   };
   const kill = async (child: ChildProcess): Promise<void> => {
@@ -66,16 +72,28 @@ test("two schedulers, the leader killed again and again: every job starts once, 
     let killed = 0;
     const finish = async (): Promise<void> => {
       const { rows } = await pool.query<{ id: string }>("SELECT id FROM jobs WHERE state = 'scheduled' LIMIT 10");
-      if (rows.length > 0) await endAttempts(pool, rows.map((row) => row.id));
+      if (rows.length > 0)
+        await endAttempts(
+          pool,
+          rows.map((row) => row.id),
+        );
     };
     await until(
       "all jobs ended",
       async () => {
-        if (ids.length < 200) ids.push(...(await submit(pool, Array.from({ length: 2 }, () => newJob({ nodes: 1 + (ids.length % 3), resources: { accelerators: 2 }, preemptible: false })))));
+        if (ids.length < 200)
+          ids.push(
+            ...(await submit(
+              pool,
+              Array.from({ length: 2 }, () => newJob({ nodes: 1 + (ids.length % 3), resources: { accelerators: 2 }, preemptible: false })),
+            )),
+          );
         const leader = await leaseHolder(pool, "scheduler");
         const child = [...processes].find((one) => leader?.holder.includes(`:${one.pid}:`));
         // not before this leader did some of the work
-        const { rows } = await pool.query<{ started: number; done: number }>("SELECT count(*) FILTER (WHERE attempt > 0)::int AS started, count(*) FILTER (WHERE state = 'succeeded')::int AS done FROM jobs");
+        const { rows } = await pool.query<{ started: number; done: number }>(
+          "SELECT count(*) FILTER (WHERE attempt > 0)::int AS started, count(*) FILTER (WHERE state = 'succeeded')::int AS done FROM jobs",
+        );
         if (child && killed < 3 && (rows[0]?.started ?? 0) > 40 * (killed + 1)) {
           killed++;
           await kill(child);
@@ -93,7 +111,9 @@ test("two schedulers, the leader killed again and again: every job starts once, 
     expect(starts).toEqual([]);
     const { rows: attempts } = await pool.query("SELECT count(*)::int AS attempts, max(number) AS highest, count(DISTINCT job)::int AS jobs FROM attempts");
     expect(attempts).toEqual([{ attempts: ids.length, highest: 1, jobs: ids.length }]);
-    const { rows: left } = await pool.query("SELECT node FROM node_usage WHERE cpus <> 0 OR memory <> 0 OR EXISTS (SELECT FROM unnest(held) AS h WHERE h <> 0)");
+    const { rows: left } = await pool.query(
+      "SELECT node FROM node_usage WHERE cpus <> 0 OR memory <> 0 OR EXISTS (SELECT FROM unnest(held) AS h WHERE h <> 0)",
+    );
     expect(left).toEqual([]);
   } finally {
     await Promise.all([...processes].map(kill));

@@ -1,4 +1,23 @@
-import { feedEnd, readAllNodes, readFeed, readHoldings, readJobs, readLiveJobs, readNodes, readPools, readPreemptors, readQueues, transaction, type Client, type EventRow, type FeedPosition, type NodeRow, type Pool, type QueueRow, type SchedulingJobRow } from "@muster/store";
+import {
+  feedEnd,
+  readAllNodes,
+  readFeed,
+  readHoldings,
+  readJobs,
+  readLiveJobs,
+  readNodes,
+  readPools,
+  readPreemptors,
+  readQueues,
+  transaction,
+  type Client,
+  type EventRow,
+  type FeedPosition,
+  type NodeRow,
+  type Pool,
+  type QueueRow,
+  type SchedulingJobRow,
+} from "@muster/store";
 import type { Mirror } from "./mirror.ts";
 
 const LOAD_BATCH = 2000;
@@ -55,7 +74,14 @@ export async function follow(pool: Pool, mirror: Mirror, position: FeedPosition,
   const events = await readFeed(pool, position, FEED_BATCH);
   for (const event of events) {
     // what this scheduler itself committed is known since then
-    if (event.kind === "job.scheduled" && event.actor === "scheduler" && event.job !== null && event.attempt !== null && mirror.knowsAttempt(event.job, event.attempt)) continue;
+    if (
+      event.kind === "job.scheduled" &&
+      event.actor === "scheduler" &&
+      event.job !== null &&
+      event.attempt !== null &&
+      mirror.knowsAttempt(event.job, event.attempt)
+    )
+      continue;
     changes.add(event);
   }
   const last = events.at(-1);
@@ -78,7 +104,11 @@ export async function applyChanges(client: Client, mirror: Mirror, changes: Chan
   }
   if (changes.jobs.size > 0) {
     const ids = [...changes.jobs];
-    const rows = await readJobs(client, ids, ids.filter((id) => !mirror.jobs.has(id)));
+    const rows = await readJobs(
+      client,
+      ids,
+      ids.filter((id) => !mirror.jobs.has(id)),
+    );
     await putJobs(client, mirror, rows);
     const found = new Set(rows.map((row) => row.id));
     for (const id of ids) if (!found.has(id)) mirror.removeJob(id);
@@ -100,8 +130,14 @@ async function putNodes(client: Client, mirror: Mirror, rows: readonly NodeRow[]
 async function putJobs(client: Client, mirror: Mirror, rows: readonly SchedulingJobRow[]): Promise<void> {
   // a finished job that holds nothing is news only where it was known
   const news = rows.filter((row) => mirror.jobs.has(row.id) || row.finished_at === null || row.held_now + row.held_before > 0);
-  const holdings = await readHoldings(client, news.filter((row) => mirror.needsHoldings(row)).map((row) => row.id));
-  const preemptors = await readPreemptors(client, news.filter((row) => row.state === "stopping" && !mirror.jobs.has(row.id)).map((row) => row.id));
+  const holdings = await readHoldings(
+    client,
+    news.filter((row) => mirror.needsHoldings(row)).map((row) => row.id),
+  );
+  const preemptors = await readPreemptors(
+    client,
+    news.filter((row) => row.state === "stopping" && !mirror.jobs.has(row.id)).map((row) => row.id),
+  );
   // a row may name what the feed tells of only later
   if (news.some((row) => !mirror.queues.has(row.queue))) mirror.putQueues(withKnownQueues(mirror, await readQueues(client)));
   const newNodes = new Set(holdings.map((row) => row.node).filter((name) => !mirror.nodes.has(name)));

@@ -18,7 +18,9 @@ export interface HttpOptions {
 
 const explainRequest = z.object({ job: z.string() });
 /** The spec was resolved and checked by the API, which alone may ask. */
-const planRequest = z.object({ spec: z.custom<ResolvedJobSpec>((value) => typeof value === "object" && value !== null && Array.isArray((value as ResolvedJobSpec).variants)) });
+const planRequest = z.object({
+  spec: z.custom<ResolvedJobSpec>((value) => typeof value === "object" && value !== null && Array.isArray((value as ResolvedJobSpec).variants)),
+});
 
 /** Probes and metrics for everyone on the host; questions about the engine's state for services that know the cluster's secret. */
 export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
@@ -60,7 +62,8 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
       const known = mirror.jobs.get(asked.data.job);
       if (!known || known.told === null) return reply.code(404).send({ code: "not_found" });
       const { id, state } = known.row;
-      if (known.running !== null || (state !== "queued" && state !== "held" && state !== "suspended")) return notWaiting(id, state, `it is ${state}`, leading.now());
+      if (known.running !== null || (state !== "queued" && state !== "held" && state !== "suspended"))
+        return notWaiting(id, state, `it is ${state}`, leading.now());
       const input = jobInput(known.row, known.spec, { arrayFull: !mirror.arrays.isOpen(id), notBefore: known.notBefore });
       const turn = mirror.arrays.isOpen(id) ? undefined : mirror.arrays.standing(id);
       const message = turn && `at most ${turn.limit} elements of its array run at once; ${turn.active} do`;

@@ -10,7 +10,12 @@ export function createMetrics(waiting: () => Iterable<{ queue: string; reason: s
   const registers = [registry];
   return {
     registry,
-    cycle: new Histogram({ name: "muster_scheduler_cycle_seconds", help: "Time to decide, without writing it", buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5], registers }),
+    cycle: new Histogram({
+      name: "muster_scheduler_cycle_seconds",
+      help: "Time to decide, without writing it",
+      buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers,
+    }),
     decisions: new Counter({ name: "muster_scheduler_decisions_total", help: "Decisions by kind; dropped ones met a change", labelNames: ["kind"], registers }),
     workers: new Counter({ name: "muster_scheduler_workers_placed_total", help: "Workers of the attempts opened", registers }),
     lag: new Gauge({ name: "muster_scheduler_feed_lag_seconds", help: "Age of the newest change when it was read", registers }),

@@ -141,7 +141,11 @@ export class Mirror {
     const running = sameHoldings ? job.running : members.length > 0 ? holdingKey(row) : null;
     job.row = row;
     this.#putRendezvous(job);
-    if (!sameHoldings) this.#putLeftovers(job, holdings.filter((holding) => !isCurrent(holding)));
+    if (!sameHoldings)
+      this.#putLeftovers(
+        job,
+        holdings.filter((holding) => !isCurrent(holding)),
+      );
     if (row.finished_at !== null) {
       this.#end(job);
       if (job.leftovers.length > 0) this.jobs.set(row.id, job);
@@ -172,7 +176,23 @@ export class Mirror {
   opened(start: Start, at: { incarnation: string; attempt: number; version: number }, rendezvous: { address: string; port: number }): void {
     const job = this.jobs.get(start.job);
     if (!job) return;
-    job.row = { ...job.row, state: "scheduled", incarnation: at.incarnation, attempt: at.attempt, version: at.version, variant: start.variant, held_now: start.members.length, held_before: job.leftovers.length, rendezvous_address: rendezvous.address, rendezvous_port: rendezvous.port, not_before: null, not_before_reason: null, wait_reason: null, wait_since: null, last_nodes: null };
+    job.row = {
+      ...job.row,
+      state: "scheduled",
+      incarnation: at.incarnation,
+      attempt: at.attempt,
+      version: at.version,
+      variant: start.variant,
+      held_now: start.members.length,
+      held_before: job.leftovers.length,
+      rendezvous_address: rendezvous.address,
+      rendezvous_port: rendezvous.port,
+      not_before: null,
+      not_before_reason: null,
+      wait_reason: null,
+      wait_since: null,
+      last_nodes: null,
+    };
     job.running = holdingKey(job.row);
     // the next truth is told in any case: the variant may be fixed by now
     job.told = "";
@@ -247,7 +267,15 @@ export class Mirror {
     const running: RunningJob = {
       variant: job.row.variant ?? 0,
       startedAt: (job.row.attempt_started_at ?? job.row.submitted_at).getTime(),
-      members: members.map((one) => ({ role: one.role, rank: one.node_rank, node: one.node, devices: one.devices, share: one.share, cpuMillis: one.cpus, memoryBytes: one.memory })),
+      members: members.map((one) => ({
+        role: one.role,
+        rank: one.node_rank,
+        node: one.node,
+        devices: one.devices,
+        share: one.share,
+        cpuMillis: one.cpus,
+        memoryBytes: one.memory,
+      })),
       ...(stoppingFor !== undefined && { stoppingFor }),
     };
     this.engine.started(job.row.id, running);

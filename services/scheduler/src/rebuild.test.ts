@@ -45,9 +45,19 @@ function random(seed: number): (below: number) => number {
 function seen(mirror: Mirror): unknown {
   const byId = [...mirror.jobs.values()].sort((a, b) => (a.row.id < b.row.id ? -1 : 1));
   return {
-    jobs: byId.map((job) => ({ id: job.row.id, state: job.row.state, attempt: job.row.attempt, version: job.row.version, running: job.running, leftovers: job.leftovers, rendezvous: job.rendezvous })),
+    jobs: byId.map((job) => ({
+      id: job.row.id,
+      state: job.row.state,
+      attempt: job.row.attempt,
+      version: job.row.version,
+      running: job.running,
+      leftovers: job.leftovers,
+      rendezvous: job.rendezvous,
+    })),
     // which elements of an array go first may depend on history, but not how many
-    reasons: byId.filter((job) => job.running === null && job.told !== null && job.row.array_id === null).map((job) => [job.row.id, mirror.engine.explain(job.row.id).reason]),
+    reasons: byId
+      .filter((job) => job.running === null && job.told !== null && job.row.array_id === null)
+      .map((job) => [job.row.id, mirror.engine.explain(job.row.id).reason]),
     open: byId.filter((job) => job.row.array_id !== null && mirror.arrays.isOpen(job.row.id)).length,
     capacity: mirror.engine.capacity().toSorted((a, b) => (a.pool < b.pool ? -1 : 1)),
     queues: [...mirror.queues.keys()].sort(),
@@ -55,7 +65,14 @@ function seen(mirror: Mirror): unknown {
   };
 }
 
-const SIZES = [{ resources: { accelerators: 1 } }, { resources: { accelerators: 4 } }, { nodes: 2, resources: { accelerators: 2 } }, { nodes: 3, resources: { accelerators: 4 } }, { resources: { share: 0.25 } }, { resources: { accelerators: 1, cpus: 3 } }];
+const SIZES = [
+  { resources: { accelerators: 1 } },
+  { resources: { accelerators: 4 } },
+  { nodes: 2, resources: { accelerators: 2 } },
+  { nodes: 3, resources: { accelerators: 4 } },
+  { resources: { share: 0.25 } },
+  { resources: { accelerators: 1, cpus: 3 } },
+];
 
 async function pick(next: (below: number) => number, where: string): Promise<string | undefined> {
   const { rows } = await pool.query<{ id: string }>(`SELECT id FROM jobs WHERE ${where} ORDER BY id`);
@@ -68,21 +85,46 @@ async function change(next: (below: number) => number): Promise<void> {
   const kind = next(12);
   if (kind <= 2) {
     const queue = next(2) === 0 ? "default" : "team";
-    await submit(pool, [newJob({ queue, accelerator: model(), preemptible: false, priority: (["low", "normal", "high"] as const)[next(3)] ?? "normal", ...SIZES[next(SIZES.length)] })]);
+    await submit(pool, [
+      newJob({
+        queue,
+        accelerator: model(),
+        preemptible: false,
+        priority: (["low", "normal", "high"] as const)[next(3)] ?? "normal",
+        ...SIZES[next(SIZES.length)],
+      }),
+    ]);
   } else if (kind === 3) {
     const head = newJob({});
-    await submit(pool, Array.from({ length: 4 }, (_, index) => ({ ...newJob({ resources: { accelerators: 1 }, preemptible: false }), ...(index === 0 && { id: head.id }), arrayId: head.id, arrayIndex: index, arrayLimit: 2 })));
+    await submit(
+      pool,
+      Array.from({ length: 4 }, (_, index) => ({
+        ...newJob({ resources: { accelerators: 1 }, preemptible: false }),
+        ...(index === 0 && { id: head.id }),
+        arrayId: head.id,
+        arrayIndex: index,
+        arrayLimit: 2,
+      })),
+    );
   } else if (kind <= 6) {
     const id = await pick(next, "state IN ('scheduled', 'stopping')");
     if (id) await endAttempts(pool, [id], (["succeeded", "succeeded", "queued", "failed"] as const)[next(4)] ?? "succeeded");
   } else if (kind <= 8) {
     const id = await pick(next, "finished_at IS NULL OR state = 'failed'");
-    if (id) await transaction(pool, async (client) => applyJobAction(client, { jobId: id, action: actions[next(actions.length)] ?? "hold", reason: "", actor: "test" }));
+    if (id)
+      await transaction(pool, async (client) =>
+        applyJobAction(client, { jobId: id, action: actions[next(actions.length)] ?? "hold", reason: "", actor: "test" }),
+      );
   } else if (kind === 9) {
     const node = `h800-${next(6)}`;
     const cordon = next(2) === 0;
     await transaction(pool, async (client) => {
-      await client.query("UPDATE nodes SET health = $2, health_reason = $3, health_actor = $3, schedulable = $4 WHERE name = $1", [node, cordon ? "cordoned" : "ready", cordon ? "test" : null, !cordon]);
+      await client.query("UPDATE nodes SET health = $2, health_reason = $3, health_actor = $3, schedulable = $4 WHERE name = $1", [
+        node,
+        cordon ? "cordoned" : "ready",
+        cordon ? "test" : null,
+        !cordon,
+      ]);
       await appendEvents(client, [{ kind: "node.changed", actor: "test", node }]);
     });
   } else if (kind === 10) {
@@ -96,11 +138,16 @@ async function change(next: (below: number) => number): Promise<void> {
       await appendEvents(client, [{ kind: "job.queued", actor: "test", job: id }]);
     });
   } else {
-    const { rows } = await pool.query<{ job: string }>("SELECT DISTINCT w.job FROM workers w JOIN attempts a ON (a.job, a.incarnation, a.number) = (w.job, w.incarnation, w.attempt) WHERE NOT w.released AND a.state = 'ended' ORDER BY w.job");
+    const { rows } = await pool.query<{ job: string }>(
+      "SELECT DISTINCT w.job FROM workers w JOIN attempts a ON (a.job, a.incarnation, a.number) = (w.job, w.incarnation, w.attempt) WHERE NOT w.released AND a.state = 'ended' ORDER BY w.job",
+    );
     const id = rows[next(Math.max(1, rows.length))]?.job;
     if (!id) return;
     await transaction(pool, async (client) => {
-      await client.query("UPDATE workers w SET released = true FROM attempts a WHERE (a.job, a.incarnation, a.number) = (w.job, w.incarnation, w.attempt) AND a.state = 'ended' AND w.job = $1 AND NOT w.released", [id]);
+      await client.query(
+        "UPDATE workers w SET released = true FROM attempts a WHERE (a.job, a.incarnation, a.number) = (w.job, w.incarnation, w.attempt) AND a.state = 'ended' AND w.job = $1 AND NOT w.released",
+        [id],
+      );
       await appendEvents(client, [{ kind: "attempt.released", actor: "test", job: id }]);
     });
   }
@@ -142,7 +189,15 @@ test("a decision on what changed since it was read writes nothing", async () => 
   const [id] = await submit(pool, [newJob({ resources: { cpus: 1 } })]);
   const at = await feedEnd(pool);
   expect(at.xid).toMatch(/^\d+$/);
-  const start = { job: id as string, expected: { attempt: 0, version: 7 }, variant: 0, rendezvous: { address: "127.0.0.1", port: 20_001 }, why: "", locality: 1, workers: [{ role: "worker", nodeRank: 0, firstRank: 0, ranks: 1, node: "h20-0", shard: "test", devices: [], share: 1000, cpus: 1, memory: 1 }] };
+  const start = {
+    job: id as string,
+    expected: { attempt: 0, version: 7 },
+    variant: 0,
+    rendezvous: { address: "127.0.0.1", port: 20_001 },
+    why: "",
+    locality: 1,
+    workers: [{ role: "worker", nodeRank: 0, firstRank: 0, ranks: 1, node: "h20-0", shard: "test", devices: [], share: 1000, cpus: 1, memory: 1 }],
+  };
   expect((await commitStarts(pool, lease, "me", [start])).opened.size).toBe(0);
   await expect(commitStarts(pool, { ...lease, epoch: "99" }, "me", [start])).rejects.toThrow("no longer ours");
   const { rows } = await pool.query("SELECT state, attempt FROM jobs WHERE id = $1", [id]);

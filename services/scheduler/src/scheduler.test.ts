@@ -29,7 +29,10 @@ afterAll(async () => {
 });
 
 async function run(specs: Record<string, unknown>[]): Promise<string[]> {
-  const ids = await submit(database.pool, specs.map((spec) => newJob(spec)));
+  const ids = await submit(
+    database.pool,
+    specs.map((spec) => newJob(spec)),
+  );
   waker.wake();
   return ids;
 }
@@ -44,16 +47,30 @@ async function scheduled(ids: readonly string[], attempt = 1): Promise<void> {
 async function ask(path: string, body: unknown, key?: Buffer): Promise<Response> {
   const text = JSON.stringify(body);
   const secret = key ?? (await readCluster(database.pool)).secret;
-  return fetch(scheduler.address + path, { method: "POST", body: text, headers: { "content-type": "application/json", [SIGNATURE_HEADER]: signInternal(secret, path, text, Date.now()) } });
+  return fetch(scheduler.address + path, {
+    method: "POST",
+    body: text,
+    headers: { "content-type": "application/json", [SIGNATURE_HEADER]: signInternal(secret, path, text, Date.now()) },
+  });
 }
 
 test("a gang over several nodes opens whole, with its ranks, its devices and a rendezvous of its own", async () => {
   const ids = await run([{ nodes: 4, launcher: "torchrun", resources: { accelerators: 8 }, topology: { segments: [{ ranks: 32, within: "leaf" }] } }]);
   await scheduled(ids);
-  const { rows } = await database.pool.query("SELECT worker, node_rank, first_rank, ranks, node, shard, devices, share, state, desired, todo FROM workers WHERE job = $1 ORDER BY node_rank", [ids[0]]);
-  expect(rows.map((row) => [row.worker, row.first_rank, row.ranks])).toEqual([["worker/0", 0, 8], ["worker/1", 8, 8], ["worker/2", 16, 8], ["worker/3", 24, 8]]);
+  const { rows } = await database.pool.query(
+    "SELECT worker, node_rank, first_rank, ranks, node, shard, devices, share, state, desired, todo FROM workers WHERE job = $1 ORDER BY node_rank",
+    [ids[0]],
+  );
+  expect(rows.map((row) => [row.worker, row.first_rank, row.ranks])).toEqual([
+    ["worker/0", 0, 8],
+    ["worker/1", 8, 8],
+    ["worker/2", 16, 8],
+    ["worker/3", 24, 8],
+  ]);
   expect(new Set(rows.map((row) => row.node)).size).toBe(4);
-  expect(rows.every((row) => row.devices.length === 8 && row.share === 1000 && row.shard === "test" && row.todo && row.state === "pending" && row.desired === "run")).toBe(true);
+  expect(
+    rows.every((row) => row.devices.length === 8 && row.share === 1000 && row.shard === "test" && row.todo && row.state === "pending" && row.desired === "run"),
+  ).toBe(true);
   const { rows: leaves } = await database.pool.query("SELECT DISTINCT n.fabric FROM workers w JOIN nodes n ON n.name = w.node WHERE w.job = $1", [ids[0]]);
   expect(leaves).toHaveLength(1);
   const { rows: attempts } = await database.pool.query("SELECT * FROM attempts WHERE job = $1", [ids[0]]);
@@ -90,7 +107,10 @@ test("a more urgent job takes the places of a preemptible one, which stops with 
   expect(jobs).toMatchObject([{ stop_target: "queued" }]);
   expect(jobs[0].stop_reason).toMatch(/^preempted: /);
   const { rows: workers } = await database.pool.query("SELECT desired, grace, todo FROM workers WHERE job = $1", [low]);
-  expect(workers).toEqual([{ desired: "stop", grace: 7, todo: true }, { desired: "stop", grace: 7, todo: true }]);
+  expect(workers).toEqual([
+    { desired: "stop", grace: 7, todo: true },
+    { desired: "stop", grace: 7, todo: true },
+  ]);
   const { rows: events } = await database.pool.query("SELECT data FROM events WHERE job = $1 AND kind = 'job.preempted'", [low]);
   expect(events).toMatchObject([{ data: { from: "scheduled", to: "stopping", cause: { by: "scheduler", rule: "priority", for: high } } }]);
   await endAttempts(database.pool, [low as string], "queued");
@@ -108,7 +128,8 @@ test("an elastic job that runs at less stops for a larger size once there is roo
   await scheduled([blocker as string]);
   const [elastic] = await run([{ nodes: { min: 1, max: 2 }, resources: { accelerators: 8 }, accelerator: "ascend-910b" }]);
   await scheduled([elastic as string]);
-  const size = async (attempt: number): Promise<number | null> => (await database.pool.query("SELECT FROM workers WHERE job = $1 AND attempt = $2", [elastic, attempt])).rowCount;
+  const size = async (attempt: number): Promise<number | null> =>
+    (await database.pool.query("SELECT FROM workers WHERE job = $1 AND attempt = $2", [elastic, attempt])).rowCount;
   expect(await size(1)).toBe(1);
   await transaction(database.pool, async (client) => {
     await changeJobs(client, [{ job: elastic as string, state: "running", stopTarget: null, dueIn: null, finished: false }]);
@@ -135,14 +156,23 @@ test("a job waits for the one that it comes after", async () => {
   await endAttempts(database.pool, first);
   waker.wake();
   await scheduled([second as string]);
-  const { rows } = await database.pool.query("SELECT a.scheduled_at >= f.finished_at AS later FROM attempts a, jobs f WHERE a.job = $1 AND f.id = $2", [second, first[0]]);
+  const { rows } = await database.pool.query("SELECT a.scheduled_at >= f.finished_at AS later FROM attempts a, jobs f WHERE a.job = $1 AND f.id = $2", [
+    second,
+    first[0],
+  ]);
   expect(rows).toEqual([{ later: true }]);
   await endAttempts(database.pool, [second as string]);
 });
 
 test("of an array with a limit only so many run at once", async () => {
   const head = newJob({ name: "sweep" });
-  const jobs = Array.from({ length: 6 }, (_, index) => ({ ...newJob({ name: "sweep" }), ...(index === 0 && { id: head.id }), arrayId: head.id, arrayIndex: index, arrayLimit: 2 }));
+  const jobs = Array.from({ length: 6 }, (_, index) => ({
+    ...newJob({ name: "sweep" }),
+    ...(index === 0 && { id: head.id }),
+    arrayId: head.id,
+    arrayIndex: index,
+    arrayLimit: 2,
+  }));
   const ids = await submit(database.pool, jobs);
   waker.wake();
   await scheduled(ids.slice(0, 2));
@@ -178,10 +208,17 @@ test("a job that waits again starts as its next attempt, where it ran", async ()
 
 test("jobs cancelled while they are being placed never hold anything", async () => {
   const ids = await run(Array.from({ length: 40 }, () => ({ resources: { accelerators: 1 }, accelerator: "h800" })));
-  await Promise.all(ids.map(async (jobId) => transaction(database.pool, async (client) => applyJobAction(client, { jobId, action: "cancel", reason: "test", actor: "test" }))));
+  await Promise.all(
+    ids.map(async (jobId) => transaction(database.pool, async (client) => applyJobAction(client, { jobId, action: "cancel", reason: "test", actor: "test" }))),
+  );
   waker.wake();
-  await until("all settled", async () => [...(await statesOf(database.pool, ids)).values()].every((row) => row.state === "cancelled" || row.state === "stopping"));
-  const { rows } = await database.pool.query("SELECT count(*)::int AS doubled FROM jobs j JOIN workers w ON w.job = j.id WHERE j.state = 'cancelled' AND j.id = ANY($1::text[]) AND NOT w.released", [ids]);
+  await until("all settled", async () =>
+    [...(await statesOf(database.pool, ids)).values()].every((row) => row.state === "cancelled" || row.state === "stopping"),
+  );
+  const { rows } = await database.pool.query(
+    "SELECT count(*)::int AS doubled FROM jobs j JOIN workers w ON w.job = j.id WHERE j.state = 'cancelled' AND j.id = ANY($1::text[]) AND NOT w.released",
+    [ids],
+  );
   expect(rows[0].doubled).toBe(0);
   const stopping = [...(await statesOf(database.pool, ids))].filter(([, row]) => row.state === "stopping").map(([id]) => id);
   await endAttempts(database.pool, stopping, "cancelled");
@@ -189,7 +226,10 @@ test("jobs cancelled while they are being placed never hold anything", async () 
 
 test("a cordoned node gets nothing, and the reason names it", async () => {
   const cordon = async (on: boolean): Promise<void> => {
-    await database.pool.query("UPDATE nodes SET health = $1, health_reason = $2, health_actor = $3, schedulable = $4 WHERE pool = 'ascend'", on ? ["cordoned", "test", "test", false] : ["ready", null, null, true]);
+    await database.pool.query(
+      "UPDATE nodes SET health = $1, health_reason = $2, health_actor = $3, schedulable = $4 WHERE pool = 'ascend'",
+      on ? ["cordoned", "test", "test", false] : ["ready", null, null, true],
+    );
     await database.pool.query("INSERT INTO events (kind, actor, node) SELECT 'node.cordoned', 'test', name FROM nodes WHERE pool = 'ascend'");
     waker.wake();
   };
@@ -211,7 +251,11 @@ test("answers only what is signed: why a job waits, and what would become of one
   expect((await ask("/internal/explain", { job: "job_nothing" })).status).toBe(404);
   expect((await ask("/internal/explain", { wrong: 1 })).status).toBe(400);
   const spec = JSON.parse(newJob({ nodes: 2, resources: { accelerators: 8 }, accelerator: "h800" }).resolved);
-  expect(await (await ask("/internal/plan", { spec })).json()).toMatchObject({ fits_now: true, could_ever_run: true, placement: { variant: 0, pool: ["h800"] } });
+  expect(await (await ask("/internal/plan", { spec })).json()).toMatchObject({
+    fits_now: true,
+    could_ever_run: true,
+    placement: { variant: 0, pool: ["h800"] },
+  });
   const large = JSON.parse(newJob({ nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" }).resolved);
   expect(await (await ask("/internal/plan", { spec: large })).json()).toMatchObject({ fits_now: false, could_ever_run: false, placement: null });
   expect(await (await ask("/internal/state", {})).json()).toMatchObject({ nodes: 10, starts_paused: false });

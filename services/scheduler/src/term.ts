@@ -92,7 +92,16 @@ export class Term {
     const { jobs, nodes } = this.mirror;
     let waiting = 0;
     for (const job of jobs.values()) if (job.running === null) waiting++;
-    return { loadedAt: new Date(this.#loadedAt).toISOString(), cycle_ms: this.#cycleMs, lag_ms: this.#lagMs, cycles: this.#cycles, jobs: jobs.size, waiting, nodes: nodes.size, starts_paused: this.#cluster?.starts_paused ?? false };
+    return {
+      loadedAt: new Date(this.#loadedAt).toISOString(),
+      cycle_ms: this.#cycleMs,
+      lag_ms: this.#lagMs,
+      cycles: this.#cycles,
+      jobs: jobs.size,
+      waiting,
+      nodes: nodes.size,
+      starts_paused: this.#cluster?.starts_paused ?? false,
+    };
   }
 
   /** The database's clock in milliseconds since the epoch; never goes back. */
@@ -167,7 +176,8 @@ export class Term {
     metrics.decisions.inc({ kind: "dropped" }, committed.dropped);
     metrics.workers.inc(committed.workers);
     if (committed.starts + committed.stops > 0) waker.wake();
-    if (committed.refused > 0 && this.now() - this.#loadedAt > RELOAD_AFTER) throw new Error("what is in memory differs from what is stored; reading everything again");
+    if (committed.refused > 0 && this.now() - this.#loadedAt > RELOAD_AFTER)
+      throw new Error("what is in memory differs from what is stored; reading everything again");
     await this.#reasons.write();
     // while there is nothing else to do: no decision waits for it
     if (this.#changes.empty && !this.#woken) this.mirror.engine.estimates(this.now(), ESTIMATES_SLICE, () => performance.now());

@@ -13,7 +13,15 @@ export async function localToken(pool: Pool, file: string, server: string): Prom
   const valid = kept !== undefined && (await findToken(pool, hashOf(kept))) !== undefined;
   const token = valid ? kept : `mus_${randomBytes(32).toString("base64url")}`;
   if (!valid) {
-    await insertToken(pool, { id: makeId("tok", Date.now(), randomBytes(10)), hash: hashOf(token), subject: "local", project: null, role: "admin", description: "made at first start for the command of this machine", expiresIn: null });
+    await insertToken(pool, {
+      id: makeId("tok", Date.now(), randomBytes(10)),
+      hash: hashOf(token),
+      subject: "local",
+      project: null,
+      role: "admin",
+      description: "made at first start for the command of this machine",
+      expiresIn: null,
+    });
   }
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(`${file}.tmp`, `${JSON.stringify({ server, token })}\n`, { mode: 0o600 });

@@ -45,6 +45,12 @@ describe("standalone", () => {
     await muster.client.jobs.act(held.id, "release");
     await expect.poll(async () => (await muster.client.jobs.get(held.id)).state, { timeout: 30_000 }).toBe("succeeded");
   });
+
+  it("records a fault while it holds its claim on the folder", async () => {
+    const { id } = await muster.client.jobs.submit({ name: "breaks", run: ["false"], recovery: { max_restarts: 0 } });
+    await expect.poll(async () => (await muster.client.jobs.get(id)).state, { timeout: 30_000 }).toBe("failed");
+    expect((await Array.fromAsync(muster.client.incidents({ job: id }))).length).toBe(1);
+  });
 });
 
 describe("parseArguments", () => {

@@ -46,7 +46,11 @@ export async function adopt(context: AdoptionContext): Promise<ShardSnapshot> {
   const known = await readReported(pool, snapshot.workers);
   await noticeRestore(pool, snapshot, engine.shard, known);
   await settleDifferences(context, expected, snapshot);
-  const foreign = await endForeign(context, live.filter((worker) => !isOurs(worker, engine.shard, known)), live);
+  const foreign = await endForeign(
+    context,
+    live.filter((worker) => !isOurs(worker, engine.shard, known)),
+    live,
+  );
   await saveBootIds(pool, engine.shard, snapshot.nodes);
   const { incarnation } = await readCluster(pool);
   if (!foreign) {
@@ -72,28 +76,51 @@ function isOurs(worker: WorkerStatus, shard: string, known: Reported): boolean {
 /** An engine that runs what the store has never handed over shows that the store is older than what runs. */
 async function noticeRestore(pool: Pool, snapshot: ShardSnapshot, shard: string, known: Reported): Promise<void> {
   const { incarnation } = await readCluster(pool);
-  const unknown = snapshot.workers.filter((worker) => worker.state !== "lost" && BigInt(worker.incarnation) >= BigInt(incarnation) && !isOurs(worker, shard, known));
+  const unknown = snapshot.workers.filter(
+    (worker) => worker.state !== "lost" && BigInt(worker.incarnation) >= BigInt(incarnation) && !isOurs(worker, shard, known),
+  );
   // what has ended may also have left the store by retention, with its job
-  const jobs = unknown.length > 0 ? await readKnown(pool, unknown.map((worker) => worker.job)) : new Map<string, never>();
+  const jobs =
+    unknown.length > 0
+      ? await readKnown(
+          pool,
+          unknown.map((worker) => worker.job),
+        )
+      : new Map<string, never>();
   const strange = unknown.find((worker) => isLive(worker) || jobs.has(worker.job));
   if (strange) {
-    await beginIncarnation(pool, incarnation, snapshot.incarnation, `shard ${shard} has attempt ${strange.attempt} of ${strange.job}, which this database never started: it was restored from a backup`);
+    await beginIncarnation(
+      pool,
+      incarnation,
+      snapshot.incarnation,
+      `shard ${shard} has attempt ${strange.attempt} of ${strange.job}, which this database never started: it was restored from a backup`,
+    );
   } else if (BigInt(snapshot.incarnation || "0") > BigInt(incarnation)) {
-    await beginIncarnation(pool, incarnation, snapshot.incarnation, `shard ${shard} has seen incarnation ${snapshot.incarnation}, which is newer than the database's: it was restored from a backup`);
+    await beginIncarnation(
+      pool,
+      incarnation,
+      snapshot.incarnation,
+      `shard ${shard} has seen incarnation ${snapshot.incarnation}, which is newer than the database's: it was restored from a backup`,
+    );
   }
 }
 
 async function settleDifferences({ pool, lease, holder, followed }: AdoptionContext, expected: readonly ExpectedRow[], snapshot: ShardSnapshot): Promise<void> {
   const reported = new Map(snapshot.workers.map((worker) => [workerKey(worker), worker]));
   const missing = expected.filter((row) => !reported.has(workerKey(row)));
-  await setTodo(pool, missing.filter((row) => row.state === "starting"), true);
+  await setTodo(
+    pool,
+    missing.filter((row) => row.state === "starting"),
+    true,
+  );
   const facts: WorkerFact[] = missing
     .filter((row) => row.state === "running")
     .map((row) => ({ ...idOf(row), state: "lost", exitCode: null, signal: null, oom: false, reason: "the engine no longer knows it", detail: null }));
   if (!followed) {
     for (const row of expected) {
       const worker = reported.get(workerKey(row));
-      if (worker && worker.state !== "starting") facts.push({ ...idOf(row), state: worker.state, exitCode: worker.exitCode, signal: worker.signal, oom: worker.oom, reason: null, detail: null });
+      if (worker && worker.state !== "starting")
+        facts.push({ ...idOf(row), state: worker.state, exitCode: worker.exitCode, signal: worker.signal, oom: worker.oom, reason: null, detail: null });
     }
   }
   if (facts.length === 0) return;
@@ -109,12 +136,18 @@ async function endForeign({ pool, engine }: AdoptionContext, strange: readonly W
   const current = new Set((await readExpected(pool, engine.shard)).map(workerKey));
   const foreign = [...new Set([...strange, ...live.filter((worker) => !current.has(workerKey(worker)))])];
   if (foreign.length === 0) return false;
-  await engine.stop(foreign.map((worker) => ({ job: worker.job, incarnation: worker.incarnation, attempt: worker.attempt, worker: worker.worker, mode: "kill", grace: 0 })));
+  await engine.stop(
+    foreign.map((worker) => ({ job: worker.job, incarnation: worker.incarnation, attempt: worker.attempt, worker: worker.worker, mode: "kill", grace: 0 })),
+  );
   return true;
 }
 
 export async function forgetEnded({ pool, engine }: Pick<AdoptionContext, "pool" | "engine">, snapshot: ShardSnapshot): Promise<void> {
-  const over = new Map(snapshot.workers.filter((worker) => worker.state === "exited" || worker.state === "lost").map((worker) => [`${worker.job}/${worker.incarnation}/${worker.attempt}`, worker]));
+  const over = new Map(
+    snapshot.workers
+      .filter((worker) => worker.state === "exited" || worker.state === "lost")
+      .map((worker) => [`${worker.job}/${worker.incarnation}/${worker.attempt}`, worker]),
+  );
   const forgettable = await readForgettable(pool, engine.shard, [...over.values()]);
   if (forgettable.length > 0) await engine.forget(forgettable);
 }

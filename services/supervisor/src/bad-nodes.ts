@@ -13,14 +13,19 @@ export async function leaveBadNodes(pool: Pool): Promise<boolean> {
       const still = new Map((await readOnBadNodes(client)).map((row) => [attemptKey(row), row]));
       const ended = gangs.flatMap((gang) => {
         const row = still.get(attemptKey(gang));
-        return row ? [{ gang, found: { rule: "bad_node" as const, node: row.node, evidence: [`${row.node}: ${row.reason}`] }, kind: "job.on_bad_node", condition: null }] : [];
+        return row
+          ? [{ gang, found: { rule: "bad_node" as const, node: row.node, evidence: [`${row.node}: ${row.reason}`] }, kind: "job.on_bad_node", condition: null }]
+          : [];
       });
       await endAttempts(client, ended);
     });
   }
   const proven = await transaction(pool, async (client) => {
     const nodes = await endProbations(client);
-    await appendEvents(client, nodes.map((node) => ({ kind: "node.proven", actor: "supervisor", node: node.name, pool: node.pool, data: { from: "probation", to: "ready" } })));
+    await appendEvents(
+      client,
+      nodes.map((node) => ({ kind: "node.proven", actor: "supervisor", node: node.name, pool: node.pool, data: { from: "probation", to: "ready" } })),
+    );
     return nodes.length;
   });
   return seen.length > 0 || proven > 0;

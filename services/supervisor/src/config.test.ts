@@ -1,7 +1,12 @@
 import { expect, it } from "vitest";
 import { readConfig } from "./config.ts";
 
-const GOOD = { DATABASE_URL: "postgres://u:p@127.0.0.1/db", MUSTER_API_URL: "http://127.0.0.1:7380", MUSTER_AGENTS_DIR: "/var/lib/muster/agents", MUSTER_LOG_STORE: "/var/lib/muster/logs" };
+const GOOD = {
+  DATABASE_URL: "postgres://u:p@127.0.0.1/db",
+  MUSTER_API_URL: "http://127.0.0.1:7380",
+  MUSTER_AGENTS_DIR: "/var/lib/muster/agents",
+  MUSTER_LOG_STORE: "/var/lib/muster/logs",
+};
 
 it("keeps logs in a folder or in a bucket", () => {
   expect(readConfig(GOOD)).toMatchObject({ port: 0, host: "127.0.0.1", logs: "/var/lib/muster/logs" });
@@ -15,7 +20,14 @@ it("has secrets only where their folder is named", () => {
 });
 
 it("names everything that is wrong at once", () => {
-  expect(readConfig({})).toEqual({ problems: [expect.stringMatching(/^DATABASE_URL/), expect.stringMatching(/^MUSTER_API_URL/), expect.stringMatching(/^MUSTER_AGENTS_DIR/), expect.stringMatching(/^MUSTER_LOG_STORE/)] });
+  expect(readConfig({})).toEqual({
+    problems: [
+      expect.stringMatching(/^DATABASE_URL/),
+      expect.stringMatching(/^MUSTER_API_URL/),
+      expect.stringMatching(/^MUSTER_AGENTS_DIR/),
+      expect.stringMatching(/^MUSTER_LOG_STORE/),
+    ],
+  });
   expect(readConfig({ ...GOOD, MUSTER_LOG_STORE: "logs", MUSTER_SUPERVISOR_PORT: "x" })).toEqual({
     problems: [expect.stringMatching(/^MUSTER_LOG_STORE/), expect.stringMatching(/^MUSTER_SUPERVISOR_PORT/)],
   });

@@ -36,7 +36,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     apiUrl: url("MUSTER_API_URL", /^https?:\/\//, "the http(s):// URL under which workers reach the API"),
     secretsDir: env["MUSTER_SECRETS_DIR"] === undefined ? undefined : folder("MUSTER_SECRETS_DIR", "the folder of what jobs name in secrets"),
     agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
-    logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://") ? env["MUSTER_LOG_STORE"] : folder("MUSTER_LOG_STORE", "the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services"),
+    logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://")
+      ? env["MUSTER_LOG_STORE"]
+      : folder("MUSTER_LOG_STORE", "the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services"),
     host: env["MUSTER_SUPERVISOR_HOST"] ?? "127.0.0.1",
     port: number("MUSTER_SUPERVISOR_PORT", 0, 0, 65_535),
     logLevel: env["MUSTER_LOG_LEVEL"] ?? "info",

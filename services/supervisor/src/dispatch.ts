@@ -49,15 +49,28 @@ export async function dispatchCommands(context: DispatchContext): Promise<Dispat
   if (rows.length === 0) return { sent: 0, more: false };
   const stops = rows.filter((row) => row.desired !== "run");
   if (stops.length > 0) {
-    await engine.stop(stops.map((row) => ({ job: row.job, incarnation: row.incarnation, attempt: row.attempt, worker: row.worker, mode: row.desired === "kill" ? "kill" : "graceful", grace: row.grace })));
+    await engine.stop(
+      stops.map((row) => ({
+        job: row.job,
+        incarnation: row.incarnation,
+        attempt: row.attempt,
+        worker: row.worker,
+        mode: row.desired === "kill" ? "kill" : "graceful",
+        grace: row.grace,
+      })),
+    );
     await stopDelivered(pool, stops);
   }
   const asked = rows.filter((row) => row.checkpoint_asked && row.state === "running" && row.desired === "run");
   if (asked.length > 0) {
-    await engine.checkpointNow([...new Map(asked.map((row) => [attemptKey(row), { job: row.job, incarnation: row.incarnation, attempt: row.attempt }])).values()]);
+    await engine.checkpointNow([
+      ...new Map(asked.map((row) => [attemptKey(row), { job: row.job, incarnation: row.incarnation, attempt: row.attempt }])).values(),
+    ]);
     await checkpointDelivered(pool, asked);
   }
-  const starts = rows.filter((row) => row.desired === "run" && row.state !== "running" && row.current && (row.attempt_state === "scheduled" || row.attempt_state === "starting"));
+  const starts = rows.filter(
+    (row) => row.desired === "run" && row.state !== "running" && row.current && (row.attempt_state === "scheduled" || row.attempt_state === "starting"),
+  );
   const started = starts.length > 0 ? await startWorkers(context, starts) : 0;
   return { sent: stops.length + started, more: rows.length === BATCH && stops.length + started > 0 };
 }
@@ -74,13 +87,29 @@ async function startWorkers(context: DispatchContext, rows: readonly CommandRow[
   await context.knowNodes(ready.map((row) => row.node));
   const gangs = attempts.filter((row) => !blocked.has(row.job));
   const peers = Map.groupBy(await readPeers(pool, gangs), attemptKey);
-  const resume = again.length > 0 ? await readResumePaths(pool, again.map((row) => row.job)) : new Map<string, never>();
+  const resume =
+    again.length > 0
+      ? await readResumePaths(
+          pool,
+          again.map((row) => row.job),
+        )
+      : new Map<string, never>();
   const { started } = await transaction(pool, async (client) => {
     await checkLease(client, lease, holder);
     if (await holdStarts(client)) return { started: new Set<string>(), jobs: [] };
     await lockJobs(client, ready);
     const handed = await markHandedOver(client, ready, resume);
-    await appendEvents(client, handed.jobs.map((job) => ({ kind: "job.starting", actor: "supervisor", project: job.project, job: job.job, attempt: job.attempt, data: resume.has(job.job) ? { resume_step: resume.get(job.job)?.step } : {} })));
+    await appendEvents(
+      client,
+      handed.jobs.map((job) => ({
+        kind: "job.starting",
+        actor: "supervisor",
+        project: job.project,
+        job: job.job,
+        attempt: job.attempt,
+        data: resume.has(job.job) ? { resume_step: resume.get(job.job)?.step } : {},
+      })),
+    );
     return handed;
   });
   const handed = ready.filter((row) => started.has(workerKey(row)));

@@ -40,14 +40,19 @@ export async function drainNodes(pool: Pool): Promise<boolean> {
       });
       if (rowCount === 0) continue;
       await stopAttempts(client, [{ job: row.job, mode: "stop", grace: row.grace }]);
-      await appendEvents(client, [{ kind: "job.drained", actor: "supervisor", project: row.project, job: row.job, attempt: row.attempt, node: row.node, data: { reason: row.reason } }]);
+      await appendEvents(client, [
+        { kind: "job.drained", actor: "supervisor", project: row.project, job: row.job, attempt: row.attempt, node: row.node, data: { reason: row.reason } },
+      ]);
     }
     const { rows: empty } = await client.query<{ name: string; pool: string }>({
       name: "finish-drains",
       text: `UPDATE nodes n SET health = 'cordoned', schedulable = false, drain_deadline = NULL, health_since = now(), version = version + 1
         WHERE health = 'draining' AND NOT EXISTS (SELECT FROM workers w WHERE w.node = n.name AND NOT w.released) RETURNING name, pool`,
     });
-    await appendEvents(client, empty.map((node) => ({ kind: "node.drained", actor: "supervisor", node: node.name, pool: node.pool })));
+    await appendEvents(
+      client,
+      empty.map((node) => ({ kind: "node.drained", actor: "supervisor", node: node.name, pool: node.pool })),
+    );
     return due.length > 0 || empty.length > 0;
   });
 }

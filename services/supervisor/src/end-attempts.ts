@@ -6,7 +6,10 @@ const ACTOR = "supervisor";
 /** Ends current attempts for something that was found about them, in the caller's transaction, which has locked their gangs. */
 export async function endAttempts(client: Client, ended: readonly { gang: GangRow; found: Found; kind: string; condition: string | null }[]): Promise<void> {
   if (ended.length === 0) return;
-  await markFound(client, ended.map(({ gang, found, condition }) => ({ job: gang.job, incarnation: gang.incarnation, attempt: gang.attempt, found, condition })));
+  await markFound(
+    client,
+    ended.map(({ gang, found, condition }) => ({ job: gang.job, incarnation: gang.incarnation, attempt: gang.attempt, found, condition })),
+  );
   await changeJobs(
     client,
     ended.map(({ gang }) => {
@@ -15,8 +18,14 @@ export async function endAttempts(client: Client, ended: readonly { gang: GangRo
       return { job: gang.job, ...next, dueIn: null };
     }),
   );
-  await changeAttempts(client, ended.map(({ gang: { job, incarnation, attempt } }) => ({ job, incarnation, attempt, state: "stopping" })));
-  await stopAttempts(client, ended.map(({ gang }) => ({ job: gang.job, mode: "kill", grace: 0 })));
+  await changeAttempts(
+    client,
+    ended.map(({ gang: { job, incarnation, attempt } }) => ({ job, incarnation, attempt, state: "stopping" })),
+  );
+  await stopAttempts(
+    client,
+    ended.map(({ gang }) => ({ job: gang.job, mode: "kill", grace: 0 })),
+  );
   await appendEvents(
     client,
     ended.flatMap(({ gang: { job, attempt, project, state }, found, kind }) => [

@@ -84,7 +84,9 @@ export class HangWatch {
       const ended = gangs.flatMap((gang) => {
         const row = rows.get(attemptKey(gang));
         const decision = row && this.#judge(row);
-        return decision?.kind === "hung" ? [{ gang, found: { rule: "hang" as const, evidence: decision.evidence }, kind: "job.no_progress", condition: "no_progress" }] : [];
+        return decision?.kind === "hung"
+          ? [{ gang, found: { rule: "hang" as const, evidence: decision.evidence }, kind: "job.no_progress", condition: "no_progress" }]
+          : [];
       });
       await endAttempts(client, ended);
       for (const { gang, found } of ended) logger.warn({ job: gang.job, evidence: found.evidence }, "no progress: the attempt is ended");

@@ -38,7 +38,10 @@ afterAll(async () => {
 const tidy = async () => {
   for (const check of housekeeping(db.pool, logs)) await check.run();
 };
-const left = async () => [(await db.pool.query<{ name: string }>("SELECT name FROM jobs ORDER BY id DESC")).rows.map((row) => row.name), await logs.size("job/log")];
+const left = async () => [
+  (await db.pool.query<{ name: string }>("SELECT name FROM jobs ORDER BY id DESC")).rows.map((row) => row.name),
+  await logs.size("job/log"),
+];
 
 test("by default nothing of the last months goes", async () => {
   await tidy();

@@ -12,6 +12,9 @@ export async function followIncidents(pool: Pool, holder: string): Promise<void>
       return { ...id, phases, done, deviceSeconds: held * devices };
     });
     const closed = await recordRecoveries(client, records);
-    await appendEvents(client, closed.map(({ id, kind, project, job, node }) => ({ kind: "incident.closed", actor: "supervisor", project, job, node, data: { incident: id, kind } })));
+    await appendEvents(
+      client,
+      closed.map(({ id, kind, project, job, node }) => ({ kind: "incident.closed", actor: "supervisor", project, job, node, data: { incident: id, kind } })),
+    );
   });
 }

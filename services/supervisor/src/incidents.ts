@@ -18,7 +18,17 @@ export async function openIncident(client: Client, incident: NewIncident): Promi
   await client.query({
     name: "open-incident",
     text: "INSERT INTO incidents (id, kind, severity, evidence, action, project, job, attempt, node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    values: [id, incident.kind, incident.severity, JSON.stringify(incident.evidence), incident.action, incident.project ?? null, incident.job ?? null, incident.attempt ?? null, incident.node ?? null],
+    values: [
+      id,
+      incident.kind,
+      incident.severity,
+      JSON.stringify(incident.evidence),
+      incident.action,
+      incident.project ?? null,
+      incident.job ?? null,
+      incident.attempt ?? null,
+      incident.node ?? null,
+    ],
   });
   return id;
 }

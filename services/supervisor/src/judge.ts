@@ -1,4 +1,22 @@
-import { badNodeVerdict, classify, decideRestart, escalate, evaluateGang, failedByItself, HANG_SIGNATURE, hangVerdict, isFinal, nextJobPlace, RULES_VERSION, ruleTable, shadowMatches, type Ending, type JobEvent, type Verdict, type WorkerFacts } from "@muster/lifecycle";
+import {
+  badNodeVerdict,
+  classify,
+  decideRestart,
+  escalate,
+  evaluateGang,
+  failedByItself,
+  HANG_SIGNATURE,
+  hangVerdict,
+  isFinal,
+  nextJobPlace,
+  RULES_VERSION,
+  ruleTable,
+  shadowMatches,
+  type Ending,
+  type JobEvent,
+  type Verdict,
+  type WorkerFacts,
+} from "@muster/lifecycle";
 import type { FaultRule } from "@muster/model";
 import {
   appendEvents,
@@ -112,7 +130,13 @@ function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: bool
       }
       return gang.state === "recovering"
         ? afterFailure(gang, members, committed, rules, out)
-        : move(gang, "gang_down", out, { ranSeconds: gang.running_for ?? 0, ...timeOver(gang) }, { state: "ended", outcome: unconfirmed.length > 0 ? "superseded" : "stopped" });
+        : move(
+            gang,
+            "gang_down",
+            out,
+            { ranSeconds: gang.running_for ?? 0, ...timeOver(gang) },
+            { state: "ended", outcome: unconfirmed.length > 0 ? "superseded" : "stopped" },
+          );
   }
 }
 
@@ -142,7 +166,16 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
     ? foundVerdict(gang.found, gang.previous_signature === HANG_SIGNATURE && !progressed)
     : classify(endings, gang.rules, ruleTable(rules));
   const verdict = escalate(seen, gang.previous_node, progressed);
-  for (const match of shadowMatches(endings, rules)) out.events.push({ kind: "rule.would_match", actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, node: match.node, data: { ...match, instead_of: verdict.rule } });
+  for (const match of shadowMatches(endings, rules))
+    out.events.push({
+      kind: "rule.would_match",
+      actor: ACTOR,
+      project: gang.project,
+      job: gang.job,
+      attempt: gang.attempt,
+      node: match.node,
+      data: { ...match, instead_of: verdict.rule },
+    });
   const superseded = members.some((member) => isUnconfirmed(gang, member));
   const decision = decideRestart({
     verdict,
@@ -178,7 +211,17 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
       ...(exclude !== undefined && { excludeNode: exclude }),
     },
     { state: "ended", outcome: superseded ? "superseded" : "failed", failureClass: verdict.class, cause: failure },
-    { class: verdict.class, rule: verdict.rule, rules_version: RULES_VERSION, node: verdict.node, worker: verdict.worker, evidence: verdict.evidence, restart: decision.restart, why: decision.why, backoff: decision.backoff },
+    {
+      class: verdict.class,
+      rule: verdict.rule,
+      rules_version: RULES_VERSION,
+      node: verdict.node,
+      worker: verdict.worker,
+      evidence: verdict.evidence,
+      restart: decision.restart,
+      why: decision.why,
+      backoff: decision.backoff,
+    },
   );
 }
 
@@ -204,10 +247,29 @@ function remaining(gang: GangRow): number | null {
 function timeOver(gang: GangRow): Partial<JobChange> {
   if (gang.stop_target !== "failed") return {};
   const message = gang.stop_reason === "time_limit" ? `its time limit of ${gang.time_limit} s of running is over` : (gang.stop_reason ?? "stopped");
-  return { failure: { class: "user", rule: gang.stop_reason ?? "stopped", message, worker: null, node: null, exit_code: null, signal: null, evidence: [], signature: "" } };
+  return {
+    failure: {
+      class: "user",
+      rule: gang.stop_reason ?? "stopped",
+      message,
+      worker: null,
+      node: null,
+      exit_code: null,
+      signal: null,
+      evidence: [],
+      signature: "",
+    },
+  };
 }
 
-function move(gang: GangRow, event: JobEvent, out: Judgement, job: Partial<JobChange>, attempt: Pick<AttemptChange, "state"> & Partial<AttemptChange>, data: Record<string, unknown> = {}): void {
+function move(
+  gang: GangRow,
+  event: JobEvent,
+  out: Judgement,
+  job: Partial<JobChange>,
+  attempt: Pick<AttemptChange, "state"> & Partial<AttemptChange>,
+  data: Record<string, unknown> = {},
+): void {
   const next = nextJobPlace({ state: gang.state, stopTarget: gang.stop_target }, event);
   if (!next) throw new Error(`job ${gang.job} is ${gang.state}: ${event} makes no sense there`);
   const changed = next.state !== gang.state || next.stopTarget !== gang.stop_target;
@@ -217,7 +279,14 @@ function move(gang: GangRow, event: JobEvent, out: Judgement, job: Partial<JobCh
   }
   out.attempts.push({ job: gang.job, incarnation: gang.incarnation, attempt: gang.attempt, ...attempt });
   if (!changed) return;
-  out.events.push({ kind: `job.${next.state}`, actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, data: { from: gang.state, ...(next.stopTarget && { towards: next.stopTarget }), ...(attempt.outcome && { outcome: attempt.outcome }), ...data } });
+  out.events.push({
+    kind: `job.${next.state}`,
+    actor: ACTOR,
+    project: gang.project,
+    job: gang.job,
+    attempt: gang.attempt,
+    data: { from: gang.state, ...(next.stopTarget && { towards: next.stopTarget }), ...(attempt.outcome && { outcome: attempt.outcome }), ...data },
+  });
   if (next.state === "running") out.outcomes.push({ job: gang.job, what: "started" });
   if (finished) {
     out.outcomes.push({ job: gang.job, what: next.state as "succeeded" | "failed" | "cancelled" });
@@ -230,12 +299,24 @@ function isUnconfirmed(gang: GangRow, member: MemberRow): boolean {
 }
 
 function toFacts(gang: GangRow, member: MemberRow): WorkerFacts {
-  return { worker: member.worker, node: member.node, state: member.state, desired: member.desired, exitCode: member.exit_code, signal: member.signal, oom: member.oom, reason: member.reason, unconfirmed: isUnconfirmed(gang, member) };
+  return {
+    worker: member.worker,
+    node: member.node,
+    state: member.state,
+    desired: member.desired,
+    exitCode: member.exit_code,
+    signal: member.signal,
+    oom: member.oom,
+    reason: member.reason,
+    unconfirmed: isUnconfirmed(gang, member),
+  };
 }
 
 /** Ended by itself, or, while being killed, in a way that our kill doesn't explain, or fell silent with its node. */
 function tellsSomething(gang: GangRow, member: MemberRow): boolean {
-  return isUnconfirmed(gang, member) || failedByItself(toFacts(gang, member)) || (member.desired !== "run" && member.exit_code !== null && member.exit_code !== 0);
+  return (
+    isUnconfirmed(gang, member) || failedByItself(toFacts(gang, member)) || (member.desired !== "run" && member.exit_code !== null && member.exit_code !== 0)
+  );
 }
 
 function toEnding(gang: GangRow, member: MemberRow): Ending {

@@ -15,7 +15,17 @@ export async function keepLogs(pool: Pool, engine: Engine, logs: LogStore): Prom
     const next = chunk.data.length > 0 ? chunk.next : row.output_size;
     if (chunk.data.length > 0) {
       const { dropped, problem } = await logs.append(logKey(row), chunk.offset, chunk.data);
-      if (dropped > 0) await appendEvents(pool, [{ kind: "worker.log_dropped", actor: "supervisor", project: row.project, job: row.job, attempt: row.attempt, data: { worker: row.worker, bytes: dropped, reason: problem } }]);
+      if (dropped > 0)
+        await appendEvents(pool, [
+          {
+            kind: "worker.log_dropped",
+            actor: "supervisor",
+            project: row.project,
+            job: row.job,
+            attempt: row.attempt,
+            data: { worker: row.worker, bytes: dropped, reason: problem },
+          },
+        ]);
     }
     if (next < row.output_size) more = true;
     kept.push({ job: row.job, incarnation: row.incarnation, attempt: row.attempt, worker: row.worker, size: next });

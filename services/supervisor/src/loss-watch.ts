@@ -7,6 +7,16 @@ export async function watchLosses(pool: Pool): Promise<void> {
   if (changed.length === 0) return;
   await transaction(pool, async (client) => {
     for (const { job, now } of changed.toSorted((a, b) => (a.job < b.job ? -1 : 1))) await setLossCondition(client, job, now);
-    await appendEvents(client, changed.map(({ job, project, attempt, now, losses }) => ({ kind: now === null ? "job.loss_usual" : `job.${now}`, actor: "supervisor", project, job, attempt, data: { losses: losses.slice(0, 9).map(String) } })));
+    await appendEvents(
+      client,
+      changed.map(({ job, project, attempt, now, losses }) => ({
+        kind: now === null ? "job.loss_usual" : `job.${now}`,
+        actor: "supervisor",
+        project,
+        job,
+        attempt,
+        data: { losses: losses.slice(0, 9).map(String) },
+      })),
+    );
   });
 }

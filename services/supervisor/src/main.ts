@@ -25,7 +25,9 @@ const supervisor = await createSupervisor({
   logger,
   logs,
   apiUrl: config.apiUrl,
-  engines: { local: localProvider({ pool, agentsDir: config.agentsDir, agent: { ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }) } }) },
+  engines: {
+    local: localProvider({ pool, agentsDir: config.agentsDir, agent: { ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }) } }),
+  },
 });
 const http = createHttp(pool, supervisor);
 closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {

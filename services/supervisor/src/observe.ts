@@ -54,13 +54,27 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
     await recordOutput(client, sorted.output);
     const events: NewEvent[] = [...sorted.events];
     for (const commit of await recordCommits(client, sorted.commits)) {
-      events.push({ kind: "checkpoint.accepted", actor: ACTOR, project: commit.project, job: commit.job, attempt: commit.attempt, data: { step: commit.step, path: commit.path } });
+      events.push({
+        kind: "checkpoint.accepted",
+        actor: ACTOR,
+        project: commit.project,
+        job: commit.job,
+        attempt: commit.attempt,
+        data: { step: commit.step, path: commit.path },
+      });
     }
     for (const seal of sorted.seals) {
       const sealed = seal.kind === "sealed" ? await recordSealed(client, seal.id, seal.path) : await recordSealFailed(client, seal.id, seal.reason);
       if (!sealed) continue;
       if (seal.kind === "sealed") await recordPruned(client, sealed.job);
-      events.push({ kind: seal.kind === "sealed" ? "checkpoint.sealed" : "checkpoint.seal_failed", actor: ACTOR, project: sealed.project, job: sealed.job, attempt: sealed.attempt, data: seal.kind === "sealed" ? { step: sealed.step, path: seal.path } : { step: sealed.step, reason: seal.reason } });
+      events.push({
+        kind: seal.kind === "sealed" ? "checkpoint.sealed" : "checkpoint.seal_failed",
+        actor: ACTOR,
+        project: sealed.project,
+        job: sealed.job,
+        attempt: sealed.attempt,
+        data: seal.kind === "sealed" ? { step: sealed.step, path: seal.path } : { step: sealed.step, reason: seal.reason },
+      });
     }
     for (const first of await recordProgress(client, sorted.progress)) {
       events.push({ kind: "attempt.progressing", actor: ACTOR, project: first.project, job: first.job, attempt: first.attempt, data: { step: first.step } });
@@ -72,7 +86,11 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
     if (last) await saveShardCursor(client, batch.shard, batch.epoch, last.seq);
     return judged;
   });
-  return { changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0, ended: sorted.facts.filter((fact) => fact.state !== "running"), backoffs };
+  return {
+    changed: sorted.facts.length > 0 || sorted.commits.length > 0 || sorted.seals.length > 0,
+    ended: sorted.facts.filter((fact) => fact.state !== "running"),
+    backoffs,
+  };
 }
 
 type Seal = { kind: "sealed"; id: number; path: string } | { kind: "seal_failed"; id: number; reason: string };
@@ -115,7 +133,13 @@ function sort(observations: readonly Observation[]): Sorted {
         break;
       case "refused":
         if (one.code === "already_started") break;
-        facts.set(workerKey(one), { ...id(one), ...base, state: "lost", reason: one.code === "invalid" ? `invalid: ${one.reason}` : `${one.code}: ${one.reason}`, detail: { refused: one.code } });
+        facts.set(workerKey(one), {
+          ...id(one),
+          ...base,
+          state: "lost",
+          reason: one.code === "invalid" ? `invalid: ${one.reason}` : `${one.code}: ${one.reason}`,
+          detail: { refused: one.code },
+        });
         break;
       case "progress": {
         const before = progress.get(attemptKey(one));
@@ -148,10 +172,21 @@ function sort(observations: readonly Observation[]): Sorted {
         output.set(workerKey(one), { ...id(one), size: one.size });
         break;
       case "log_dropped":
-        sorted.events.push({ kind: "worker.log_dropped", actor: ACTOR, job: one.job, attempt: one.attempt, data: { worker: one.worker, bytes: one.bytes, reason: one.reason } });
+        sorted.events.push({
+          kind: "worker.log_dropped",
+          actor: ACTOR,
+          job: one.job,
+          attempt: one.attempt,
+          data: { worker: one.worker, bytes: one.bytes, reason: one.reason },
+        });
         break;
       case "node":
-        sorted.events.push({ kind: one.health === "ready" ? "node.reported" : "node.reported_bad", actor: "engine", node: one.node, data: { boot_id: one.bootId, reason: one.reason ?? null } });
+        sorted.events.push({
+          kind: one.health === "ready" ? "node.reported" : "node.reported_bad",
+          actor: "engine",
+          node: one.node,
+          data: { boot_id: one.bootId, reason: one.reason ?? null },
+        });
         break;
       case "newer_known":
         // looked at before anything is recorded

@@ -73,6 +73,9 @@ export class Ownership {
 export const RENEW_EVERY = (LEASE_SECONDS * 1000) / 4;
 
 async function countSupervisors(pool: Pool): Promise<number> {
-  const { rows } = await pool.query<{ count: number }>({ name: "count-supervisors", text: "SELECT count(*)::int AS count FROM leases WHERE name LIKE 'supervisor:%' AND expires_at > now()" });
+  const { rows } = await pool.query<{ count: number }>({
+    name: "count-supervisors",
+    text: "SELECT count(*)::int AS count FROM leases WHERE name LIKE 'supervisor:%' AND expires_at > now()",
+  });
   return rows[0]?.count ?? 1;
 }

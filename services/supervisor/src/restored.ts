@@ -29,7 +29,12 @@ export async function beginIncarnation(pool: Pool, noticedIn: string, above: str
     const cluster = await readCluster(client);
     if (cluster.incarnation !== noticedIn) return;
     const incarnation = await newIncarnation(client, reason, BigInt(above || "0"));
-    await openIncident(client, { kind: "restored_backup", severity: "critical", evidence: [reason], action: `began incarnation ${incarnation}; starts wait until every shard has reported` });
+    await openIncident(client, {
+      kind: "restored_backup",
+      severity: "critical",
+      evidence: [reason],
+      action: `began incarnation ${incarnation}; starts wait until every shard has reported`,
+    });
     await appendEvents(client, [{ kind: "cluster.new_incarnation", actor: "supervisor", data: { incarnation, reason } }]);
   });
 }
@@ -44,9 +49,17 @@ export async function noticeOlder(pool: Pool, shard: string, observations: reado
   const stale = observations.filter((one) => one.kind === "refused" && one.code === "stale");
   if (newer.length + stale.length === 0) return false;
   const { incarnation } = await readCluster(pool);
-  const known = await readKnown(pool, newer.map((one) => one.job));
+  const known = await readKnown(
+    pool,
+    newer.map((one) => one.job),
+  );
   const found = newer.find((one) => storeIsOlder(one, known.get(one.job), incarnation));
-  const awaited = (await readAwaited(pool, stale.flatMap((one) => ("worker" in one ? [one] : [])))).find((one) => one.incarnation === incarnation);
+  const awaited = (
+    await readAwaited(
+      pool,
+      stale.flatMap((one) => ("worker" in one ? [one] : [])),
+    )
+  ).find((one) => one.incarnation === incarnation);
   const seen = found ?? awaited;
   if (!seen) return false;
   const reason = found

@@ -1,7 +1,19 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Gone, Unreachable, type Engine } from "@muster/engine";
 import type { LogStore } from "@muster/logs";
-import { appendEvents, hasOldWorkers, isConnectionError, LeaseLost, recordBeat, setShardReachable, transaction, type Lease, type Pool, type ShardRow, type Waker } from "@muster/store";
+import {
+  appendEvents,
+  hasOldWorkers,
+  isConnectionError,
+  LeaseLost,
+  recordBeat,
+  setShardReachable,
+  transaction,
+  type Lease,
+  type Pool,
+  type ShardRow,
+  type Waker,
+} from "@muster/store";
 import type { Logger } from "pino";
 import { adopt, forgetEnded } from "./adoption.ts";
 import { dispatchCommands, sealCommits, type DispatchContext } from "./dispatch.ts";
@@ -103,7 +115,11 @@ export class ShardKeeper {
     const changed = await transaction(pool, async (client) => {
       const nodes = await setShardReachable(client, shard.name, reachable);
       const kind = reachable ? "reachable" : "unreachable";
-      if (nodes.length > 0) await appendEvents(client, [{ kind: `shard.${kind}`, actor: "supervisor", data: { shard: shard.name } }, ...nodes.map((node) => ({ kind: `node.${kind}`, actor: "supervisor", node: node.name, pool: node.pool }))]);
+      if (nodes.length > 0)
+        await appendEvents(client, [
+          { kind: `shard.${kind}`, actor: "supervisor", data: { shard: shard.name } },
+          ...nodes.map((node) => ({ kind: `node.${kind}`, actor: "supervisor", node: node.name, pool: node.pool })),
+        ]);
       return nodes.length > 0;
     });
     if (changed) waker.wake();
@@ -139,7 +155,14 @@ export class ShardKeeper {
     this.#nodes = new Set(probe.nodes.map((node) => node.node));
     const seen = { epoch: probe.epoch, seq: followed ? cursor.seq : probe.seq };
     const welcomed = this.#welcome(signal);
-    const loops = [this.#observe(engine, seen, signal), this.#command(engine, signal), this.#keepLogs(engine, signal), this.#compare(engine, signal), this.#beat(engine, signal), welcomed.then(() => aborted(signal))];
+    const loops = [
+      this.#observe(engine, seen, signal),
+      this.#command(engine, signal),
+      this.#keepLogs(engine, signal),
+      this.#compare(engine, signal),
+      this.#beat(engine, signal),
+      welcomed.then(() => aborted(signal)),
+    ];
     try {
       await Promise.race(loops);
     } finally {
@@ -231,6 +254,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 }
 
 async function readCursor(pool: Pool, shard: string): Promise<{ epoch: string; seq: number }> {
-  const { rows } = await pool.query<{ epoch: string; seq: number }>({ name: "read-shard-cursor", text: "SELECT epoch, seq FROM shards WHERE name = $1", values: [shard] });
+  const { rows } = await pool.query<{ epoch: string; seq: number }>({
+    name: "read-shard-cursor",
+    text: "SELECT epoch, seq FROM shards WHERE name = $1",
+    values: [shard],
+  });
   return rows[0] ?? { epoch: "", seq: 0 };
 }

@@ -43,7 +43,8 @@ export class SideWork {
       client.release();
     }
     const work = new SideWork(options);
-    for (const check of options.checks) await work.#queue.upsertJobScheduler(check.name, { every: check.every }, { name: check.name, opts: { removeOnComplete: true, removeOnFail: true } });
+    for (const check of options.checks)
+      await work.#queue.upsertJobScheduler(check.name, { every: check.every }, { name: check.name, opts: { removeOnComplete: true, removeOnFail: true } });
     return work;
   }
 

@@ -72,7 +72,9 @@ export class SilenceWatch {
     const silent = [...heard.values()].some((shard) => now - Math.max(shard.heard, shard.listenedSince) >= limits.suspect);
     if (!silent && brake.since === null && this.#before === "") return false;
     const rows = await readWatchedNodes(pool);
-    const nodes = rows.map((row): WatchedNode => ({ node: row.name, switch: switchOf(row), ...(heard.get(row.shard) ?? { heard: now, listenedSince: now }), lost: row.lost }));
+    const nodes = rows.map(
+      (row): WatchedNode => ({ node: row.name, switch: switchOf(row), ...(heard.get(row.shard) ?? { heard: now, listenedSince: now }), lost: row.lost }),
+    );
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);
     // one after another, as each locks rows of another table
@@ -93,7 +95,18 @@ export class SilenceWatch {
         ...suspect.map((node) => ({ kind: "node.suspect", actor: ACTOR, node: node.name, pool: node.pool, data: { reason } })),
         ...lost.map((node) => ({ kind: "node.lost", actor: ACTOR, node: node.name, pool: node.pool, data: { silent_for: limits.lost / 1000 } })),
       ]);
-      await recordFaults(client, lost.map(({ name }) => ({ kind: "node_lost", severity: "warning", node: name, evidence: [`${name} was not heard of for ${limits.lost / 1000} s`], class: "infrastructure", rule: "silence", action: "declared lost; jobs that may go on without it do" })));
+      await recordFaults(
+        client,
+        lost.map(({ name }) => ({
+          kind: "node_lost",
+          severity: "warning",
+          node: name,
+          evidence: [`${name} was not heard of for ${limits.lost / 1000} s`],
+          class: "infrastructure",
+          rule: "silence",
+          action: "declared lost; jobs that may go on without it do",
+        })),
+      );
       return suspect.length + lost.length > 0;
     });
   }
@@ -145,7 +158,8 @@ export class SilenceWatch {
     if (decision.kind === "lift" && incident !== null) {
       logger.warn({ incident }, decision.why);
       await transaction(pool, async (client) => {
-        if (await closeIncident(client, incident, decision.why)) await appendEvents(client, [{ kind: "cluster.mass_silence_over", actor: ACTOR, data: { incident, why: decision.why } }]);
+        if (await closeIncident(client, incident, decision.why))
+          await appendEvents(client, [{ kind: "cluster.mass_silence_over", actor: ACTOR, data: { incident, why: decision.why } }]);
       });
       return true;
     }

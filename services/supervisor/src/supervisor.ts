@@ -49,7 +49,18 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
   const limits = { ...SILENCE_LIMITS, ...options.silence };
   // the timer alone: the time itself is in the store, and the scheduler looks at its own clock as well
   const onBackoff = ({ job, seconds }: Backoff): void => void sideWork.backoff(job, seconds);
-  const ownership = new Ownership({ pool, logger, logs, waker, holder: id, apiUrl, engines, onBackoff, unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2), beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5) });
+  const ownership = new Ownership({
+    pool,
+    logger,
+    logs,
+    waker,
+    holder: id,
+    apiUrl,
+    engines,
+    onBackoff,
+    unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2),
+    beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5),
+  });
   const silence = new SilenceWatch({ pool, logger, holder: id, limits });
   const hangs = new HangWatch({ pool, logger, holder: id, silentAfter: 2.5 * Math.min(BEAT_EVERY, limits.suspect / 5) });
   const woken = new Signal();
@@ -76,7 +87,8 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
       try {
         again = (await round()) > 0;
       } catch (error) {
-        if (!abort.signal.aborted) logger.error({ err: error }, isConnectionError(error) ? `${name}: database does not answer` : `${name} failed; trying again`);
+        if (!abort.signal.aborted)
+          logger.error({ err: error }, isConnectionError(error) ? `${name}: database does not answer` : `${name} failed; trying again`);
       }
       if (again) ownership.wakeAll();
       else await pause();

@@ -9,6 +9,9 @@ export async function suspectNodes(client: Client, suspects: readonly { node: st
         WHERE name = $1 AND health = 'ready' RETURNING pool`,
       values: [suspect.node, suspect.reason.slice(0, 1000)],
     });
-    if (rows[0]) await appendEvents(client, [{ kind: "node.suspect", actor: "supervisor", node: suspect.node, pool: rows[0].pool, data: { reason: suspect.reason, job: suspect.job } }]);
+    if (rows[0])
+      await appendEvents(client, [
+        { kind: "node.suspect", actor: "supervisor", node: suspect.node, pool: rows[0].pool, data: { reason: suspect.reason, job: suspect.job } },
+      ]);
   }
 }

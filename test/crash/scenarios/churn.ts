@@ -23,7 +23,14 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
   writeFileSync(runs, "");
   chmodSync(runs, 0o666);
   const log = openSync(join(cluster.dir, "services.log"), "a");
-  const env = { ...process.env, DATABASE_URL: cluster.db.url, MUSTER_API_URL: "http://127.0.0.1:9", MUSTER_AGENTS_DIR: join(cluster.dir, "agents"), MUSTER_LOG_STORE: join(cluster.dir, "logs"), MUSTER_LOG_LEVEL: "warn" };
+  const env = {
+    ...process.env,
+    DATABASE_URL: cluster.db.url,
+    MUSTER_API_URL: "http://127.0.0.1:9",
+    MUSTER_AGENTS_DIR: join(cluster.dir, "agents"),
+    MUSTER_LOG_STORE: join(cluster.dir, "logs"),
+    MUSTER_LOG_LEVEL: "warn",
+  };
   const launch = (main: string): ChildProcess => spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main], { stdio: ["ignore", log, log], env });
   const services = [SCHEDULER, SCHEDULER, SUPERVISOR, SUPERVISOR].map((main) => ({ main, child: launch(main) }));
   const began = Date.now();
@@ -45,7 +52,9 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
   const watcher = async (): Promise<void> => {
     while (!over.signal.aborted) {
       // one that we kill has no code
-      for (const { main, child } of services) if (child.exitCode !== null) fatal ??= new Error(`${main} ended with ${child.exitCode}: ${readFileSync(join(cluster.dir, "services.log"), "utf8").slice(-1000)}`);
+      for (const { main, child } of services)
+        if (child.exitCode !== null)
+          fatal ??= new Error(`${main} ended with ${child.exitCode}: ${readFileSync(join(cluster.dir, "services.log"), "utf8").slice(-1000)}`);
       wrong.push(...doubles());
       const { rows } = await cluster.pool.query<{ node: string }>("SELECT node FROM node_usage WHERE 1000 < ANY (held)");
       wrong.push(...rows.map((row) => `${row.node} holds more than there is`));
@@ -55,9 +64,16 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
   };
   try {
     const others = [killer(), watcher()];
-    const ids = await cluster.submit(...Array.from({ length: jobs }, () => ({ accelerator: "h800", resources: { accelerators: 1 + Math.floor(random() * 4) }, run: ["sh", "-c", `echo "$MUSTER_JOB_ID $MUSTER_ATTEMPT" >>${runs}; sleep 0.3`] })));
+    const ids = await cluster.submit(
+      ...Array.from({ length: jobs }, () => ({
+        accelerator: "h800",
+        resources: { accelerators: 1 + Math.floor(random() * 4) },
+        run: ["sh", "-c", `echo "$MUSTER_JOB_ID $MUSTER_ATTEMPT" >>${runs}; sleep 0.3`],
+      })),
+    );
     const limit = Date.now() + 60_000 + jobs * 1000;
-    const live = async (): Promise<number> => (await cluster.pool.query<{ live: number }>("SELECT count(*)::int AS live FROM jobs WHERE finished_at IS NULL")).rows[0]?.live ?? 0;
+    const live = async (): Promise<number> =>
+      (await cluster.pool.query<{ live: number }>("SELECT count(*)::int AS live FROM jobs WHERE finished_at IS NULL")).rows[0]?.live ?? 0;
     while ((await live()) > 0) {
       if (fatal) throw fatal;
       if (Date.now() > limit) throw new Error(`${await live()} jobs have not ended: ${readFileSync(join(cluster.dir, "services.log"), "utf8").slice(-3000)}`);
@@ -70,7 +86,10 @@ export async function runChurn(jobs: number, random: () => number): Promise<Chur
     const lines = readFileSync(runs, "utf8").trimEnd().split("\n").sort();
     const expected = ids.map((id) => `${id} 1`).sort();
     wrong.push(...rows.filter((row) => row.state !== "succeeded" || row.attempt !== 1).map((row) => JSON.stringify(row)));
-    if (JSON.stringify(lines) !== JSON.stringify(expected)) wrong.push(`ran otherwise than once each: ${JSON.stringify(lines.filter((line, index) => lines.indexOf(line) !== index || !expected.includes(line)))}, missing ${JSON.stringify(expected.filter((line) => !lines.includes(line)))}`);
+    if (JSON.stringify(lines) !== JSON.stringify(expected))
+      wrong.push(
+        `ran otherwise than once each: ${JSON.stringify(lines.filter((line, index) => lines.indexOf(line) !== index || !expected.includes(line)))}, missing ${JSON.stringify(expected.filter((line) => !lines.includes(line)))}`,
+      );
     if (wrong.length > 0) throw new Error([...new Set(wrong)].slice(0, 20).join("\n"));
     return figures;
   } finally {

@@ -37,8 +37,11 @@ export async function runCrashPoints(points: readonly CrashPoint[]): Promise<Cra
     if (!before) return;
     const { id, point } = before;
     const job = await plane.untilState(id, "succeeded", "failed", "cancelled");
-    const runs = readFileSync(done, "utf8").split("\n").filter((line) => line.startsWith(id));
-    if (job.state !== "succeeded" || job.attempt !== 1 || runs.length !== 1) throw new Error(`killed ${point}: ${job.state} in attempt ${job.attempt}, ran ${JSON.stringify(runs)}`);
+    const runs = readFileSync(done, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith(id));
+    if (job.state !== "succeeded" || job.attempt !== 1 || runs.length !== 1)
+      throw new Error(`killed ${point}: ${job.state} in attempt ${job.attempt}, ran ${JSON.stringify(runs)}`);
   };
   try {
     for (const { side, write } of points) {
@@ -46,7 +49,11 @@ export async function runCrashPoints(points: readonly CrashPoint[]): Promise<Cra
       await plane.start({ MUSTER_CRASH_POINT: `${side}:${write}` }, ["--import", PRELOAD]);
       await check();
       const key = `key-${side}-${write}-${Date.now()}`;
-      const id = await submitOnce(plane, key, { accelerator: "h800", resources: { accelerators: 1 }, run: ["sh", "-c", `echo "$MUSTER_JOB_ID $MUSTER_ATTEMPT" >>${done}`] });
+      const id = await submitOnce(plane, key, {
+        accelerator: "h800",
+        resources: { accelerators: 1 },
+        run: ["sh", "-c", `echo "$MUSTER_JOB_ID $MUSTER_ATTEMPT" >>${done}`],
+      });
       before = { id, point };
       for (;;) {
         if (!plane.running) {

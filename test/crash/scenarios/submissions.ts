@@ -25,7 +25,12 @@ export async function runSubmissions(total: number, kills: number, random: () =>
       for (;;) {
         try {
           // held, as this is about what is kept and not about what runs
-          const { status, body } = await plane.request("POST", "/v1/jobs?hold=true", { name: `job-${mine}`, run: ["true"] }, { "idempotency-key": `key-${mine}` });
+          const { status, body } = await plane.request(
+            "POST",
+            "/v1/jobs?hold=true",
+            { name: `job-${mine}`, run: ["true"] },
+            { "idempotency-key": `key-${mine}` },
+          );
           if (status === 201) {
             acknowledged.set(`job-${mine}`, (body as { id: string }).id);
             break;

@@ -78,7 +78,8 @@ async function applyOne(session: Session, { document, parsed }: Item, dryRun: bo
   const { signal } = session;
   const before = await declared.find(name, { signal });
   const after = await declared.put(name, document.content, { dryRun, signal });
-  const result = before === undefined ? "created" : !sameThing(before, after) ? "changed" : kind === "node" && parsed.device_memory > 0 ? "applied" : "unchanged";
+  const result =
+    before === undefined ? "created" : !sameThing(before, after) ? "changed" : kind === "node" && parsed.device_memory > 0 ? "applied" : "unchanged";
   return { kind, name, result, dry_run: dryRun };
 }
 
@@ -90,7 +91,25 @@ function declaredOf(client: MusterClient, kind: Applied["kind"]) {
 function sameThing(before: object, after: object): boolean {
   const declared = (view: object): string => {
     const { version: _, ...rest } = view as Record<string, unknown>;
-    for (const counted of ["nodes", "devices", "running_jobs", "largest_gang", "waiting", "active", "held", "cpus_held", "memory_held", "jobs", "last_seen", "reachable", "schedulable", "health", "health_since", "health_reason", "health_actor"]) {
+    for (const counted of [
+      "nodes",
+      "devices",
+      "running_jobs",
+      "largest_gang",
+      "waiting",
+      "active",
+      "held",
+      "cpus_held",
+      "memory_held",
+      "jobs",
+      "last_seen",
+      "reachable",
+      "schedulable",
+      "health",
+      "health_since",
+      "health_reason",
+      "health_actor",
+    ]) {
       if (counted !== "devices" || typeof rest["devices"] === "object") delete rest[counted];
     }
     return JSON.stringify(Object.entries(rest).sort(([a], [b]) => a.localeCompare(b)));

@@ -12,7 +12,10 @@ import { withOutput, withYes } from "./options.ts";
 export function addCluster(program: Command, io: Io, outcome: Outcome): void {
   const cluster = program.command("cluster").description("the cluster as a whole, and its settings");
 
-  const get = cluster.command("get").description("who it is, whether it starts work, and what its settings are").option("--settings", "only the settings that were put, as cluster set -f takes them");
+  const get = cluster
+    .command("get")
+    .description("who it is, whether it starts work, and what its settings are")
+    .option("--settings", "only the settings that were put, as cluster set -f takes them");
   withOutput(get).action(
     action<{ settings?: boolean }>(io, outcome, async (session, _, options) => {
       const found = await session.client.cluster.get({ signal: session.signal });
@@ -53,7 +56,10 @@ export function addCluster(program: Command, io: Io, outcome: Outcome): void {
 export function addAdmin(program: Command, io: Io, outcome: Outcome): void {
   const admin = program.command("admin").description("what is rarely done, to the cluster as a whole");
 
-  const begin = admin.command("new-incarnation").description("after a backup was restored, or a lagging replica promoted: nothing starts until every engine has said what it runs").requiredOption("--reason <text>", "why, for the record");
+  const begin = admin
+    .command("new-incarnation")
+    .description("after a backup was restored, or a lagging replica promoted: nothing starts until every engine has said what it runs")
+    .requiredOption("--reason <text>", "why, for the record");
   withYes(withOutput(begin)).action(
     action<{ reason: string; yes?: boolean }>(io, outcome, async (session, _, { reason, yes }) => {
       if (!(await confirm(session, "begin a new incarnation? Nothing starts until every engine has reported", yes))) {
@@ -70,7 +76,10 @@ export function addAdmin(program: Command, io: Io, outcome: Outcome): void {
     }),
   );
 
-  const lift = admin.command("lift-brake").description("let nodes be declared lost although many fell silent at once").option("--reason <text>", "why, for the record", "");
+  const lift = admin
+    .command("lift-brake")
+    .description("let nodes be declared lost although many fell silent at once")
+    .option("--reason <text>", "why, for the record", "");
   withYes(withOutput(lift)).action(
     action<{ reason: string; yes?: boolean }>(io, outcome, async (session, _, { reason, yes }) => {
       if (!(await confirm(session, "lift the brake? Nodes that stay silent are declared lost, and their jobs go on elsewhere", yes))) {

@@ -6,7 +6,7 @@ import { action, type Outcome } from "../session.ts";
 export function addCompletion(program: Command, io: Io, outcome: Outcome): void {
   program
     .command("completion")
-    .description('completion for a shell: source <(muster completion bash)')
+    .description("completion for a shell: source <(muster completion bash)")
     .argument("<shell>", "bash")
     .action(
       action(io, outcome, async (session, [shell]) => {
@@ -21,7 +21,11 @@ export function addCompletion(program: Command, io: Io, outcome: Outcome): void 
 export function bashCompletion(program: Command): string {
   const cases: string[] = [];
   const visit = (command: Command, path: string): void => {
-    const words = [...command.commands.map((child) => child.name()), ...command.options.map((option) => option.long).filter((long) => long !== null && long !== undefined), "--help"];
+    const words = [
+      ...command.commands.map((child) => child.name()),
+      ...command.options.map((option) => option.long).filter((long) => long !== null && long !== undefined),
+      "--help",
+    ];
     cases.push(`    "${path}") words="${words.join(" ")}" ;;`);
     for (const child of command.commands) visit(child, path === "" ? child.name() : `${path} ${child.name()}`);
   };

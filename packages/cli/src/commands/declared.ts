@@ -56,7 +56,10 @@ export async function showProject(session: Session, name: string): Promise<void>
 export async function showQueue(session: Session, name: string): Promise<void> {
   await show<QueueView>(session, session.client.queues, name, queueShape(session));
   if (!session.printer.isHuman) return;
-  const { items, next_cursor } = await session.client.jobs.page({ queue: name, state: "queued,held", sort: "submitted_at", limit: 20 }, { signal: session.signal });
+  const { items, next_cursor } = await session.client.jobs.page(
+    { queue: name, state: "queued,held", sort: "submitted_at", limit: 20 },
+    { signal: session.signal },
+  );
   if (items.length === 0) return;
   const table = renderTable(
     [

@@ -37,7 +37,12 @@ export function addFeeds(program: Command, io: Io, outcome: Outcome): void {
     .option("--since <time>", "since a time, or how long ago (2h)", pastTime);
   withWatch(withLimit(withProject(withOutput(events)))).action(
     action<EventOptions>(io, outcome, async (session, _, options) => {
-      const filter = { project: session.project, job: options.job === undefined ? undefined : await findJobId(session, options.job), node: options.node, kind: options.kind };
+      const filter = {
+        project: session.project,
+        job: options.job === undefined ? undefined : await findJobId(session, options.job),
+        node: options.node,
+        kind: options.kind,
+      };
       const limit = options.limit > 0 ? Math.min(500, options.limit + 1) : 500;
       await showEvents(session, options, { newestFirst: () => session.client.events({ ...filter, limit }, { signal: session.signal }), filter });
     }),

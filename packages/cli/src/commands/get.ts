@@ -30,7 +30,11 @@ const KINDS: Record<string, Kind> = {
 
 export function addGet(program: Command, io: Io, outcome: Outcome): void {
   const names = Object.keys(KINDS);
-  const get = program.command("get").description(`list or show any kind of thing: ${names.join(", ")}`).argument("<kind>", "in the singular or plural").argument("[name]");
+  const get = program
+    .command("get")
+    .description(`list or show any kind of thing: ${names.join(", ")}`)
+    .argument("<kind>", "in the singular or plural")
+    .argument("[name]");
   withWatch(withLimit(withProject(withOutput(get)))).action(
     action<GetOptions>(io, outcome, async (session, [word = "", name], options) => {
       const singular = word.toLowerCase().replace(/s$/, "");

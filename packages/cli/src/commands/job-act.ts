@@ -28,7 +28,11 @@ const ACTS: readonly Act[] = [
 
 export function addJobActs(job: Command, io: Io, outcome: Outcome): void {
   for (const act of ACTS) {
-    const command = job.command(act.name).description(act.description).argument("<job...>", "ids, or names of the newest jobs of these names").option("--reason <text>", "why, for the record", "");
+    const command = job
+      .command(act.name)
+      .description(act.description)
+      .argument("<job...>", "ids, or names of the newest jobs of these names")
+      .option("--reason <text>", "why, for the record", "");
     if (act.question) withYes(command);
     withProject(withOutput(command)).action(
       action<{ reason: string; yes?: boolean }>(io, outcome, async (session, references, options) => {
@@ -56,7 +60,11 @@ export function addJobActs(job: Command, io: Io, outcome: Outcome): void {
     );
   }
 
-  const update = job.command("update").description("change a job that is not finished").argument("<job>", "id, or name of the newest job of that name").option("--priority <class>", "its priority class, such as low, normal, high");
+  const update = job
+    .command("update")
+    .description("change a job that is not finished")
+    .argument("<job>", "id, or name of the newest job of that name")
+    .option("--priority <class>", "its priority class, such as low, normal, high");
   withProject(withOutput(update)).action(
     action<{ priority?: string }>(io, outcome, async (session, [reference = ""], options) => {
       if (options.priority === undefined) throw new UsageError("nothing to change", { hint: "give --priority CLASS" });

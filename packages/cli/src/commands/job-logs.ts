@@ -28,7 +28,8 @@ export function addJobLogs(job: Command, io: Io, outcome: Outcome): void {
   withProject(command).action(
     action<LogOptions>(io, outcome, async (session, [reference = ""], options) => {
       const found = await findJob(session, reference);
-      if (found.attempt === 0 && !options.follow) throw new NotFoundError(`${found.name} has not started yet, so there is no log`, `muster job explain ${reference} tells why`);
+      if (found.attempt === 0 && !options.follow)
+        throw new NotFoundError(`${found.name} has not started yet, so there is no log`, `muster job explain ${reference} tells why`);
       if (!options.follow) {
         await showLogs(session, found, options);
         return EXIT.ok;
@@ -51,10 +52,15 @@ async function chosenWorkers(session: Session, job: JobView, options: LogOptions
 
 async function showLogs(session: Session, job: JobView, options: LogOptions): Promise<void> {
   const workers = await chosenWorkers(session, job, options);
-  if (workers.length === 0) throw new NotFoundError(`${job.name} has no workers${options.attempt === undefined ? "" : ` in attempt ${options.attempt}`}`, `muster job attempts ${job.id} shows its attempts`);
+  if (workers.length === 0)
+    throw new NotFoundError(
+      `${job.name} has no workers${options.attempt === undefined ? "" : ` in attempt ${options.attempt}`}`,
+      `muster job attempts ${job.id} shows its attempts`,
+    );
   for (const worker of workers) {
     const lines = new LinePrefixer(workers.length > 1 ? `${worker} | ` : "", (text) => session.printer.write(text));
-    for await (const text of session.client.jobs.logs(job.id, { attempt: options.attempt, worker, tail: options.tail }, { signal: session.signal })) lines.push(text);
+    for await (const text of session.client.jobs.logs(job.id, { attempt: options.attempt, worker, tail: options.tail }, { signal: session.signal }))
+      lines.push(text);
     lines.end();
   }
 }
@@ -63,11 +69,19 @@ async function followWorkers(session: Session, job: JobView, options: LogOptions
   const workers = await chosenWorkers(session, job, options);
   if (workers.length === 0) throw new UsageError(`${job.name} has no workers to follow yet`, { hint: `muster job logs -f ${job.id} waits for them` });
   try {
-    await Promise.all(workers.map((worker) => copyLog(session, job, { attempt: options.attempt, worker, tail: options.tail, fromStart: options.tail === undefined, prefix: workers.length > 1 ? `${worker} | ` : "" }, session.signal)));
+    await Promise.all(
+      workers.map((worker) =>
+        copyLog(
+          session,
+          job,
+          { attempt: options.attempt, worker, tail: options.tail, fromStart: options.tail === undefined, prefix: workers.length > 1 ? `${worker} | ` : "" },
+          session.signal,
+        ),
+      ),
+    );
   } catch (error) {
     if (!session.signal.aborted) throw error;
     if (!isFinal(job)) tellDetached(session, [job]);
     throw new Interrupted("interrupted", { cause: error });
   }
 }
-

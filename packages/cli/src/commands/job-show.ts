@@ -14,7 +14,11 @@ const JOB_HELP = "id, or name of the newest job of that name";
 
 /** Commands that show one job, or what belongs to it. */
 export function addJobShow(job: Command, io: Io, outcome: Outcome): void {
-  const get = job.command("get").description("one job with its attempts").argument(JOB, JOB_HELP).option("--spec [view]", "its spec instead: as submitted, or resolved");
+  const get = job
+    .command("get")
+    .description("one job with its attempts")
+    .argument(JOB, JOB_HELP)
+    .option("--spec [view]", "its spec instead: as submitted, or resolved");
   withProject(withOutput(get)).action(
     action<{ spec?: string | true }>(io, outcome, async (session, [reference = ""], options) => {
       const { client, printer, signal } = session;
@@ -46,11 +50,18 @@ export function addJobShow(job: Command, io: Io, outcome: Outcome): void {
     }),
   );
 
-  const events = job.command("events").description("what happened to it, oldest first").argument(JOB, JOB_HELP).option("--since <time>", "since a time, or how long ago (2h)", pastTime);
+  const events = job
+    .command("events")
+    .description("what happened to it, oldest first")
+    .argument(JOB, JOB_HELP)
+    .option("--since <time>", "since a time, or how long ago (2h)", pastTime);
   withWatch(withLimit(withProject(withOutput(events)))).action(
     action<{ limit: number; watch?: boolean; since?: string }>(io, outcome, async (session, [reference = ""], options) => {
       const id = await findJobId(session, reference);
-      await showEvents(session, options, { newestFirst: () => session.client.jobs.events(id, { sort: "-id" }, { signal: session.signal }), filter: { job: id } });
+      await showEvents(session, options, {
+        newestFirst: () => session.client.jobs.events(id, { sort: "-id" }, { signal: session.signal }),
+        filter: { job: id },
+      });
     }),
   );
 
@@ -58,14 +69,24 @@ export function addJobShow(job: Command, io: Io, outcome: Outcome): void {
   withProject(withOutput(attempts)).action(
     action(io, outcome, async (session, [reference = ""]) => {
       const found = await session.client.jobs.attempts(await findJobId(session, reference), { signal: session.signal });
-      session.printer.list([...found].sort((a, b) => a.number - b.number), attemptShape());
+      session.printer.list(
+        [...found].sort((a, b) => a.number - b.number),
+        attemptShape(),
+      );
     }),
   );
 
-  const workers = job.command("workers").description("the workers of an attempt").argument(JOB, JOB_HELP).option("--attempt <n>", "of this attempt instead of the newest", wholeNumber);
+  const workers = job
+    .command("workers")
+    .description("the workers of an attempt")
+    .argument(JOB, JOB_HELP)
+    .option("--attempt <n>", "of this attempt instead of the newest", wholeNumber);
   withProject(withOutput(workers)).action(
     action<{ attempt?: number }>(io, outcome, async (session, [reference = ""], options) => {
-      session.printer.list(await session.client.jobs.workers(await findJobId(session, reference), options.attempt, { signal: session.signal }), workerShape(session));
+      session.printer.list(
+        await session.client.jobs.workers(await findJobId(session, reference), options.attempt, { signal: session.signal }),
+        workerShape(session),
+      );
     }),
   );
 

@@ -36,13 +36,20 @@ export function addJobSubmit(job: Command, io: Io, outcome: Outcome): void {
       if (options.timeout !== undefined && !options.wait && !options.follow) throw new UsageError("--timeout is for --wait and --follow");
       const specs = await readSpecs(options.file, session);
       const { client, printer, signal } = session;
-      const jobs = await client.jobs.submitAll(specs, { signal, held: options.hold === true, ...(options.idempotencyKey !== undefined && { idempotencyKey: options.idempotencyKey }) });
+      const jobs = await client.jobs.submitAll(specs, {
+        signal,
+        held: options.hold === true,
+        ...(options.idempotencyKey !== undefined && { idempotencyKey: options.idempotencyKey }),
+      });
       if (printer.isHuman) printer.write(describeSubmitted(jobs));
       else if (jobs.length === 1) printer.lines(jobs, jobShape(session));
       else printer.list(jobs, jobShape(session));
       if (options.follow) {
         const [first] = jobs;
-        if (!first || jobs.length > 1) throw new UsageError(`--follow shows one job, but ${plural(jobs.length, "job")} were submitted`, { hint: "they run; wait for them with muster job wait" });
+        if (!first || jobs.length > 1)
+          throw new UsageError(`--follow shows one job, but ${plural(jobs.length, "job")} were submitted`, {
+            hint: "they run; wait for them with muster job wait",
+          });
         return followJob(session, first, options.timeout);
       }
       if (options.wait) return waitForJobs(session, jobs, options.timeout);
@@ -51,7 +58,10 @@ export function addJobSubmit(job: Command, io: Io, outcome: Outcome): void {
     }),
   );
 
-  const plan = job.command("plan").description("what would happen if it were submitted now; exits 0 if it fits now, 1 if it would queue").requiredOption("-f, --file <file>", "the file, - for standard input; may be repeated", collect);
+  const plan = job
+    .command("plan")
+    .description("what would happen if it were submitted now; exits 0 if it fits now, 1 if it would queue")
+    .requiredOption("-f, --file <file>", "the file, - for standard input; may be repeated", collect);
   withProject(withOutput(plan)).action(
     action<{ file: string[] }>(io, outcome, async (session, _, options) => {
       let fits = true;
@@ -77,7 +87,9 @@ async function readSpecs(files: readonly string[], session: Session): Promise<Su
 
 function checkSpec({ source, content }: Document, project: string | undefined): SubmittedJobSpec {
   if (content["kind"] !== undefined && content["kind"] !== "job") {
-    throw new UsageError(`${source} is of kind ${JSON.stringify(content["kind"])}, not job`, { hint: "pools, nodes, queues and projects are made with muster apply -f" });
+    throw new UsageError(`${source} is of kind ${JSON.stringify(content["kind"])}, not job`, {
+      hint: "pools, nodes, queues and projects are made with muster apply -f",
+    });
   }
   if (project !== undefined && content["project"] !== undefined && content["project"] !== project) {
     throw new UsageError(`${source} names project ${JSON.stringify(content["project"])}, but the command names ${project}`);
@@ -94,6 +106,9 @@ function describeSubmitted(jobs: readonly JobView[]): string {
   for (const { array } of jobs) if (array) elements.set(array.id, (elements.get(array.id) ?? 0) + 1);
   return jobs
     .filter((job) => job.array === null || job.array.index === 0)
-    .map((job) => `${job.name} ${job.id} ${describeState(job)}${job.array ? ` (array of ${elements.get(job.array.id)}, muster job list --array ${job.array.id})` : ""}\n`)
+    .map(
+      (job) =>
+        `${job.name} ${job.id} ${describeState(job)}${job.array ? ` (array of ${elements.get(job.array.id)}, muster job list --array ${job.array.id})` : ""}\n`,
+    )
     .join("");
 }

@@ -17,20 +17,33 @@ interface NodeListOptions {
 export function addNode(program: Command, io: Io, outcome: Outcome): void {
   const node = program.command("node").description("the machines that jobs run on");
 
-  const list = node.command("list").alias("ls").description("nodes with their health and their devices").option("--pool <name>", "of this pool").option("--health <states>", "in one of these states, joined by commas");
+  const list = node
+    .command("list")
+    .alias("ls")
+    .description("nodes with their health and their devices")
+    .option("--pool <name>", "of this pool")
+    .option("--health <states>", "in one of these states, joined by commas");
   withWatch(withLimit(withOutput(list))).action(action<NodeListOptions>(io, outcome, (session, _, options) => listNodes(session, options)));
 
   const get = node.command("get").description("one node").argument("<node>");
   withOutput(get).action(action(io, outcome, (session, [name = ""]) => showNode(session, name)));
 
-  const cordon = node.command("cordon").description("start no new work there; what runs goes on").argument("<node...>").requiredOption("--reason <text>", "why, for all to see");
+  const cordon = node
+    .command("cordon")
+    .description("start no new work there; what runs goes on")
+    .argument("<node...>")
+    .requiredOption("--reason <text>", "why, for all to see");
   withOutput(cordon).action(
     action<{ reason: string }>(io, outcome, async (session, names, { reason }) => {
       for (const name of names) report(session, await session.client.nodes.cordon(name, reason, { signal: session.signal }));
     }),
   );
 
-  const uncordon = node.command("uncordon").description("let work start there again").argument("<node...>").option("--reason <text>", "why, for the record", "");
+  const uncordon = node
+    .command("uncordon")
+    .description("let work start there again")
+    .argument("<node...>")
+    .option("--reason <text>", "why, for the record", "");
   withOutput(uncordon).action(
     action<{ reason: string }>(io, outcome, async (session, names, { reason }) => {
       for (const name of names) report(session, await session.client.nodes.uncordon(name, reason, { signal: session.signal }));
@@ -72,7 +85,9 @@ export function addNode(program: Command, io: Io, outcome: Outcome): void {
 
 export async function listNodes(session: Session, options: NodeListOptions): Promise<void> {
   const { pool, health, limit } = options;
-  await printList(session, nodeShape(session), options, () => session.client.nodes.list({ pool, health, limit: limit > 0 ? Math.min(500, limit + 1) : 500 }, { signal: session.signal }));
+  await printList(session, nodeShape(session), options, () =>
+    session.client.nodes.list({ pool, health, limit: limit > 0 ? Math.min(500, limit + 1) : 500 }, { signal: session.signal }),
+  );
 }
 
 export async function showNode(session: Session, name: string): Promise<void> {

@@ -17,7 +17,11 @@ export function addScheduler(program: Command, io: Io, outcome: Outcome): void {
   withOutput(replay).action(
     action<{ cycle?: number; explain?: string }>(io, outcome, async (session, [file = ""], options) => {
       const found = await run(file, options);
-      session.printer.one(found, () => (found.difference ? "different" : "identical"), (one) => renderReplay(one, toYaml));
+      session.printer.one(
+        found,
+        () => (found.difference ? "different" : "identical"),
+        (one) => renderReplay(one, toYaml),
+      );
       return found.difference ? EXIT.error : EXIT.ok;
     }),
   );
@@ -30,7 +34,8 @@ async function run(file: string, options: { cycle?: number; explain?: string }):
     return await replayRecording(file, options);
   } catch (error) {
     if (error instanceof RecordingError) throw new UsageError(`${file}: ${error.message}`);
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") throw new NotFoundError(`there is no file ${file}`, "the scheduler records into <state folder>/recordings, or the folder in MUSTER_RECORDINGS");
+    if (error instanceof Error && "code" in error && error.code === "ENOENT")
+      throw new NotFoundError(`there is no file ${file}`, "the scheduler records into <state folder>/recordings, or the folder in MUSTER_RECORDINGS");
     if (error instanceof Error && "syscall" in error) throw new UsageError(`${file} can't be read: ${error.message}`);
     throw error;
   }

@@ -29,7 +29,13 @@ export function addToken(program: Command, io: Io, outcome: Outcome): void {
   withOutput(create).action(
     action<CreateOptions>(io, outcome, async (session, [subject = ""], options) => {
       const made = await session.client.tokens.create(
-        { subject, role: options.role, project: options.project ?? null, description: options.description, ...(options.expiresIn !== undefined && { expires_in: options.expiresIn }) },
+        {
+          subject,
+          role: options.role,
+          project: options.project ?? null,
+          description: options.description,
+          ...(options.expiresIn !== undefined && { expires_in: options.expiresIn }),
+        },
         { signal: session.signal },
       );
       session.printer.one(
@@ -37,12 +43,19 @@ export function addToken(program: Command, io: Io, outcome: Outcome): void {
         (one) => one.id,
         (one) => `${one.token}\n`,
       );
-      if (session.printer.isHuman) session.note(`token ${made.id} for ${made.subject}, role ${made.role}, ${made.project === null ? "all projects" : `project ${made.project}`}; it can't be shown again. Keep it in a file of mode 0600 and use it with --token-file, or in MUSTER_TOKEN`);
+      if (session.printer.isHuman)
+        session.note(
+          `token ${made.id} for ${made.subject}, role ${made.role}, ${made.project === null ? "all projects" : `project ${made.project}`}; it can't be shown again. Keep it in a file of mode 0600 and use it with --token-file, or in MUSTER_TOKEN`,
+        );
     }),
   );
 
   const list = token.command("list").alias("ls").description("all tokens, without their secrets");
-  withLimit(withOutput(list)).action(action<{ limit: number }>(io, outcome, (session, _, options) => printList(session, tokenShape(session), options, () => session.client.tokens.list({ signal: session.signal }))));
+  withLimit(withOutput(list)).action(
+    action<{ limit: number }>(io, outcome, (session, _, options) =>
+      printList(session, tokenShape(session), options, () => session.client.tokens.list({ signal: session.signal })),
+    ),
+  );
 
   const revoke = token.command("revoke").description("make tokens useless at once").argument("<id...>", "as muster token list shows them");
   withYes(revoke).action(

@@ -19,7 +19,10 @@ interface InProcess {
 }
 
 /** Runs a command line in this process, with its own streams and surroundings. */
-export async function run(args: readonly string[], { url, stdin = "", terminal = false, env = {}, signal, now = "2026-03-01T10:05:00.000Z" }: InProcess): Promise<Run> {
+export async function run(
+  args: readonly string[],
+  { url, stdin = "", terminal = false, env = {}, signal, now = "2026-03-01T10:05:00.000Z" }: InProcess,
+): Promise<Run> {
   let out = "";
   let err = "";
   const code = await runCli(args, {
@@ -44,7 +47,10 @@ export interface Spawned {
 
 /** Starts the real command as a process of its own. */
 export function start(args: readonly string[], { env = {}, stdin = "" }: { env?: Record<string, string>; stdin?: string } = {}): Spawned {
-  const child = spawn(COMMAND, [...args], { env: { PATH: process.env["PATH"], HOME: "/nonexistent", MUSTER_STATE_DIR: "/nonexistent", ...env }, stdio: "pipe" });
+  const child = spawn(COMMAND, [...args], {
+    env: { PATH: process.env["PATH"], HOME: "/nonexistent", MUSTER_STATE_DIR: "/nonexistent", ...env },
+    stdio: "pipe",
+  });
   let out = "";
   let err = "";
   let check: () => void = () => {};

@@ -33,12 +33,20 @@ function describeSetting(path: string, value: unknown): string {
 
 /** In the largest unit that divides it, as settings take it: 90s, 10m, 180d. */
 function describeSeconds(seconds: number): string {
-  const unit = ([["d", 86_400], ["h", 3600], ["m", 60]] as const).find(([, size]) => seconds >= size && seconds % size === 0);
+  const unit = (
+    [
+      ["d", 86_400],
+      ["h", 3600],
+      ["m", 60],
+    ] as const
+  ).find(([, size]) => seconds >= size && seconds % size === 0);
   return unit ? `${seconds / unit[1]}${unit[0]}` : `${seconds}s`;
 }
 
 /** Every setting by its path; a rule by its id. */
 function flatten({ rules = [], ...settings }: ClusterView["declared"]): [string, unknown][] {
-  const named = Object.entries(settings).flatMap(([section, values]) => Object.entries(values ?? {}).map(([key, value]): [string, unknown] => [`${section}.${key}`, value]));
+  const named = Object.entries(settings).flatMap(([section, values]) =>
+    Object.entries(values ?? {}).map(([key, value]): [string, unknown] => [`${section}.${key}`, value]),
+  );
   return [...named, ...rules.map(({ id, ...rule }): [string, unknown] => [`rules.${id}`, rule])];
 }

@@ -25,7 +25,12 @@ export function nodeShape({ colours, now }: Session): Shape<NodeView> {
       { title: "ACCELERATOR", value: (node) => node.accelerator, wide: true },
       { title: "CPUS", value: (node) => `${formatNumber(node.cpus_held)}/${formatNumber(node.cpus)}`, wide: true, right: true },
       { title: "MEMORY", value: (node) => `${formatBytes(node.memory_held)}/${formatBytes(node.memory)}`, wide: true, right: true },
-      { title: "SEEN", value: (node) => (node.reachable ? formatAge(node.last_seen, now) : colours.red(`silent ${formatAge(node.last_seen, now)}`)), wide: true, right: true },
+      {
+        title: "SEEN",
+        value: (node) => (node.reachable ? formatAge(node.last_seen, now) : colours.red(`silent ${formatAge(node.last_seen, now)}`)),
+        wide: true,
+        right: true,
+      },
       { title: "JOBS", value: (node) => abbreviate(node.jobs) },
       { title: "REASON", value: (node) => describeHealth(node) },
       { title: "SINCE", value: (node) => formatAge(node.health_since, now), right: true },
@@ -58,7 +63,12 @@ export function renderNode(node: NodeView, now: number, colours: Colours): strin
       ["memory", `${formatBytes(node.memory_held)} of ${formatBytes(node.memory)} held`],
       ["fabric", node.fabric.join(" / ")],
       ["address", clean(node.address)],
-      ["labels", Object.entries(node.labels).map(([key, value]) => clean(`${key}=${value}`)).join(", ")],
+      [
+        "labels",
+        Object.entries(node.labels)
+          .map(([key, value]) => clean(`${key}=${value}`))
+          .join(", "),
+      ],
       ["jobs", node.jobs.map(clean).join(", ")],
     ])
   );
@@ -120,7 +130,9 @@ export function queueShape({ colours }: Session): Shape<QueueView> {
 }
 
 function describeAmounts(amounts: Readonly<Record<string, number>> | undefined): string {
-  return Object.entries(amounts ?? {}).map(([what, count]) => `${clean(what)}:${formatNumber(count)}`).join(" ");
+  return Object.entries(amounts ?? {})
+    .map(([what, count]) => `${clean(what)}:${formatNumber(count)}`)
+    .join(" ");
 }
 
 export function projectShape(): Shape<ProjectView> {

@@ -14,16 +14,31 @@ export function renderExplanation(view: Explanation, name: string, now: number, 
   const judged = view.need.length > 0;
   return renderFields([
     ["status", `${clean(name)}${view.state ? `: ${view.state}` : ""}${since}${reason} (judged ${formatAge(view.evaluated_at, now)} ago)`],
-    ["ahead", !judged ? undefined : view.ahead.count === 0 ? `nobody${eta}` : `${plural(view.ahead.count, "job")} with ${plural(view.ahead.devices, "device")}: ${abbreviate(view.ahead.top)}; place ${view.ahead.count + 1} in line${eta}`],
+    [
+      "ahead",
+      !judged
+        ? undefined
+        : view.ahead.count === 0
+          ? `nobody${eta}`
+          : `${plural(view.ahead.count, "job")} with ${plural(view.ahead.devices, "device")}: ${abbreviate(view.ahead.top)}; place ${view.ahead.count + 1} in line${eta}`,
+    ],
     ["need", !judged ? undefined : `${describeNeed(view)}; free: ${describeFree(view)}`],
-    ["diagnosis", [clean(view.message), ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`)].join("; ")],
+    [
+      "diagnosis",
+      [clean(view.message), ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`)].join("; "),
+    ],
     ["next", [clean(view.next_step), ...(view.would_fit_if.length > 0 ? [`fits if ${view.would_fit_if.map(clean).join(", or if ")}`] : [])].join("; ")],
   ]);
 }
 
 function describeNeed(view: Explanation): string {
   const parts = view.need.map((need) => {
-    const devices = need.accelerators_per_node > 0 ? `${need.accelerators_per_node} ${need.accelerator ?? "devices"} each` : need.share > 0 ? `${need.share / 1000} of one ${need.accelerator ?? "device"}` : `${formatNumber(need.cpus)} cpus and ${formatBytes(need.memory)} each`;
+    const devices =
+      need.accelerators_per_node > 0
+        ? `${need.accelerators_per_node} ${need.accelerator ?? "devices"} each`
+        : need.share > 0
+          ? `${need.share / 1000} of one ${need.accelerator ?? "device"}`
+          : `${formatNumber(need.cpus)} cpus and ${formatBytes(need.memory)} each`;
     return `${need.role === "worker" ? "" : `${need.role}: `}${plural(need.nodes, "node")}, ${devices}${need.pool ? ` in pool ${need.pool}` : ""}`;
   });
   return [...new Set(parts)].join(" or ");
@@ -42,13 +57,19 @@ function describeFree(view: Explanation): string {
 
 /** What would happen on submission, and the placement where there is one. */
 export function renderPlan(view: PlanView, name: string, now: number, colours: Colours): string {
-  const verdict = view.fits_now ? colours.green("fits now") : view.could_ever_run ? colours.yellow("would queue") : colours.red("could never run as the cluster is");
+  const verdict = view.fits_now
+    ? colours.green("fits now")
+    : view.could_ever_run
+      ? colours.yellow("would queue")
+      : colours.red("could never run as the cluster is");
   const head = `${clean(name)}: ${verdict}\n`;
   const { placement } = view;
   const placed = placement
     ? renderFields([
         ["pool", `${placement.pool.join(", ")} (variant ${placement.variant})`],
-        ...placement.workers.slice(0, 16).map((worker): [string, string] => [worker.worker, `${worker.node}${worker.devices.length > 0 ? `, devices ${worker.devices.join(",")}` : ""}`]),
+        ...placement.workers
+          .slice(0, 16)
+          .map((worker): [string, string] => [worker.worker, `${worker.node}${worker.devices.length > 0 ? `, devices ${worker.devices.join(",")}` : ""}`]),
         ...(placement.workers.length > 16 ? [["...", `and ${placement.workers.length - 16} more (-o json shows all)`] as [string, string]] : []),
       ])
     : "";

@@ -16,14 +16,30 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
     ["state", `${state} for ${formatAge(job.state_since, now)}${reason ? ` (${reason})` : ""}`],
     ["conditions", job.conditions.join(", ")],
     ["where", `project ${job.project}, queue ${job.queue}, priority ${job.priority}, by ${clean(job.submitter)}`],
-    ["what", `${plural(job.nodes, "node")}, ${plural(job.devices, "device")}${job.pools.length > 0 ? ` of ${job.pools.join(", ")}` : ""}${job.variant === null ? "" : `, variant ${job.variant}`}`],
+    [
+      "what",
+      `${plural(job.nodes, "node")}, ${plural(job.devices, "device")}${job.pools.length > 0 ? ` of ${job.pools.join(", ")}` : ""}${job.variant === null ? "" : `, variant ${job.variant}`}`,
+    ],
     ["about", job.description ? clean(job.description) : undefined],
-    ["labels", Object.entries(job.labels).map(([key, value]) => clean(`${key}=${value}`)).join(", ")],
+    [
+      "labels",
+      Object.entries(job.labels)
+        .map(([key, value]) => clean(`${key}=${value}`))
+        .join(", "),
+    ],
     ["workers", job.workers ? `${job.workers.running} of ${job.workers.total} up` : undefined],
     ["progress", job.progress ? `${describeProgress(job) ?? "reported nothing readable"}, ${formatAge(job.progress.at, now)} ago` : undefined],
-    ["checkpoint", job.latest_checkpoint ? `step ${job.latest_checkpoint.step} of attempt ${job.latest_checkpoint.attempt}, ${formatAge(job.latest_checkpoint.at, now)} ago` : undefined],
+    [
+      "checkpoint",
+      job.latest_checkpoint
+        ? `step ${job.latest_checkpoint.step} of attempt ${job.latest_checkpoint.attempt}, ${formatAge(job.latest_checkpoint.at, now)} ago`
+        : undefined,
+    ],
     ["restarts", `user ${restarts.user} of at most ${restarts.max_user}, infrastructure ${restarts.infrastructure}, unknown ${restarts.unknown}`],
-    ["failure", job.failure ? `${colours.red(job.failure.class)}: ${clean(job.failure.message)}${failurePlace(job)} (rule ${clean(job.failure.rule)})` : undefined],
+    [
+      "failure",
+      job.failure ? `${colours.red(job.failure.class)}: ${clean(job.failure.message)}${failurePlace(job)} (rule ${clean(job.failure.rule)})` : undefined,
+    ],
     ["submitted", `${job.submitted_at} (${formatAge(job.submitted_at, now)} ago)`],
     ["finished", job.finished_at ?? undefined],
     ["not before", job.not_before ?? undefined],
@@ -36,14 +52,25 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
 function describeAccount({ accounting }: JobView): string | undefined {
   if (!accounting) return undefined;
   const percent = (part: number): string => `${(part * 100).toFixed(1)} %`;
-  const wasted = Object.entries(accounting.wasted_device_hours).filter(([, hours]) => hours >= 0.01).map(([cause, hours]) => `${hours.toFixed(2)} by ${clean(cause)}`);
-  const parts = [accounting.ettr !== null && `ETTR ${percent(accounting.ettr)}`, accounting.goodput !== null && `${accounting.steps.kept} of ${accounting.steps.done} steps kept`, wasted.length > 0 && `device-hours wasted: ${wasted.join(", ")}`];
+  const wasted = Object.entries(accounting.wasted_device_hours)
+    .filter(([, hours]) => hours >= 0.01)
+    .map(([cause, hours]) => `${hours.toFixed(2)} by ${clean(cause)}`);
+  const parts = [
+    accounting.ettr !== null && `ETTR ${percent(accounting.ettr)}`,
+    accounting.goodput !== null && `${accounting.steps.kept} of ${accounting.steps.done} steps kept`,
+    wasted.length > 0 && `device-hours wasted: ${wasted.join(", ")}`,
+  ];
   return parts.filter((part): part is string => typeof part === "string").join("; ") || undefined;
 }
 
 function failurePlace(job: JobView): string {
   const { failure } = job;
-  const parts = [failure?.worker && clean(failure.worker), failure?.node && `on ${clean(failure.node)}`, failure?.signal, failure?.exit_code !== null && failure?.exit_code !== undefined && `exit code ${failure.exit_code}`];
+  const parts = [
+    failure?.worker && clean(failure.worker),
+    failure?.node && `on ${clean(failure.node)}`,
+    failure?.signal,
+    failure?.exit_code !== null && failure?.exit_code !== undefined && `exit code ${failure.exit_code}`,
+  ];
   const shown = parts.filter((part): part is string => typeof part === "string" && part !== "");
   return shown.length > 0 ? `, ${shown.join(" ")}` : "";
 }

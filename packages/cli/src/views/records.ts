@@ -11,7 +11,18 @@ export function eventShape({ colours }: Session): Shape<EventView> {
       { title: "ID", value: (event) => event.id, wide: true },
       { title: "TIME", value: (event) => event.at },
       { title: "KIND", value: (event) => colours.bold(clean(event.kind)) },
-      { title: "ABOUT", value: (event) => [event.job && `${event.job}${event.attempt === null ? "" : `/${event.attempt}`}`, event.node, event.queue && !event.job ? event.queue : undefined, event.pool].filter(Boolean).join(" ") },
+      {
+        title: "ABOUT",
+        value: (event) =>
+          [
+            event.job && `${event.job}${event.attempt === null ? "" : `/${event.attempt}`}`,
+            event.node,
+            event.queue && !event.job ? event.queue : undefined,
+            event.pool,
+          ]
+            .filter(Boolean)
+            .join(" "),
+      },
       { title: "ACTOR", value: (event) => clean(event.actor) },
       { title: "DETAILS", value: (event) => describeData(event.data) },
     ],
@@ -55,7 +66,11 @@ export function workerShape({ colours }: Session): Shape<WorkerView> {
     columns: [
       { title: "WORKER", value: (worker) => worker.worker },
       { title: "NODE", value: (worker) => worker.node },
-      { title: "DEVICES", value: (worker) => (worker.devices.length > 0 ? worker.devices.join(",") + (worker.share < 1000 && worker.share > 0 ? ` (${worker.share / 1000})` : "") : "-") },
+      {
+        title: "DEVICES",
+        value: (worker) =>
+          worker.devices.length > 0 ? worker.devices.join(",") + (worker.share < 1000 && worker.share > 0 ? ` (${worker.share / 1000})` : "") : "-",
+      },
       { title: "RANKS", value: (worker) => (worker.ranks > 1 ? `${worker.first_rank}-${worker.first_rank + worker.ranks - 1}` : String(worker.first_rank)) },
       { title: "STATE", value: (worker) => (worker.state === "running" ? colours.green(worker.state) : worker.state) },
       { title: "EXIT", value: (worker) => worker.signal ?? (worker.exit_code === null ? "-" : String(worker.exit_code)) },
@@ -77,7 +92,11 @@ export function checkpointShape({ now }: Session): Shape<CheckpointView> {
       { title: "STEP", value: (checkpoint) => String(checkpoint.step), right: true },
       { title: "ATTEMPT", value: (checkpoint) => String(checkpoint.attempt), right: true },
       { title: "AGE", value: (checkpoint) => formatAge(checkpoint.accepted_at, now), right: true },
-      { title: "SEALED", value: (checkpoint) => (checkpoint.seal_error ? `failed: ${clean(checkpoint.seal_error)}` : checkpoint.pruned ? "pruned" : checkpoint.sealed_at ? "yes" : "not yet") },
+      {
+        title: "SEALED",
+        value: (checkpoint) =>
+          checkpoint.seal_error ? `failed: ${clean(checkpoint.seal_error)}` : checkpoint.pruned ? "pruned" : checkpoint.sealed_at ? "yes" : "not yet",
+      },
       { title: "PATH", value: (checkpoint) => clean(checkpoint.sealed_path ?? checkpoint.path) },
     ],
   };
@@ -89,10 +108,26 @@ export function incidentShape({ colours, now }: Session): Shape<IncidentView> {
     columns: [
       { title: "ID", value: (incident) => incident.id },
       { title: "KIND", value: (incident) => clean(incident.kind) },
-      { title: "SEVERITY", value: (incident) => (incident.severity === "critical" ? colours.red(incident.severity) : incident.severity === "warning" ? colours.yellow(incident.severity) : incident.severity) },
+      {
+        title: "SEVERITY",
+        value: (incident) =>
+          incident.severity === "critical"
+            ? colours.red(incident.severity)
+            : incident.severity === "warning"
+              ? colours.yellow(incident.severity)
+              : incident.severity,
+      },
       { title: "OPENED", value: (incident) => `${formatAge(incident.opened_at, now)} ago`, right: true },
-      { title: "OPEN", value: (incident) => (incident.closed_at === null ? "yes" : formatDuration((Date.parse(incident.closed_at) - Date.parse(incident.opened_at)) / 1000)), right: true },
-      { title: "ABOUT", value: (incident) => [incident.job && `${incident.job}${incident.attempt === null ? "" : `/${incident.attempt}`}`, incident.node].filter(Boolean).join(" ") },
+      {
+        title: "OPEN",
+        value: (incident) => (incident.closed_at === null ? "yes" : formatDuration((Date.parse(incident.closed_at) - Date.parse(incident.opened_at)) / 1000)),
+        right: true,
+      },
+      {
+        title: "ABOUT",
+        value: (incident) =>
+          [incident.job && `${incident.job}${incident.attempt === null ? "" : `/${incident.attempt}`}`, incident.node].filter(Boolean).join(" "),
+      },
       { title: "CLASS", value: (incident) => incident.class ?? "-" },
       { title: "RULE", value: (incident) => incident.rule ?? "-", wide: true },
       { title: "ACTION", value: (incident) => (incident.action ? clean(incident.action) : "-") },
@@ -106,7 +141,9 @@ export function incidentShape({ colours, now }: Session): Shape<IncidentView> {
 function describePhases({ phases, device_seconds: cost }: IncidentView["cost"]): string {
   if (typeof phases !== "object" || phases === null) return "-";
   const known = phases as Record<string, unknown>;
-  const shown = ["detect", "decide", "fence", "place", "start", "reload", "redo"].flatMap((phase) => (typeof known[phase] === "number" ? [`${phase} ${formatDuration(known[phase])}`] : []));
+  const shown = ["detect", "decide", "fence", "place", "start", "reload", "redo"].flatMap((phase) =>
+    typeof known[phase] === "number" ? [`${phase} ${formatDuration(known[phase])}`] : [],
+  );
   return [...shown, ...(typeof cost === "number" && cost > 0 ? [`cost ${(cost / 3600).toFixed(2)} device-hours`] : [])].join(", ") || "-";
 }
 

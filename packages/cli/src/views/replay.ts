@@ -13,9 +13,12 @@ export function renderReplay(replay: Replay, toText: (value: unknown) => string)
       ...ending(replay),
     ]),
   ];
-  if (version.recorded !== version.replaying) parts.push(`Recorded by placement version ${version.recorded}, replayed by ${version.replaying}: these may rightly decide otherwise.\n`);
+  if (version.recorded !== version.replaying)
+    parts.push(`Recorded by placement version ${version.recorded}, replayed by ${version.replaying}: these may rightly decide otherwise.\n`);
   if (difference) {
-    parts.push(`Line ${difference.line}, after ${plural(difference.afterCycle, "cycle")}: ${clean(difference.what)}\n  recorded: ${short(difference.recorded)}\n  replayed: ${short(difference.replayed)}\n`);
+    parts.push(
+      `Line ${difference.line}, after ${plural(difference.afterCycle, "cycle")}: ${clean(difference.what)}\n  recorded: ${short(difference.recorded)}\n  replayed: ${short(difference.replayed)}\n`,
+    );
   }
   if (replay.decisions !== null) parts.push(`\nDecisions of cycle ${replay.cycles}:\n${toText(replay.decisions)}`);
   if (replay.explanation) parts.push(`\n${clean(replay.explanation.job)} after ${plural(replay.cycles, "cycle")}:\n${toText(replay.explanation)}`);

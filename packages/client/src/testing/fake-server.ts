@@ -59,7 +59,13 @@ export class FakeServer {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const text = Buffer.concat(chunks).toString();
     const url = new URL(request.url ?? "/", "http://fake");
-    const seen: FakeRequest = { method: request.method ?? "", path: decodeURIComponent(url.pathname), query: url.searchParams, headers: request.headers, body: text === "" ? undefined : JSON.parse(text) };
+    const seen: FakeRequest = {
+      method: request.method ?? "",
+      path: decodeURIComponent(url.pathname),
+      query: url.searchParams,
+      headers: request.headers,
+      body: text === "" ? undefined : JSON.parse(text),
+    };
     this.requests.push(seen);
     const route = this.#find(`${seen.method} ${seen.path}`);
     const answer = route ? await route(seen, response) : { status: 404, body: fakeProblem(404, "not_found", `there is no ${seen.path}`) };

@@ -93,7 +93,20 @@ export function sampleWorker(change: Partial<WorkerView> = {}): WorkerView {
 }
 
 export function sampleEvent(change: Partial<EventView> = {}): EventView {
-  return { id: "1", at: TIME, kind: "job.submitted", actor: "anna", project: "default", job: JOB_ID, attempt: null, node: null, queue: "default", pool: null, data: {}, ...change };
+  return {
+    id: "1",
+    at: TIME,
+    kind: "job.submitted",
+    actor: "anna",
+    project: "default",
+    job: JOB_ID,
+    attempt: null,
+    node: null,
+    queue: "default",
+    pool: null,
+    data: {},
+    ...change,
+  };
 }
 
 export function sampleExplanation(change: Partial<ExplainView> = {}): ExplainView {
@@ -116,7 +129,14 @@ export function sampleExplanation(change: Partial<ExplainView> = {}): ExplainVie
 }
 
 export function samplePlan(change: Partial<PlanView> = {}): PlanView {
-  return { fits_now: true, could_ever_run: true, resolved: {}, placement: { variant: 0, pool: ["alpha"], workers: [{ worker: "worker-0", node: "alpha-1", devices: [0, 1] }] }, explanation: null, ...change };
+  return {
+    fits_now: true,
+    could_ever_run: true,
+    resolved: {},
+    placement: { variant: 0, pool: ["alpha"], workers: [{ worker: "worker-0", node: "alpha-1", devices: [0, 1] }] },
+    explanation: null,
+    ...change,
+  };
 }
 
 export function sampleNode(change: Partial<NodeView> = {}): NodeView {
@@ -166,13 +186,27 @@ export function samplePool(change: Partial<PoolView> = {}): PoolView {
     nodes: { total: 2, healthy: 2, schedulable: 1 },
     devices: { total: 8, healthy: 8, schedulable: 4, held: 2.5 },
     running_jobs: 1,
-    largest_gang: [{ segment: 8, nodes: 0 }, { segment: 2, nodes: 1 }],
+    largest_gang: [
+      { segment: 8, nodes: 0 },
+      { segment: 2, nodes: 1 },
+    ],
     ...change,
   };
 }
 
 export function sampleQueue(change: Partial<QueueView> = {}): QueueView {
-  return { version: 1, kind: "queue", name: "default", projects: ["*"], weight: 1, order: "best_effort", paused: false, waiting: { jobs: 3, devices: 12 }, active: { jobs: 1, devices: 4 }, ...change };
+  return {
+    version: 1,
+    kind: "queue",
+    name: "default",
+    projects: ["*"],
+    weight: 1,
+    order: "best_effort",
+    paused: false,
+    waiting: { jobs: 3, devices: 12 },
+    active: { jobs: 1, devices: 4 },
+    ...change,
+  };
 }
 
 export function sampleCluster(change: Partial<ClusterView> = {}): ClusterView {
@@ -183,13 +217,27 @@ export function sampleCluster(change: Partial<ClusterView> = {}): ClusterView {
     starts_paused_reason: null,
     brake: null,
     settings: {
-      placement: { protected_runtime: 600, reclaim: "fair_share", unassigned_capacity: "borrowable", usage_half_life: 0, backfill: "dated", reservations: 8, consolidation: true, max_cross_zone_jobs: null },
+      placement: {
+        protected_runtime: 600,
+        reclaim: "fair_share",
+        unassigned_capacity: "borrowable",
+        usage_half_life: 0,
+        backfill: "dated",
+        reservations: 8,
+        consolidation: true,
+        max_cross_zone_jobs: null,
+      },
       priorities: { low: -100, normal: 0, high: 100, critical: 1000 },
       retention: { jobs: 15_552_000, events: 7_776_000, logs: 15_552_000, logs_total: 2 ** 40 },
       rules: [{ id: "our-fabric", match: { log: "link down" }, action: "exclude_node" }],
       silence: { suspect_after: 20, lost_after: 90, brake_fraction: 0.2, brake_nodes: 5, brake_release: 600 },
     },
-    declared: { placement: { protected_runtime: 600 }, retention: { logs_total: 2 ** 40 }, rules: [{ id: "our-fabric", match: { log: "link down" }, action: "exclude_node" }], silence: { lost_after: 90 } },
+    declared: {
+      placement: { protected_runtime: 600 },
+      retention: { logs_total: 2 ** 40 },
+      rules: [{ id: "our-fabric", match: { log: "link down" }, action: "exclude_node" }],
+      silence: { lost_after: 90 },
+    },
     version: 3,
     ...change,
   };

@@ -1,6 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Gone, type AttemptKey, type Engine, type Observation, type ShardSnapshot, type WorkerKey, type WorkerStart, type WorkerStatus, type WorkerStop } from "./engine.ts";
+import {
+  Gone,
+  type AttemptKey,
+  type Engine,
+  type Observation,
+  type ShardSnapshot,
+  type WorkerKey,
+  type WorkerStart,
+  type WorkerStatus,
+  type WorkerStop,
+} from "./engine.ts";
 import { conformanceStart } from "./test-start.ts";
 
 export { conformanceStart };
@@ -52,7 +62,8 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
 
     const attempt = (number = 1, job = `job_${randomUUID().slice(0, 8)}`, incarnation = "1"): AttemptKey => ({ job, incarnation, attempt: number });
     const worker = (key: AttemptKey, rank = 0): WorkerKey => ({ ...key, worker: `worker/${rank}` });
-    const start = (key: WorkerKey, behaviour: Behaviour, more: Partial<WorkerStart> = {}): WorkerStart => conformanceStart(key, harness.nodes[0] as string, harness.behave(behaviour), more);
+    const start = (key: WorkerKey, behaviour: Behaviour, more: Partial<WorkerStart> = {}): WorkerStart =>
+      conformanceStart(key, harness.nodes[0] as string, harness.behave(behaviour), more);
     const stop = (key: WorkerKey, mode: WorkerStop["mode"], grace = 5): WorkerStop => ({ ...key, mode, grace });
 
     async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
@@ -63,9 +74,11 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
       }
       throw new Error(`${what} didn't come; seen: ${JSON.stringify(watch.all).slice(-3000)}`);
     }
-    const seen = <K extends Observation["kind"]>(kind: K, key: AttemptKey | WorkerKey): Promise<Extract<Observation, { kind: K }>> => until(`${kind} of ${key.job}`, () => watch.of(kind, key)[0]);
+    const seen = <K extends Observation["kind"]>(kind: K, key: AttemptKey | WorkerKey): Promise<Extract<Observation, { kind: K }>> =>
+      until(`${kind} of ${key.job}`, () => watch.of(kind, key)[0]);
     const status = async (key: WorkerKey): Promise<WorkerStatus | undefined> => (await harness.engine.snapshot()).workers.find((one) => same(one, key));
-    const ready = (key: WorkerKey): Promise<boolean> => until("the worker's line", async () => new TextDecoder().decode((await harness.engine.readLog(key, 0, 64)).data).includes("ready"));
+    const ready = (key: WorkerKey): Promise<boolean> =>
+      until("the worker's line", async () => new TextDecoder().decode((await harness.engine.readLog(key, 0, 64)).data).includes("ready"));
     /** Commands after this one come after all that was reported before it. */
     const settle = async (): Promise<void> => {
       const key = worker(attempt());
@@ -107,7 +120,12 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
       await seen("started", worker(key, 0));
       await seen("started", worker(key, 1));
       const running = (await harness.engine.snapshot()).workers.filter((one) => one.job === key.job);
-      expect(running.map(({ node, state }) => `${node} ${state}`).sort()).toEqual(harness.nodes.slice(0, 2).map((node) => `${node} running`).sort());
+      expect(running.map(({ node, state }) => `${node} ${state}`).sort()).toEqual(
+        harness.nodes
+          .slice(0, 2)
+          .map((node) => `${node} running`)
+          .sort(),
+      );
     });
 
     test("the same start again starts nothing", async () => {
@@ -268,7 +286,13 @@ export function engineConformance(name: string, make: () => Promise<EngineHarnes
 
     test("a pattern that is watched for is reported once", async () => {
       const key = worker(attempt());
-      await harness.engine.start([start(key, { kind: "exit", code: 1, print: ["fine", "uncorrectable ECC error on 3", "uncorrectable ECC error on 4"] }, { watch: [{ id: "ecc", pattern: "uncorrectable ECC" }] })]);
+      await harness.engine.start([
+        start(
+          key,
+          { kind: "exit", code: 1, print: ["fine", "uncorrectable ECC error on 3", "uncorrectable ECC error on 4"] },
+          { watch: [{ id: "ecc", pattern: "uncorrectable ECC" }] },
+        ),
+      ]);
       await seen("exited", key);
       expect(watch.of("matched", key)).toMatchObject([{ id: "ecc", line: "uncorrectable ECC error on 3" }]);
     });
@@ -357,5 +381,10 @@ function attemptOnly({ job, incarnation, attempt }: AttemptKey): AttemptKey {
 
 function same(one: object, key: AttemptKey | WorkerKey): boolean {
   const fields = one as Partial<WorkerKey>;
-  return fields.job === key.job && fields.incarnation === key.incarnation && fields.attempt === key.attempt && (!("worker" in key) || fields.worker === undefined || fields.worker === key.worker);
+  return (
+    fields.job === key.job &&
+    fields.incarnation === key.incarnation &&
+    fields.attempt === key.attempt &&
+    (!("worker" in key) || fields.worker === undefined || fields.worker === key.worker)
+  );
 }

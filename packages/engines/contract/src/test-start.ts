@@ -1,7 +1,12 @@
 import type { WorkerKey, WorkerStart } from "./engine.ts";
 
 /** A complete start that a test can vary. */
-export function conformanceStart(key: WorkerKey, node: string, behaviour: Pick<WorkerStart, "argv" | "env" | "files">, more: Partial<WorkerStart> = {}): WorkerStart {
+export function conformanceStart(
+  key: WorkerKey,
+  node: string,
+  behaviour: Pick<WorkerStart, "argv" | "env" | "files">,
+  more: Partial<WorkerStart> = {},
+): WorkerStart {
   return {
     ...key,
     node,

@@ -1,5 +1,17 @@
 import { Pool, type Dispatcher } from "undici";
-import { Gone, Unreachable, type AttemptKey, type Engine, type LogChunk, type Observation, type SealCheckpoint, type ShardSnapshot, type WorkerKey, type WorkerStart, type WorkerStop } from "@muster/engine";
+import {
+  Gone,
+  Unreachable,
+  type AttemptKey,
+  type Engine,
+  type LogChunk,
+  type Observation,
+  type SealCheckpoint,
+  type ShardSnapshot,
+  type WorkerKey,
+  type WorkerStart,
+  type WorkerStop,
+} from "@muster/engine";
 
 /* The engine for processes on this machine: asks the agent over its Unix socket. */
 
@@ -83,7 +95,12 @@ export class LocalEngine implements Engine {
     const { job, incarnation, attempt } = worker;
     const response = await this.ask({ method: "GET", path: "/v1/log", query: { job, incarnation, attempt, worker: worker.worker, offset, limit } });
     const data = new Uint8Array(await this.read(() => response.body.arrayBuffer()));
-    return { offset: Number(response.headers["muster-offset"]), next: Number(response.headers["muster-next"]), end: response.headers["muster-end"] === "true", data };
+    return {
+      offset: Number(response.headers["muster-offset"]),
+      next: Number(response.headers["muster-next"]),
+      end: response.headers["muster-end"] === "true",
+      data,
+    };
   }
 
   async close(): Promise<void> {

@@ -75,7 +75,10 @@ describe("the simulated engine misbehaves when told to", () => {
     const before = (await engine.snapshot()).nodes[0]?.bootId;
     engine.reboot("node-a");
     await settle();
-    expect(seen.slice(-2)).toMatchObject([{ kind: "lost", job: "job_1" }, { kind: "node", node: "node-a" }]);
+    expect(seen.slice(-2)).toMatchObject([
+      { kind: "lost", job: "job_1" },
+      { kind: "node", node: "node-a" },
+    ]);
     expect((await engine.snapshot()).nodes[0]?.bootId).not.toBe(before);
   });
 

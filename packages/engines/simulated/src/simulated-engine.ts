@@ -136,10 +136,12 @@ export class SimulatedEngine implements Engine {
       const fence = this.fences.get(key.job);
       const committed = `/simulated/${key.job}/committed/`;
       if (fence && compareFence(key, fence) < 0) this.note({ kind: "seal_failed", step, name, reason: "an older attempt", ...attempt });
-      else if (!path.startsWith(`/simulated/${key.job}/attempt-${key.incarnation}-${key.attempt}/`)) this.note({ kind: "seal_failed", step, name, reason: `${path} is not below the attempt's checkpoint directory`, ...attempt });
+      else if (!path.startsWith(`/simulated/${key.job}/attempt-${key.incarnation}-${key.attempt}/`))
+        this.note({ kind: "seal_failed", step, name, reason: `${path} is not below the attempt's checkpoint directory`, ...attempt });
       else {
         this.sealedPaths.set(committed + name, path);
-        for (const one of this.sealedPaths.keys()) if (one.startsWith(committed) && one !== committed + name && !keep.includes(one.slice(committed.length))) this.sealedPaths.delete(one);
+        for (const one of this.sealedPaths.keys())
+          if (one.startsWith(committed) && one !== committed + name && !keep.includes(one.slice(committed.length))) this.sealedPaths.delete(one);
         this.note({ kind: "sealed", step, name, path: committed + name, ...attempt });
         for (const worker of this.ofAttempt(attempt)) worker.sawCommit();
       }

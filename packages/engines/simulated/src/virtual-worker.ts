@@ -99,7 +99,14 @@ export class VirtualWorker {
     this.finish("exited");
     const rank = this.start?.ranks === 1 ? [{ rank: this.start.firstRank, exitCode, signal }] : [];
     const tail = exitCode === 0 ? "" : this.output.slice(-ERROR_TAIL);
-    this.host.observe({ kind: "exited", ...this.exit, ...(rank.length > 0 && { ranks: rank }), ...(tail !== "" && { errorTail: tail }), ...(this.stopping && { reason: `stopped (${this.stopping.mode})` }), ...this.key });
+    this.host.observe({
+      kind: "exited",
+      ...this.exit,
+      ...(rank.length > 0 && { ranks: rank }),
+      ...(tail !== "" && { errorTail: tail }),
+      ...(this.stopping && { reason: `stopped (${this.stopping.mode})` }),
+      ...this.key,
+    });
   }
 
   lose(reason: string): void {
@@ -124,7 +131,14 @@ export class VirtualWorker {
         return;
       case "commit": {
         const { job, incarnation, attempt } = this.key;
-        this.host.observe({ kind: "checkpoint", step: act.step, path: `/simulated/${job}/attempt-${incarnation}-${attempt}/step-${act.step}`, generation: act.generation ?? 0, via: "log", ...this.key });
+        this.host.observe({
+          kind: "checkpoint",
+          step: act.step,
+          path: `/simulated/${job}/attempt-${incarnation}-${attempt}/step-${act.step}`,
+          generation: act.generation ?? 0,
+          via: "log",
+          ...this.key,
+        });
         this.sawCommit();
         return;
       }

@@ -48,8 +48,13 @@ export class S3Server {
       const from = Number(url.searchParams.get("continuation-token") ?? 0);
       const page = names.slice(from, from + 3);
       const more = from + 3 < names.length;
-      const contents = page.map((name) => `<Contents><Key>${name}</Key><Size>${this.objects.get(name)?.bytes.length}</Size><LastModified>${this.objects.get(name)?.at.toISOString()}</LastModified></Contents>`);
-      xml(`<ListBucketResult><IsTruncated>${more}</IsTruncated>${more ? `<NextContinuationToken>${from + 3}</NextContinuationToken>` : ""}${contents.join("")}</ListBucketResult>`);
+      const contents = page.map(
+        (name) =>
+          `<Contents><Key>${name}</Key><Size>${this.objects.get(name)?.bytes.length}</Size><LastModified>${this.objects.get(name)?.at.toISOString()}</LastModified></Contents>`,
+      );
+      xml(
+        `<ListBucketResult><IsTruncated>${more}</IsTruncated>${more ? `<NextContinuationToken>${from + 3}</NextContinuationToken>` : ""}${contents.join("")}</ListBucketResult>`,
+      );
     } else {
       const object = this.objects.get(key);
       if (!object) return xml("<Error><Code>NoSuchKey</Code></Error>", 404);

@@ -1,19 +1,19 @@
-import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { stand } from './floor.ts';
-import type { OrderedJob } from './job.ts';
-import { LearnedRunTimes, linearEdges, logarithmicEdges } from './learned-run-times.ts';
-import { planRun } from './run-plan.ts';
-import type { StandingJob } from './run-plan.ts';
-import { ServiceOrder } from './service-order.ts';
-import { WaitingJobs } from './waiting-jobs.ts';
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { stand } from "./floor.ts";
+import type { OrderedJob } from "./job.ts";
+import { LearnedRunTimes, linearEdges, logarithmicEdges } from "./learned-run-times.ts";
+import { planRun } from "./run-plan.ts";
+import type { StandingJob } from "./run-plan.ts";
+import { ServiceOrder } from "./service-order.ts";
+import { WaitingJobs } from "./waiting-jobs.ts";
 
 function job(id: number, devices: number, runTime: number, more: Partial<OrderedJob> = {}): OrderedJob {
-  return { id, devices, submittedAt: 0, tenant: 'a', runTime, ran: 0, restartCost: 10, ...more };
+  return { id, devices, submittedAt: 0, tenant: "a", runTime, ran: 0, restartCost: 10, ...more };
 }
 
-describe('stand', () => {
-  it('takes the tightest node, and whole idle nodes for wide gangs', () => {
+describe("stand", () => {
+  it("takes the tightest node, and whole idle nodes for wide gangs", () => {
     expect(stand(Int32Array.of(8, 3, 5), 8, 3)).toEqual({ nodes: [1], devices: [3] });
     expect(stand(Int32Array.of(8, 3, 8), 8, 16)).toEqual({ nodes: [0, 2], devices: [8, 8] });
     expect(stand(Int32Array.of(8, 5, 8), 8, 12)).toEqual({ nodes: [0, 1], devices: [8, 4] });
@@ -21,8 +21,8 @@ describe('stand', () => {
   });
 });
 
-describe('LearnedRunTimes', () => {
-  it('expects little more of the young and much of the old where most jobs are short', () => {
+describe("LearnedRunTimes", () => {
+  it("expects little more of the young and much of the old where most jobs are short", () => {
     const learned = new LearnedRunTimes(logarithmicEdges(10, 100_000, 1), 1);
     for (let i = 0; i < 1000; i++) learned.finished(i % 10 === 0 ? 50_000 : 20);
     learned.refresh();
@@ -30,7 +30,7 @@ describe('LearnedRunTimes', () => {
     expect(learned.index(5000)).toBeGreaterThan(10_000);
   });
 
-  it('has a finite index above 0 at every age, whatever was seen', () => {
+  it("has a finite index above 0 at every age, whatever was seen", () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 0, max: 2, noNaN: true })), fc.double({ min: 0, max: 3, noNaN: true }), (seen, age) => {
         const learned = new LearnedRunTimes(linearEdges(1, 25), 8);
@@ -43,9 +43,9 @@ describe('LearnedRunTimes', () => {
   });
 });
 
-describe('ServiceOrder', () => {
-  it('puts the least remaining service first where run times are known, and prefers what runs among equals', () => {
-    const order = new ServiceOrder('runtimes', 64);
+describe("ServiceOrder", () => {
+  it("puts the least remaining service first where run times are known, and prefers what runs among equals", () => {
+    const order = new ServiceOrder("runtimes", 64);
     const short = job(1, 1, 100);
     const wide = job(2, 8, 100);
     expect(order.key(short, 0, false)).toBeLessThan(order.key(wide, 0, false));
@@ -53,19 +53,19 @@ describe('ServiceOrder', () => {
     expect(order.key({ ...wide, ran: 90 }, 0, false)).toBeLessThan(order.key(wide, 0, false));
   });
 
-  it('does not look at run times in the classes that must not know them', () => {
-    for (const knowledge of ['nothing', 'limits'] as const) {
+  it("does not look at run times in the classes that must not know them", () => {
+    for (const knowledge of ["nothing", "limits"] as const) {
       const order = new ServiceOrder(knowledge, 64);
       const a = job(1, 4, 100, { limit: 1000 });
       const b = job(1, 4, 90_000, { limit: 1000 });
       expect(order.key(a, 50, false)).toBe(order.key(b, 50, false));
     }
-    const order = new ServiceOrder('nothing', 64);
+    const order = new ServiceOrder("nothing", 64);
     expect(order.key(job(1, 4, 1, { limit: 10 }), 0, false)).toBe(order.key(job(1, 4, 1, { limit: 10_000 }), 0, false));
   });
 
-  it('lets a longer wait bring a job forward, in every class', () => {
-    for (const knowledge of ['nothing', 'limits', 'runtimes'] as const) {
+  it("lets a longer wait bring a job forward, in every class", () => {
+    for (const knowledge of ["nothing", "limits", "runtimes"] as const) {
       const order = new ServiceOrder(knowledge, 64);
       const waiting = job(1, 4, 5000, { limit: 9000 });
       expect(order.key(waiting, 900_000, false)).toBeLessThan(order.key(waiting, 1000, false));
@@ -73,8 +73,8 @@ describe('ServiceOrder', () => {
   });
 });
 
-describe('WaitingJobs', () => {
-  it('gives jobs in order of their keys, but for blocked sizes', () => {
+describe("WaitingJobs", () => {
+  it("gives jobs in order of their keys, but for blocked sizes", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ devices: fc.constantFrom(1, 2, 8), runTime: fc.nat(20) })), fc.constantFrom(1, 2, 8), (list, blocked) => {
         const waiting = new WaitingJobs((j) => j.runTime!);
@@ -101,8 +101,8 @@ function planned(running: StandingJob[], free: number[], waiting: OrderedJob[]) 
   return { plan, queue };
 }
 
-describe('planRun', () => {
-  it('pushes out the last in order only, and nobody for a job that is behind all', () => {
+describe("planRun", () => {
+  it("pushes out the last in order only, and nobody for a job that is behind all", () => {
     const long = { job: job(1, 8, 9000), standing: { nodes: [0], devices: [8] } };
     const short = { job: job(2, 8, 100), standing: { nodes: [1], devices: [8] } };
     const { plan } = planned([long, short], [0, 0], [job(3, 8, 500)]);
@@ -111,7 +111,7 @@ describe('planRun', () => {
     expect(planned([long, short], [0, 0], [job(4, 8, 90_000)]).plan).toEqual({ preempt: [], start: [] });
   });
 
-  it('moves a small neighbour where free devices are only scattered', () => {
+  it("moves a small neighbour where free devices are only scattered", () => {
     const small = { job: job(1, 1, 10), standing: { nodes: [0], devices: [1] } };
     const other = { job: job(2, 4, 10), standing: { nodes: [1], devices: [4] } };
     const { plan } = planned([small, other], [7, 4], [job(3, 8, 500)]);
@@ -122,7 +122,7 @@ describe('planRun', () => {
     ]);
   });
 
-  it('keeps every gang whole and every node within its devices, and loses no job', () => {
+  it("keeps every gang whole and every node within its devices, and loses no job", () => {
     const jobs = fc.array(fc.record({ devices: fc.constantFrom(1, 2, 3, 4, 8, 12, 16), runTime: fc.integer({ min: 1, max: 50 }) }), { maxLength: 25 });
     fc.assert(
       fc.property(jobs, jobs, (before, arriving) => {

@@ -1,7 +1,7 @@
-import { stand } from './floor.ts';
-import type { Standing } from './floor.ts';
-import type { OrderedJob } from './job.ts';
-import type { WaitingJobs } from './waiting-jobs.ts';
+import { stand } from "./floor.ts";
+import type { Standing } from "./floor.ts";
+import type { OrderedJob } from "./job.ts";
+import type { WaitingJobs } from "./waiting-jobs.ts";
 
 export interface StandingJob {
   readonly job: OrderedJob;
@@ -79,7 +79,7 @@ class Behind {
   readonly #keys: Float64Array;
   #count: number;
 
-  constructor(running: readonly StandingJob[], keyOf: RunPlanInput['keyOf']) {
+  constructor(running: readonly StandingJob[], keyOf: RunPlanInput["keyOf"]) {
     this.#running = [...running];
     this.#keys = Float64Array.from(running, (r) => keyOf(r.job, true));
     this.#count = running.length;

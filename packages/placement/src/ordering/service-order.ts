@@ -1,8 +1,8 @@
-import type { OrderedJob } from './job.ts';
-import { LearnedRunTimes, linearEdges, logarithmicEdges } from './learned-run-times.ts';
+import type { OrderedJob } from "./job.ts";
+import { LearnedRunTimes, linearEdges, logarithmicEdges } from "./learned-run-times.ts";
 
 /** What the order may use: nothing but history, the user's limits, or true run times. */
-export type Knowledge = 'nothing' | 'limits' | 'runtimes';
+export type Knowledge = "nothing" | "limits" | "runtimes";
 
 const SHORTEST = 15;
 const LONGEST = 4_000_000;
@@ -68,21 +68,21 @@ export class ServiceOrder {
 
   /** Seconds still to run, as far as is known. */
   remaining(job: OrderedJob): number {
-    if (this.knowledge === 'runtimes' && job.runTime !== undefined) return Math.max(job.runTime - job.ran, 0);
+    if (this.knowledge === "runtimes" && job.runTime !== undefined) return Math.max(job.runTime - job.ran, 0);
     const scale = this.#scale(job);
     return this.#for(job).index(job.ran / scale) * scale;
   }
 
   /** Seconds of further running after which the index of a running job jumps; Infinity where it only falls. */
   nextChange(job: OrderedJob): number {
-    if (this.knowledge === 'runtimes' && job.runTime !== undefined) return Infinity;
+    if (this.knowledge === "runtimes" && job.runTime !== undefined) return Infinity;
     const scale = this.#scale(job);
     return this.#for(job).nextChange(job.ran / scale) * scale - job.ran;
   }
 
   /** Learns from a job that ran to its end. True where keys of waiting jobs are out of date. */
   finished(job: OrderedJob): boolean {
-    if (this.knowledge === 'runtimes' && job.runTime !== undefined) return false;
+    if (this.knowledge === "runtimes" && job.runTime !== undefined) return false;
     this.#served++;
     this.#squares += (job.ran * job.devices) ** 2;
     const age = job.ran / this.#scale(job);
@@ -105,7 +105,7 @@ export class ServiceOrder {
   }
 
   #scale(job: OrderedJob): number {
-    return this.knowledge === 'limits' && job.limit !== undefined ? job.limit : 1;
+    return this.knowledge === "limits" && job.limit !== undefined ? job.limit : 1;
   }
 
   #for(job: OrderedJob): LearnedRunTimes {
@@ -114,12 +114,12 @@ export class ServiceOrder {
   }
 
   #fresh(): LearnedRunTimes {
-    const edges = this.knowledge === 'limits' ? linearEdges(1, 25) : logarithmicEdges(SHORTEST, LONGEST, 1);
+    const edges = this.knowledge === "limits" ? linearEdges(1, 25) : logarithmicEdges(SHORTEST, LONGEST, 1);
     return new LearnedRunTimes(edges, PRIOR);
   }
 }
 
 /** Jobs of like size run for like times. */
 function kindOf(job: OrderedJob): string {
-  return job.devices === 1 ? '1' : job.devices <= 4 ? '4' : job.devices <= 8 ? '8' : 'more';
+  return job.devices === 1 ? "1" : job.devices <= 4 ? "4" : job.devices <= 8 ? "8" : "more";
 }

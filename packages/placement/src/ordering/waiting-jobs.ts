@@ -1,4 +1,4 @@
-import type { OrderedJob } from './job.ts';
+import type { OrderedJob } from "./job.ts";
 
 interface Entry {
   job: OrderedJob;

@@ -1,6 +1,6 @@
-import { compareShapes } from './mix.ts';
-import type { ExpectedShape } from './mix.ts';
-import type { Shape } from './shape.ts';
+import { compareShapes } from "./mix.ts";
+import type { ExpectedShape } from "./mix.ts";
+import type { Shape } from "./shape.ts";
 
 /** Submissions after which one counts half: a cluster's mix moves within weeks, and a few thousand jobs describe it. */
 const HALF_LIFE = 10_000;

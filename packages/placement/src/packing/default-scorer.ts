@@ -1,10 +1,10 @@
-import { ArrivalMix } from './arrival-mix.ts';
-import { ExpectedUse, emptyRoom } from './expected-use.ts';
-import type { NodeRoom } from './expected-use.ts';
-import type { ExpectedShape } from './mix.ts';
-import type { PackingNodes } from './nodes.ts';
-import type { NodeScorer } from './scorer.ts';
-import type { Shape } from './shape.ts';
+import { ArrivalMix } from "./arrival-mix.ts";
+import { ExpectedUse, emptyRoom } from "./expected-use.ts";
+import type { NodeRoom } from "./expected-use.ts";
+import type { ExpectedShape } from "./mix.ts";
+import type { PackingNodes } from "./nodes.ts";
+import type { NodeScorer } from "./scorer.ts";
+import type { Shape } from "./shape.ts";
 
 /** Thousandths of a device that one device's worth of room left over weighs: among near-equals the fuller node wins, so that whole nodes stay free. */
 const LEFTOVER_WEIGHT = 5;

@@ -1,10 +1,10 @@
-import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { ArrivalMix } from './arrival-mix.ts';
-import { ExpectedUse, emptyRoom } from './expected-use.ts';
-import { Fragmentation } from './fragmentation.ts';
-import { ShapeTable } from './shape.ts';
-import { WinnerTree } from './winner-tree.ts';
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { ArrivalMix } from "./arrival-mix.ts";
+import { ExpectedUse, emptyRoom } from "./expected-use.ts";
+import { Fragmentation } from "./fragmentation.ts";
+import { ShapeTable } from "./shape.ts";
+import { WinnerTree } from "./winner-tree.ts";
 
 const table = new ShapeTable();
 const half = table.intern({ cpu: 1000, memory: 1, devices: 1, share: 500, models: null });
@@ -23,8 +23,8 @@ function room(cpu: number, free: number[], model = 1) {
   return made;
 }
 
-describe('ExpectedUse', () => {
-  it('is never below 0 nor above what one more arrival adds to the free devices', () => {
+describe("ExpectedUse", () => {
+  it("is never below 0 nor above what one more arrival adds to the free devices", () => {
     const use = new ExpectedUse(MIX);
     fc.assert(
       fc.property(fc.array(fc.constantFrom(0, 100, 500, 1000), { maxLength: 8 }), fc.nat(64_000), (free, cpu) => {
@@ -36,20 +36,20 @@ describe('ExpectedUse', () => {
     );
   });
 
-  it('is 0 where no shape of the mix fits, and does not depend on the order of devices', () => {
+  it("is 0 where no shape of the mix fits, and does not depend on the order of devices", () => {
     const use = new ExpectedUse(MIX);
     expect(use.value(room(500, [1000, 1000]))).toBe(0);
     expect(use.value(room(64_000, [400, 300]))).toBe(0);
     expect(use.value(room(20_000, [1000, 500, 0]))).toBe(use.value(room(20_000, [0, 1000, 500])));
   });
 
-  it('counts a model that a shape cannot run on as no use to it', () => {
+  it("counts a model that a shape cannot run on as no use to it", () => {
     const use = new ExpectedUse([{ shape: pair, weight: 1 }]);
     expect(use.value(room(64_000, [1000, 1000], 0))).toBe(0);
     expect(use.value(room(64_000, [1000, 1000], 1))).toBeGreaterThan(0);
   });
 
-  it('loses nothing where a device is filled that nothing else could use', () => {
+  it("loses nothing where a device is filled that nothing else could use", () => {
     const use = new ExpectedUse([{ shape: whole, weight: 1 }]);
     const out = { device: -1 };
     expect(use.loss(room(64_000, [500, 1000]), { ...half, cpu: 0 }, out)).toBe(0);
@@ -57,8 +57,8 @@ describe('ExpectedUse', () => {
   });
 });
 
-describe('Fragmentation', () => {
-  it('counts all that is idle where the shape cannot run, else the devices too small for it', () => {
+describe("Fragmentation", () => {
+  it("counts all that is idle where the shape cannot run, else the devices too small for it", () => {
     const of = (shape: typeof half, cpu: number, free: number[], model = 1): number =>
       new Fragmentation([{ shape, weight: 1 }]).of(cpu, model, Int32Array.from(free), 0, free.length);
     expect(of(half, 8000, [400, 1000])).toBe(400);
@@ -69,8 +69,8 @@ describe('Fragmentation', () => {
   });
 });
 
-describe('ArrivalMix', () => {
-  it('adds up to one, most frequent first, and follows what is submitted lately', () => {
+describe("ArrivalMix", () => {
+  it("adds up to one, most frequent first, and follows what is submitted lately", () => {
     const mix = new ArrivalMix();
     for (let i = 0; i < 300; i++) mix.observe(i % 3 === 0 ? whole : half);
     expect(mix.current.map((entry) => entry.shape)).toEqual([half, whole]);
@@ -81,8 +81,8 @@ describe('ArrivalMix', () => {
   });
 });
 
-describe('WinnerTree', () => {
-  it('names the best key after any updates, the lowest position among equals', () => {
+describe("WinnerTree", () => {
+  it("names the best key after any updates, the lowest position among equals", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 40 }), fc.array(fc.tuple(fc.nat(39), fc.integer({ min: -3, max: 3 })), { maxLength: 60 }), (count, updates) => {
         const tree = new WinnerTree(count);

@@ -1,8 +1,8 @@
-import type { ExpectedShape } from './mix.ts';
-import { drawFutures, offersFor } from './offers.ts';
-import type { Offers } from './offers.ts';
-import { WHOLE_DEVICE, isFractional } from './shape.ts';
-import type { Shape } from './shape.ts';
+import type { ExpectedShape } from "./mix.ts";
+import { drawFutures, offersFor } from "./offers.ts";
+import type { Offers } from "./offers.ts";
+import { WHOLE_DEVICE, isFractional } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 
 const MAX_DEVICES = 4096;
 const MEMO_SIZE = 1 << 18;

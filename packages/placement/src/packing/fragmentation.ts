@@ -1,8 +1,8 @@
-import type { ExpectedShape } from './mix.ts';
-import type { PackingNodes } from './nodes.ts';
-import type { NodeScorer } from './scorer.ts';
-import { isFractional } from './shape.ts';
-import type { Shape } from './shape.ts';
+import type { ExpectedShape } from "./mix.ts";
+import type { PackingNodes } from "./nodes.ts";
+import type { NodeScorer } from "./scorer.ts";
+import { isFractional } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 
 /**
  * Expected idle thousandths of a node that the next arrival could not use ('Beware of Fragmentation', USENIX ATC

@@ -1,4 +1,4 @@
-import type { Shape } from './shape.ts';
+import type { Shape } from "./shape.ts";
 
 export interface ExpectedShape {
   shape: Shape;
@@ -10,11 +10,7 @@ export interface ExpectedShape {
  * Shapes by falling frequency until `coverage` of all arrivals is covered, weights made to add up to one.
  * FGD (USENIX ATC 2023) takes 95 % of a known list of jobs.
  */
-export function typicalMix(
-  counts: ReadonlyMap<Shape, number>,
-  coverage: number,
-  compare: (a: Shape, b: Shape) => number = compareShapes,
-): ExpectedShape[] {
+export function typicalMix(counts: ReadonlyMap<Shape, number>, coverage: number, compare: (a: Shape, b: Shape) => number = compareShapes): ExpectedShape[] {
   let total = 0;
   for (const count of counts.values()) total += count;
   const order = [...counts].sort(([a, x], [b, y]) => y - x || compare(b, a));

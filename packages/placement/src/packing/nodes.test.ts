@@ -1,8 +1,8 @@
-import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { PackingNodes } from './nodes.ts';
-import { ShapeTable, isFractional } from './shape.ts';
-import { tightestDevice } from './scorer.ts';
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { PackingNodes } from "./nodes.ts";
+import { ShapeTable, isFractional } from "./shape.ts";
+import { tightestDevice } from "./scorer.ts";
 
 const table = new ShapeTable();
 const shapes = [
@@ -13,8 +13,8 @@ const shapes = [
   { cpu: 4000, memory: 20, devices: 4, share: 1000, models: new Set([0]) },
 ].map((need) => table.intern(need));
 
-describe('PackingNodes', () => {
-  it('keeps its sums right and never hands out more than there is, whatever comes and goes', () => {
+describe("PackingNodes", () => {
+  it("keeps its sums right and never hands out more than there is, whatever comes and goes", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ node: fc.nat(2), shape: fc.nat(shapes.length - 1), leaves: fc.boolean() }), { maxLength: 80 }), (steps) => {
         const nodes = new PackingNodes([
@@ -46,22 +46,22 @@ describe('PackingNodes', () => {
     );
   });
 
-  it('refuses a shape that does not fit and a device that has too little left', () => {
+  it("refuses a shape that does not fit and a device that has too little left", () => {
     const nodes = new PackingNodes([{ cpu: 16_000, memory: 100, devices: 2, model: 0 }]);
-    expect(() => nodes.take(0, shapes[4]!, -1)).toThrow('does not fit');
+    expect(() => nodes.take(0, shapes[4]!, -1)).toThrow("does not fit");
     nodes.take(0, shapes[1]!, 1);
     const large = table.intern({ cpu: 1, memory: 1, devices: 1, share: 900, models: null });
-    expect(() => nodes.take(0, large, 1)).toThrow('no 900 thousandths free');
+    expect(() => nodes.take(0, large, 1)).toThrow("no 900 thousandths free");
   });
 });
 
-describe('ShapeTable', () => {
-  it('gives equal needs one shape and refuses what cannot be', () => {
+describe("ShapeTable", () => {
+  it("gives equal needs one shape and refuses what cannot be", () => {
     const own = new ShapeTable();
     const need = { cpu: 1, memory: 1, devices: 1, share: 500, models: new Set([2, 1]) };
     expect(own.intern(need)).toBe(own.intern({ ...need, models: new Set([1, 2]) }));
-    expect(() => own.intern({ ...need, devices: 2 })).toThrow('only a single device can be shared');
-    expect(() => own.intern({ ...need, share: 0 })).toThrow('share must be');
-    expect(() => own.intern({ ...need, devices: -1 })).toThrow('devices must be');
+    expect(() => own.intern({ ...need, devices: 2 })).toThrow("only a single device can be shared");
+    expect(() => own.intern({ ...need, share: 0 })).toThrow("share must be");
+    expect(() => own.intern({ ...need, devices: -1 })).toThrow("devices must be");
   });
 });

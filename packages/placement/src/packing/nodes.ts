@@ -1,5 +1,5 @@
-import { WHOLE_DEVICE, isFractional } from './shape.ts';
-import type { Shape } from './shape.ts';
+import { WHOLE_DEVICE, isFractional } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 
 export interface PackingNode {
   /** Thousandths of a core. */

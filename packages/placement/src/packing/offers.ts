@@ -1,5 +1,5 @@
-import type { ExpectedShape } from './mix.ts';
-import { WHOLE_DEVICE } from './shape.ts';
+import type { ExpectedShape } from "./mix.ts";
+import { WHOLE_DEVICE } from "./shape.ts";
 
 /** Sampled futures of one node, and how many arrivals each of them offers to it. */
 export const FUTURES = 16;

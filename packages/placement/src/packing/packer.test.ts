@@ -1,17 +1,17 @@
-import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { defaultScorer } from './default-scorer.ts';
-import { fgdScorer } from './fragmentation.ts';
-import { typicalMix } from './mix.ts';
-import { PackingNodes } from './nodes.ts';
-import type { PackingNode } from './nodes.ts';
-import { smallRandom } from './offers.ts';
-import { Packer } from './packer.ts';
-import type { Packed } from './packer.ts';
-import { bestFitScorer, dotProductScorer, gpuClusteringScorer, gpuPackingScorer, randomScorer } from './published.ts';
-import type { NodeScorer } from './scorer.ts';
-import { ShapeTable, shapeSize } from './shape.ts';
-import type { Shape } from './shape.ts';
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { defaultScorer } from "./default-scorer.ts";
+import { fgdScorer } from "./fragmentation.ts";
+import { typicalMix } from "./mix.ts";
+import { PackingNodes } from "./nodes.ts";
+import type { PackingNode } from "./nodes.ts";
+import { smallRandom } from "./offers.ts";
+import { Packer } from "./packer.ts";
+import type { Packed } from "./packer.ts";
+import { bestFitScorer, dotProductScorer, gpuClusteringScorer, gpuPackingScorer, randomScorer } from "./published.ts";
+import type { NodeScorer } from "./scorer.ts";
+import { ShapeTable, shapeSize } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 
 const table = new ShapeTable();
 const SHAPES = [
@@ -40,8 +40,8 @@ const SCORERS: Record<string, () => NodeScorer> = {
   Default: defaultScorer,
 };
 
-describe.each(Object.entries(SCORERS))('Packer with %s', (_name, make) => {
-  it('turns a shape away only where it fits nowhere, and takes just what it says', () => {
+describe.each(Object.entries(SCORERS))("Packer with %s", (_name, make) => {
+  it("turns a shape away only where it fits nowhere, and takes just what it says", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(SHAPES.length - 1), { minLength: 1, maxLength: 150 }), (arrivals) => {
         const packer = new Packer(new PackingNodes(cluster()), make());
@@ -67,8 +67,8 @@ function chosenAnew(nodes: PackingNodes, scorer: NodeScorer, shape: Shape): numb
   return new Packer(nodes, scorer).choose(shape);
 }
 
-describe('kept scores', () => {
-  it.each(['BestFit', 'GpuPacking', 'FGD'])('give the choice that scoring every node anew gives (%s)', (name) => {
+describe("kept scores", () => {
+  it.each(["BestFit", "GpuPacking", "FGD"])("give the choice that scoring every node anew gives (%s)", (name) => {
     fc.assert(
       fc.property(fc.array(fc.record({ shape: fc.nat(SHAPES.length - 1), leaves: fc.nat(5) }), { maxLength: 120 }), (steps) => {
         const scorer = SCORERS[name]!();
@@ -87,7 +87,7 @@ describe('kept scores', () => {
     );
   });
 
-  it('are made again for all nodes once the log of changes has been cut', () => {
+  it("are made again for all nodes once the log of changes has been cut", () => {
     const packer = new Packer(new PackingNodes(cluster()), bestFitScorer());
     const shape = SHAPES[3]!;
     packer.choose(shape);
@@ -96,8 +96,8 @@ describe('kept scores', () => {
   });
 });
 
-describe('default policy', () => {
-  it('fills a device with a fitting rest rather than opening a free one', () => {
+describe("default policy", () => {
+  it("fills a device with a fitting rest rather than opening a free one", () => {
     const packer = new Packer(new PackingNodes([{ cpu: 96_000, memory: 256, devices: 2, model: 0 }]), defaultScorer());
     for (let i = 0; i < 40; i++) packer.observe(SHAPES[i % 4]!);
     const first = packer.place(SHAPES[0]!)!;
@@ -105,7 +105,7 @@ describe('default policy', () => {
     expect(second.devices).toEqual(first.devices);
   });
 
-  it('keeps a whole node for large jobs that are expected', () => {
+  it("keeps a whole node for large jobs that are expected", () => {
     const wide = table.intern({ cpu: 8000, memory: 8, devices: 4, share: 1000, models: null });
     const single = table.intern({ cpu: 2000, memory: 2, devices: 1, share: 1000, models: null });
     const nodes = [0, 1].map(() => ({ cpu: 64_000, memory: 256, devices: 4, model: 0 }));
@@ -116,7 +116,7 @@ describe('default policy', () => {
     expect(packer.place(wide)).not.toBeNull();
   });
 
-  it('leaves the few nodes that alone can hold a rare large job to it', () => {
+  it("leaves the few nodes that alone can hold a rare large job to it", () => {
     const large = table.intern({ cpu: 120_000, memory: 8, devices: 8, share: 1000, models: null });
     const hungry = table.intern({ cpu: 16_000, memory: 2, devices: 1, share: 1000, models: null });
     const nodes = Array.from({ length: 20 }, (_, i) => ({ cpu: i === 7 ? 128_000 : 96_000, memory: 256, devices: 8, model: 0 }));
@@ -126,7 +126,7 @@ describe('default policy', () => {
     expect(packer.place(large)!.node).toBe(7);
   });
 
-  it('is the same for the same submissions', () => {
+  it("is the same for the same submissions", () => {
     const run = (): (Packed | null)[] => {
       const packer = new Packer(new PackingNodes(cluster()), defaultScorer());
       const random = smallRandom(7);

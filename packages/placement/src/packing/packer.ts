@@ -1,8 +1,8 @@
-import type { PackingNodes } from './nodes.ts';
-import type { NodeScorer } from './scorer.ts';
-import { isFractional } from './shape.ts';
-import type { Shape } from './shape.ts';
-import { WinnerTree } from './winner-tree.ts';
+import type { PackingNodes } from "./nodes.ts";
+import type { NodeScorer } from "./scorer.ts";
+import { isFractional } from "./shape.ts";
+import type { Shape } from "./shape.ts";
+import { WinnerTree } from "./winner-tree.ts";
 
 export interface Packed {
   node: number;

@@ -1,8 +1,8 @@
-import type { PackingNodes } from './nodes.ts';
-import { tightestDevice } from './scorer.ts';
-import type { NodeScorer } from './scorer.ts';
-import { WHOLE_DEVICE, isFractional, shapeSize } from './shape.ts';
-import type { Shape } from './shape.ts';
+import type { PackingNodes } from "./nodes.ts";
+import { tightestDevice } from "./scorer.ts";
+import type { NodeScorer } from "./scorer.ts";
+import { WHOLE_DEVICE, isFractional, shapeSize } from "./shape.ts";
+import type { Shape } from "./shape.ts";
 
 /** The largest node of the published experiments, which their scores are relative to. */
 const MAX_CPU = 128_000;

@@ -1,5 +1,5 @@
-import type { PackingNodes } from './nodes.ts';
-import type { Shape } from './shape.ts';
+import type { PackingNodes } from "./nodes.ts";
+import type { Shape } from "./shape.ts";
 
 /** Rates a shape on a node that it fits on. Pure but for what it is told by `changed` and `seen`. */
 export interface NodeScorer {

@@ -13,7 +13,7 @@ export interface Shape {
   readonly models: ReadonlySet<number> | null;
 }
 
-export type ShapeNeed = Omit<Shape, 'id'>;
+export type ShapeNeed = Omit<Shape, "id">;
 
 export const WHOLE_DEVICE = 1000;
 
@@ -34,7 +34,7 @@ export class ShapeTable {
 
   /** Throws RangeError where the need could not describe a member of a job. */
   intern(need: ShapeNeed): Shape {
-    const models = need.models === null ? '*' : [...need.models].sort((a, b) => a - b).join('|');
+    const models = need.models === null ? "*" : [...need.models].sort((a, b) => a - b).join("|");
     const key = `${need.cpu},${need.memory},${need.devices},${need.share},${models}`;
     const known = this.#byKey.get(key);
     if (known) return known;
@@ -49,8 +49,8 @@ export class ShapeTable {
 function checkNeed(need: ShapeNeed): void {
   const whole = Number.isInteger(need.devices) && need.devices >= 0;
   if (!whole) throw new RangeError(`devices must be a whole number of at least 0, got ${need.devices}`);
-  if (!(need.cpu >= 0) || !(need.memory >= 0)) throw new RangeError('cpu and memory must not be negative');
+  if (!(need.cpu >= 0) || !(need.memory >= 0)) throw new RangeError("cpu and memory must not be negative");
   const shareFits = Number.isInteger(need.share) && need.share > 0 && need.share <= WHOLE_DEVICE;
   if (need.devices > 0 && !shareFits) throw new RangeError(`share must be 1 to ${WHOLE_DEVICE} thousandths, got ${need.share}`);
-  if (need.devices > 1 && need.share !== WHOLE_DEVICE) throw new RangeError('only a single device can be shared; ask for one device or for whole ones');
+  if (need.devices > 1 && need.share !== WHOLE_DEVICE) throw new RangeError("only a single device can be shared; ask for one device or for whole ones");
 }

@@ -1,4 +1,4 @@
-import type { FabricLevel, Policy, ReclaimPolicy, WaitReason, WithinQueuePolicy } from '../types.ts';
+import type { FabricLevel, Policy, ReclaimPolicy, WaitReason, WithinQueuePolicy } from "../types.ts";
 
 /** Amounts in whole units: devices, cores. */
 export interface Amounts {
@@ -24,7 +24,7 @@ export interface ScenarioQueue {
   limit?: Quota;
   guarantee?: Quota;
   weight?: number;
-  order?: 'strict' | 'best_effort';
+  order?: "strict" | "best_effort";
   reclaim?: ReclaimPolicy;
   withinQueue?: WithinQueuePolicy;
 }

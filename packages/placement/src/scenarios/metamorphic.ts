@@ -1,4 +1,4 @@
-import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioNode, ScenarioQueue, Step } from './format.ts';
+import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioNode, ScenarioQueue, Step } from "./format.ts";
 
 /** The same case, told differently: the same decisions must come of it, under the new names. */
 export interface Variation {
@@ -6,35 +6,40 @@ export interface Variation {
   apply: (scenario: Scenario) => Scenario;
 }
 
-const AMOUNT_NAMES = new Set(['gpu', 'cpu']);
+const AMOUNT_NAMES = new Set(["gpu", "cpu"]);
 
 /** Names sort the other way round, so that nothing can hang on their order. */
 function reversed(name: string): string {
-  return `z${Array.from(name, (c) => String.fromCodePoint(0x7e - ((c.codePointAt(0) ?? 0) - 0x21))).join('').replaceAll('/', '|')}`;
+  return `z${Array.from(name, (c) => String.fromCodePoint(0x7e - ((c.codePointAt(0) ?? 0) - 0x21)))
+    .join("")
+    .replaceAll("/", "|")}`;
 }
 
 function rename(scenario: Scenario, to: (name: string) => string): Scenario {
   const keys = <T>(record: Record<string, T>, value: (v: T) => T = (v) => v): Record<string, T> =>
     Object.fromEntries(Object.entries(record).map(([key, v]) => [to(key), value(v)]));
   const list = (names: string[]): string[] => names.map(to);
-  const quota = (given: Quota): Quota =>
-    Object.keys(given).every((key) => AMOUNT_NAMES.has(key)) ? given : keys(given as Record<string, Amounts>);
+  const quota = (given: Quota): Quota => (Object.keys(given).every((key) => AMOUNT_NAMES.has(key)) ? given : keys(given as Record<string, Amounts>));
   // Copies of a counted job are named from its own name.
   const jobName = (name: string): string => {
     const [, base, copy] = /^(.*?)(-\d+)?$/.exec(name)!;
-    return to(base!) + (copy ?? '');
+    return to(base!) + (copy ?? "");
   };
   const job = (j: ScenarioJob): ScenarioJob => ({
-    ...j, job: jobName(j.job), queue: to(j.queue ?? 'q'), ...(j.on === undefined ? {} : { on: list(j.on) }),
+    ...j,
+    job: jobName(j.job),
+    queue: to(j.queue ?? "q"),
+    ...(j.on === undefined ? {} : { on: list(j.on) }),
     ...(j.pools === undefined ? {} : { pools: list(j.pools) }),
   });
   const jobKeys = <T>(record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [jobName(k), v]));
   const expectation = (e: Expectation): Expectation => ({
     ...e,
-    ...(e.start === undefined ? {} : {
-      start: Array.isArray(e.start) ? e.start.map(jobName)
-        : Object.fromEntries(Object.entries(e.start).map(([k, v]) => [jobName(k), list(v)])),
-    }),
+    ...(e.start === undefined
+      ? {}
+      : {
+          start: Array.isArray(e.start) ? e.start.map(jobName) : Object.fromEntries(Object.entries(e.start).map(([k, v]) => [jobName(k), list(v)])),
+        }),
     ...(e.pods === undefined ? {} : { pods: jobKeys(e.pods) }),
     ...(e.pool === undefined ? {} : { pool: Object.fromEntries(Object.entries(e.pool).map(([k, v]) => [jobName(k), to(v)])) }),
     ...(e.place === undefined ? {} : { place: { ...e.place, job: jobName(e.place.job), pods: keys(e.place.pods) } }),
@@ -51,12 +56,13 @@ function rename(scenario: Scenario, to: (name: string) => string): Scenario {
     ...(e.anyOf === undefined ? {} : { anyOf: e.anyOf.map(expectation) }),
   });
   const node = (n: ScenarioNode): ScenarioNode => ({
-    ...n, ...(n.pool === undefined ? {} : { pool: to(n.pool) }),
+    ...n,
+    ...(n.pool === undefined ? {} : { pool: to(n.pool) }),
     ...(n.at === undefined ? {} : { at: Object.fromEntries(Object.entries(n.at).map(([level, block]) => [level, to(block)])) }),
   });
   const queue = (q: ScenarioQueue): ScenarioQueue => {
     const renamed: ScenarioQueue = { ...q, ...(q.parent === undefined ? {} : { parent: to(q.parent) }) };
-    for (const field of ['nominal', 'borrowLimit', 'lendLimit', 'limit', 'guarantee'] as const) {
+    for (const field of ["nominal", "borrowLimit", "lendLimit", "limit", "guarantee"] as const) {
       const given = q[field];
       if (given !== undefined) renamed[field] = quota(given);
     }
@@ -67,13 +73,15 @@ function rename(scenario: Scenario, to: (name: string) => string): Scenario {
     ...(scenario.nodes === undefined ? {} : { nodes: keys(scenario.nodes, node) }),
     queues: keys(scenario.queues, queue),
     ...(scenario.running === undefined ? {} : { running: scenario.running.map(job) }),
-    steps: scenario.steps.map((step): Step => ({
-      ...step,
-      ...(step.submit === undefined ? {} : { submit: step.submit.map(job) }),
-      ...(step.slow === undefined ? {} : { slow: jobKeys(step.slow) }),
-      ...(step.fail === undefined ? {} : { fail: list(step.fail) }),
-      expect: expectation(step.expect),
-    })),
+    steps: scenario.steps.map(
+      (step): Step => ({
+        ...step,
+        ...(step.submit === undefined ? {} : { submit: step.submit.map(job) }),
+        ...(step.slow === undefined ? {} : { slow: jobKeys(step.slow) }),
+        ...(step.fail === undefined ? {} : { fail: list(step.fail) }),
+        expect: expectation(step.expect),
+      }),
+    ),
   };
 }
 
@@ -90,14 +98,17 @@ function permute(scenario: Scenario): Scenario {
 
 function scale(scenario: Scenario, by: number): Scenario {
   const amounts = <T extends Amounts>(a: T): T => ({
-    ...a, ...(a.gpu === undefined ? {} : { gpu: a.gpu * by }), ...(a.cpu === undefined ? {} : { cpu: a.cpu * by }),
+    ...a,
+    ...(a.gpu === undefined ? {} : { gpu: a.gpu * by }),
+    ...(a.cpu === undefined ? {} : { cpu: a.cpu * by }),
   });
-  const quota = (given: Quota): Quota => (Object.keys(given).every((key) => AMOUNT_NAMES.has(key))
-    ? amounts(given as Amounts)
-    : Object.fromEntries(Object.entries(given as Record<string, Amounts>).map(([pool, a]) => [pool, amounts(a)])));
+  const quota = (given: Quota): Quota =>
+    Object.keys(given).every((key) => AMOUNT_NAMES.has(key))
+      ? amounts(given as Amounts)
+      : Object.fromEntries(Object.entries(given as Record<string, Amounts>).map(([pool, a]) => [pool, amounts(a)]));
   const queue = (q: ScenarioQueue): ScenarioQueue => {
     const scaled = { ...q };
-    for (const field of ['nominal', 'borrowLimit', 'lendLimit', 'limit', 'guarantee'] as const) {
+    for (const field of ["nominal", "borrowLimit", "lendLimit", "limit", "guarantee"] as const) {
       const given = q[field];
       if (given !== undefined) scaled[field] = quota(given);
     }
@@ -117,27 +128,30 @@ function scale(scenario: Scenario, by: number): Scenario {
 /** Other hardware beside it, full of other people's work. */
 function withFullPool(scenario: Scenario): Scenario {
   if (scenario.nodes === undefined) return scenario;
-  const jobsStay = (job: ScenarioJob): ScenarioJob => ({ ...job, pools: job.pools ?? ['pool'] });
+  const jobsStay = (job: ScenarioJob): ScenarioJob => ({ ...job, pools: job.pools ?? ["pool"] });
   return {
     ...scenario,
-    nodes: { ...scenario.nodes, elsewhere: { gpu: 8, cpu: 8, pool: 'other', accelerator: 'other' } },
+    nodes: { ...scenario.nodes, elsewhere: { gpu: 8, cpu: 8, pool: "other", accelerator: "other" } },
     running: (scenario.running ?? []).map(jobsStay),
     steps: scenario.steps.map((step) => ({ ...step, ...(step.submit === undefined ? {} : { submit: step.submit.map(jobsStay) }) })),
-    queues: { ...scenario.queues, 'other-people': {} },
-    bystanders: [{ job: 'bystander', queue: 'other-people', gpu: 8, on: ['elsewhere'], pools: ['other'], preemptible: false }],
+    queues: { ...scenario.queues, "other-people": {} },
+    bystanders: [{ job: "bystander", queue: "other-people", gpu: 8, on: ["elsewhere"], pools: ["other"], preemptible: false }],
   };
 }
 
 function otherAccelerator(scenario: Scenario): Scenario {
   const nodes = scenario.nodes;
   if (nodes === undefined) return scenario;
-  return { ...scenario, nodes: Object.fromEntries(Object.entries(nodes).map(([id, node]) => [id, { ...node, accelerator: node.accelerator ?? 'ascend-910b' }])) };
+  return {
+    ...scenario,
+    nodes: Object.fromEntries(Object.entries(nodes).map(([id, node]) => [id, { ...node, accelerator: node.accelerator ?? "ascend-910b" }])),
+  };
 }
 
 export const variations: readonly Variation[] = [
-  { name: 'renamed', apply: (s) => (s.byName === true ? s : rename(s, reversed)) },
-  { name: 'permuted', apply: permute },
-  { name: 'scaled', apply: (s) => scale(s, 3) },
-  { name: 'on another accelerator', apply: otherAccelerator },
-  { name: 'beside a full pool', apply: withFullPool },
+  { name: "renamed", apply: (s) => (s.byName === true ? s : rename(s, reversed)) },
+  { name: "permuted", apply: permute },
+  { name: "scaled", apply: (s) => scale(s, 3) },
+  { name: "on another accelerator", apply: otherAccelerator },
+  { name: "beside a full pool", apply: withFullPool },
 ];

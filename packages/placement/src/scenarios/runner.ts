@@ -1,6 +1,6 @@
-import { createEngine } from '../engine.ts';
-import type { CycleResult, JobInput, MemberPlacement, PlacementEngine, QueueInput, QuotaInput } from '../types.ts';
-import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioQueue, Step } from './format.ts';
+import { createEngine } from "../engine.ts";
+import type { CycleResult, JobInput, MemberPlacement, PlacementEngine, QueueInput, QuotaInput } from "../types.ts";
+import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioQueue, Step } from "./format.ts";
 
 const AMPLE = 100_000;
 const CONFIRMING_CYCLES = 5;
@@ -55,14 +55,20 @@ class Player {
     for (const queue of Object.values(this.#scenario.queues)) {
       for (const quota of [queue.nominal, queue.borrowLimit]) for (const pool of poolsOf(quota)) pools.add(pool);
     }
-    if (pools.size === 0) pools.add('pool');
+    if (pools.size === 0) pools.add("pool");
     const nodes = this.#scenario.nodes ?? Object.fromEntries([...pools].map((pool) => [`ample-${pool}`, { gpu: 1000, cpu: AMPLE, pool }]));
     for (const [id, node] of Object.entries(nodes)) {
-      const pool = node.pool ?? 'pool';
+      const pool = node.pool ?? "pool";
       this.#fabric.set(id, { pool, at: node.at ?? {} });
       this.#engine.putNode({
-        id, pool, accelerator: node.accelerator ?? 'gpu', devices: node.gpu ?? 0,
-        cpuMillis: (node.cpu ?? AMPLE) * 1000, memoryBytes: 2 ** 40, schedulable: true, ...(node.at === undefined ? {} : { fabric: node.at }),
+        id,
+        pool,
+        accelerator: node.accelerator ?? "gpu",
+        devices: node.gpu ?? 0,
+        cpuMillis: (node.cpu ?? AMPLE) * 1000,
+        memoryBytes: 2 ** 40,
+        schedulable: true,
+        ...(node.at === undefined ? {} : { fabric: node.at }),
       });
     }
   }
@@ -79,12 +85,19 @@ class Player {
         const first = used.get(node) ?? 0;
         used.set(node, first + (job.gpu ?? 0));
         members.push({
-          role: 'worker', rank, node, devices: Array.from({ length: job.gpu ?? 0 }, (_, d) => first + d), share: 1000,
-          cpuMillis: (job.cpu ?? 0) * 1000, memoryBytes: 0,
+          role: "worker",
+          rank,
+          node,
+          devices: Array.from({ length: job.gpu ?? 0 }, (_, d) => first + d),
+          share: 1000,
+          cpuMillis: (job.cpu ?? 0) * 1000,
+          memoryBytes: 0,
         });
       }
       this.#engine.started(job.job, {
-        variant: 0, members, startedAt: (job.started ?? 0) * SECOND,
+        variant: 0,
+        members,
+        startedAt: (job.started ?? 0) * SECOND,
         ...(job.checkpointed === undefined ? {} : { lastCheckpointAt: job.checkpointed * SECOND }),
       });
       this.#placed.set(job.job, members);
@@ -107,7 +120,7 @@ class Player {
     const more: Observed = { evicted: [], shrunk: [], moved: new Map() };
     for (let i = 0; i < CONFIRMING_CYCLES; i++) this.#cycle(step, more);
     const unrest = [...more.evicted, ...more.shrunk, ...more.moved.keys()];
-    if (unrest.length > 0) this.#problems.push(`does not settle: ${unrest.join(', ')} disturbed later`);
+    if (unrest.length > 0) this.#problems.push(`does not settle: ${unrest.join(", ")} disturbed later`);
   }
 
   #failNode(node: string): void {
@@ -115,7 +128,10 @@ class Player {
       const lost = members.filter((member) => member.node === node);
       if (lost.length === 0) continue;
       this.#engine.lost(job, lost, this.#now);
-      this.#placed.set(job, members.filter((member) => member.node !== node));
+      this.#placed.set(
+        job,
+        members.filter((member) => member.node !== node),
+      );
     }
     this.#engine.removeNode(node);
   }
@@ -136,7 +152,10 @@ class Player {
     }
     for (const { job, members } of result.grows) this.#placed.set(job, [...this.#placed.get(job)!, ...members]);
     for (const { job, start } of result.moves) {
-      seen.moved.set(job, start.members.map((member) => member.node));
+      seen.moved.set(
+        job,
+        start.members.map((member) => member.node),
+      );
       this.#placed.delete(job);
       this.#leaving.set(job, step.slow?.[job] ?? 0);
     }
@@ -151,7 +170,10 @@ class Player {
       this.#shrinking.delete(job);
       this.#engine.membersReleased(job, members, this.#now);
       const gone = new Set(members.map((member) => `${member.role}/${member.rank}`));
-      this.#placed.set(job, this.#placed.get(job)!.filter((member) => !gone.has(`${member.role}/${member.rank}`)));
+      this.#placed.set(
+        job,
+        this.#placed.get(job)!.filter((member) => !gone.has(`${member.role}/${member.rank}`)),
+      );
     }
     return result.starts.length + result.evictions.length + result.shrinks.length + result.moves.length > 0;
   }
@@ -184,7 +206,7 @@ class Player {
       }
       equal(`places of ${job}`, inOrder(found), inOrder(pods));
     }
-    if (expect.evict !== undefined) equal('evicted', sorted(seen.evicted), sorted(expect.evict));
+    if (expect.evict !== undefined) equal("evicted", sorted(seen.evicted), sorted(expect.evict));
     for (const job of expect.pending ?? []) if (this.#placed.has(job)) problems.push(`${job} runs, expected to wait`);
     for (const job of expect.keep ?? []) {
       if (seen.evicted.includes(job) || seen.shrunk.includes(job) || seen.moved.has(job)) problems.push(`${job} was disturbed`);
@@ -197,28 +219,29 @@ class Player {
     const byQueue = (jobs: Iterable<string>): Record<string, number> => {
       const counts: Record<string, number> = {};
       for (const job of jobs) {
-        const queue = this.#jobs.get(job)!.queue ?? 'q';
+        const queue = this.#jobs.get(job)!.queue ?? "q";
         counts[queue] = (counts[queue] ?? 0) + 1;
       }
       return counts;
     };
     const bystanders = new Set(this.#scenario.bystanders?.map((job) => job.job));
     const running = [...this.#placed.keys()].filter((job) => !bystanders.has(job));
-    if (expect.runningByQueue !== undefined) equal('running', inOrder(byQueue(running)), inOrder(expect.runningByQueue));
-    if (expect.evictedByQueue !== undefined) equal('evicted', inOrder(byQueue(seen.evicted)), inOrder(expect.evictedByQueue));
+    if (expect.runningByQueue !== undefined) equal("running", inOrder(byQueue(running)), inOrder(expect.runningByQueue));
+    if (expect.evictedByQueue !== undefined) equal("evicted", inOrder(byQueue(seen.evicted)), inOrder(expect.evictedByQueue));
     if (expect.move !== undefined) {
-      equal('moved', sorted(seen.moved.keys()), sorted(Object.keys(expect.move)));
+      equal("moved", sorted(seen.moved.keys()), sorted(Object.keys(expect.move)));
       for (const [job, on] of Object.entries(expect.move)) equal(`new nodes of ${job}`, sorted(seen.moved.get(job) ?? []), sorted(on));
     }
     if (expect.moveOneOf !== undefined) {
       const moved = [...seen.moved.keys()];
-      if (moved.length !== 1 || !expect.moveOneOf.includes(moved[0]!)) problems.push(`moved ${moved.join(', ') || 'nothing'}, expected one of ${expect.moveOneOf.join(', ')}`);
+      if (moved.length !== 1 || !expect.moveOneOf.includes(moved[0]!))
+        problems.push(`moved ${moved.join(", ") || "nothing"}, expected one of ${expect.moveOneOf.join(", ")}`);
     }
     for (const { job, pods, within } of expect.together ?? []) {
       const members = this.#placed.get(job) ?? [];
       for (let first = 0; first < members.length; first += pods) {
         const blocks = new Set(members.slice(first, first + pods).map((member) => this.#block(member.node, within)));
-        if (blocks.size > 1) problems.push(`ranks ${first} to ${first + pods - 1} of ${job} are in ${[...blocks].join(', ')}`);
+        if (blocks.size > 1) problems.push(`ranks ${first} to ${first + pods - 1} of ${job} are in ${[...blocks].join(", ")}`);
       }
     }
     for (const { job, reason, says } of expect.explain ?? []) {
@@ -229,7 +252,7 @@ class Player {
     }
     if (expect.anyOf !== undefined) {
       const tries = expect.anyOf.map((one) => this.#check(one, seen));
-      if (tries.every((found) => found.length > 0)) problems.push(`none of: ${tries.map((found) => found.join('; ')).join(' | ')}`);
+      if (tries.every((found) => found.length > 0)) problems.push(`none of: ${tries.map((found) => found.join("; ")).join(" | ")}`);
     }
     return problems;
   }
@@ -251,7 +274,9 @@ function expand(jobs: readonly ScenarioJob[]): ScenarioJob[] {
 }
 
 function poolsOf(quota: Quota | undefined): string[] {
-  return Object.entries(quota ?? {}).filter(([, value]) => typeof value === 'object').map(([pool]) => pool);
+  return Object.entries(quota ?? {})
+    .filter(([, value]) => typeof value === "object")
+    .map(([pool]) => pool);
 }
 
 function inTreeOrder(queues: Readonly<Record<string, ScenarioQueue>>): [string, ScenarioQueue][] {
@@ -266,7 +291,7 @@ function inTreeOrder(queues: Readonly<Record<string, ScenarioQueue>>): [string, 
   return done;
 }
 
-const QUOTA_FIELDS = ['nominal', 'borrowLimit', 'lendLimit', 'limit', 'guarantee'] as const;
+const QUOTA_FIELDS = ["nominal", "borrowLimit", "lendLimit", "limit", "guarantee"] as const;
 
 function queueInput(id: string, queue: ScenarioQueue): QueueInput {
   const quotas = new Map<string, QuotaInput>();
@@ -274,18 +299,19 @@ function queueInput(id: string, queue: ScenarioQueue): QueueInput {
     const given = queue[field];
     if (given === undefined) continue;
     const pools = poolsOf(given);
-    const parts: [string | undefined, Amounts][] = pools.length > 0
-      ? pools.map((pool) => [pool, (given as Record<string, Amounts>)[pool]!]) : [[undefined, given]];
+    const parts: [string | undefined, Amounts][] =
+      pools.length > 0 ? pools.map((pool) => [pool, (given as Record<string, Amounts>)[pool]!]) : [[undefined, given]];
     for (const [pool, amounts] of parts) {
       for (const [name, amount] of Object.entries(amounts) as [keyof Amounts, number][]) {
-        const key = `${pool ?? ''}/${name}`;
-        const quota = quotas.get(key) ?? { resource: name === 'gpu' ? 'accelerators' : 'cpus', ...(pool === undefined ? {} : { pool }) };
+        const key = `${pool ?? ""}/${name}`;
+        const quota = quotas.get(key) ?? { resource: name === "gpu" ? "accelerators" : "cpus", ...(pool === undefined ? {} : { pool }) };
         quotas.set(key, { ...quota, [field]: amount * 1000 });
       }
     }
   }
   return {
-    id, quotas: [...quotas.values()],
+    id,
+    quotas: [...quotas.values()],
     ...(queue.parent === undefined ? {} : { parent: queue.parent }),
     ...(queue.weight === undefined ? {} : { weight: queue.weight }),
     ...(queue.order === undefined ? {} : { order: queue.order }),
@@ -298,14 +324,23 @@ function jobInput(job: ScenarioJob, now: number): JobInput {
   const pods = job.pods ?? 1;
   const perPod = Math.max(job.gpu ?? 0, 1);
   return {
-    id: job.job, queue: job.queue ?? 'q', priority: job.priority ?? 0, preemptible: job.preemptible ?? true,
+    id: job.job,
+    queue: job.queue ?? "q",
+    priority: job.priority ?? 0,
+    preemptible: job.preemptible ?? true,
     submittedAt: job.submitted === undefined ? now : job.submitted * SECOND,
-    roles: [{
-      name: 'worker', nodes: { min: job.min ?? pods, max: pods }, colocate: true,
-      resources: { ...(job.gpu === undefined ? {} : { accelerators: job.gpu }), ...(job.cpu === undefined ? {} : { cpuMillis: job.cpu * 1000 }) },
-    }],
+    roles: [
+      {
+        name: "worker",
+        nodes: { min: job.min ?? pods, max: pods },
+        colocate: true,
+        resources: { ...(job.gpu === undefined ? {} : { accelerators: job.gpu }), ...(job.cpu === undefined ? {} : { cpuMillis: job.cpu * 1000 }) },
+      },
+    ],
     ...(job.pools === undefined ? {} : { variants: [{ pools: job.pools }] }),
-    ...(job.within === undefined ? {} : { within: { within: job.within.replace('?', ''), mode: job.within.startsWith('?') ? 'preferred' : 'required' } }),
-    ...(job.slices === undefined ? {} : { segments: job.slices.map((slice) => ({ ranks: slice.pods * perPod, within: slice.within, mode: 'required' as const })) }),
+    ...(job.within === undefined ? {} : { within: { within: job.within.replace("?", ""), mode: job.within.startsWith("?") ? "preferred" : "required" } }),
+    ...(job.slices === undefined
+      ? {}
+      : { segments: job.slices.map((slice) => ({ ranks: slice.pods * perPod, within: slice.within, mode: "required" as const })) }),
   };
 }

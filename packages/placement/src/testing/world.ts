@@ -1,15 +1,28 @@
-import fc from 'fast-check';
-import { createEngine } from '../engine.ts';
-import type { CycleResult, JobInput, MemberPlacement, NodeInput, PlacementEngine } from '../types.ts';
+import fc from "fast-check";
+import { createEngine } from "../engine.ts";
+import type { CycleResult, JobInput, MemberPlacement, NodeInput, PlacementEngine } from "../types.ts";
 
-const LEVELS = ['leaf', 'spine', 'zone'] as const;
+const LEVELS = ["leaf", "spine", "zone"] as const;
 
-export const nodeArb = fc.record({ devices: fc.integer({ min: 0, max: 4 }), cpus: fc.integer({ min: 1, max: 4 }), leaf: fc.integer({ min: 0, max: 3 }), pool: fc.integer({ min: 0, max: 1 }) });
+export const nodeArb = fc.record({
+  devices: fc.integer({ min: 0, max: 4 }),
+  cpus: fc.integer({ min: 1, max: 4 }),
+  leaf: fc.integer({ min: 0, max: 3 }),
+  pool: fc.integer({ min: 0, max: 1 }),
+});
 
 export const jobArb = fc.record({
-  queue: fc.integer({ min: 0, max: 2 }), priority: fc.integer({ min: 0, max: 2 }), preemptible: fc.boolean(),
-  min: fc.integer({ min: 1, max: 3 }), more: fc.integer({ min: 0, max: 2 }), devices: fc.integer({ min: 0, max: 3 }), share: fc.constantFrom(0, 0, 250, 500),
-  cpus: fc.integer({ min: 0, max: 2 }), colocate: fc.boolean(), within: fc.constantFrom(undefined, ...LEVELS), required: fc.boolean(),
+  queue: fc.integer({ min: 0, max: 2 }),
+  priority: fc.integer({ min: 0, max: 2 }),
+  preemptible: fc.boolean(),
+  min: fc.integer({ min: 1, max: 3 }),
+  more: fc.integer({ min: 0, max: 2 }),
+  devices: fc.integer({ min: 0, max: 3 }),
+  share: fc.constantFrom(0, 0, 250, 500),
+  cpus: fc.integer({ min: 0, max: 2 }),
+  colocate: fc.boolean(),
+  within: fc.constantFrom(undefined, ...LEVELS),
+  required: fc.boolean(),
 });
 
 export type NodeShape = typeof nodeArb extends fc.Arbitrary<infer T> ? T : never;
@@ -17,19 +30,33 @@ export type JobShape = typeof jobArb extends fc.Arbitrary<infer T> ? T : never;
 
 export function nodeInput(shape: NodeShape, i: number): NodeInput {
   return {
-    id: `n${i}`, pool: `p${shape.pool}`, accelerator: 'x', devices: shape.devices, cpuMillis: shape.cpus * 1000, memoryBytes: 100, schedulable: true,
-    fabric: { leaf: `l${shape.leaf}`, spine: `s${shape.leaf >> 1}`, zone: 'z' },
+    id: `n${i}`,
+    pool: `p${shape.pool}`,
+    accelerator: "x",
+    devices: shape.devices,
+    cpuMillis: shape.cpus * 1000,
+    memoryBytes: 100,
+    schedulable: true,
+    fabric: { leaf: `l${shape.leaf}`, spine: `s${shape.leaf >> 1}`, zone: "z" },
   };
 }
 
 export function jobInput(shape: JobShape, i: number): JobInput {
   return {
-    id: `j${i}`, queue: `q${shape.queue}`, priority: shape.priority, preemptible: shape.preemptible, submittedAt: i,
-    roles: [{
-      name: 'worker', nodes: { min: shape.min, max: shape.min + shape.more }, colocate: shape.colocate,
-      resources: { ...(shape.share > 0 ? { share: shape.share } : { accelerators: shape.devices }), cpuMillis: shape.cpus * 1000 },
-    }],
-    ...(shape.within === undefined ? {} : { within: { within: shape.within, mode: shape.required ? 'required' as const : 'preferred' as const } }),
+    id: `j${i}`,
+    queue: `q${shape.queue}`,
+    priority: shape.priority,
+    preemptible: shape.preemptible,
+    submittedAt: i,
+    roles: [
+      {
+        name: "worker",
+        nodes: { min: shape.min, max: shape.min + shape.more },
+        colocate: shape.colocate,
+        resources: { ...(shape.share > 0 ? { share: shape.share } : { accelerators: shape.devices }), cpuMillis: shape.cpus * 1000 },
+      },
+    ],
+    ...(shape.within === undefined ? {} : { within: { within: shape.within, mode: shape.required ? ("required" as const) : ("preferred" as const) } }),
   };
 }
 
@@ -46,7 +73,7 @@ export class World {
 
   constructor(nodes: readonly NodeShape[], nominal: number) {
     for (let q = 0; q < 3; q++) {
-      this.engine.putQueue({ id: `q${q}`, quotas: nominal === 0 ? [] : [{ resource: 'accelerators', accelerator: 'x', nominal: nominal * 1000 }] });
+      this.engine.putQueue({ id: `q${q}`, quotas: nominal === 0 ? [] : [{ resource: "accelerators", accelerator: "x", nominal: nominal * 1000 }] });
     }
     for (const [i, shape] of nodes.entries()) {
       this.nodes.set(`n${i}`, nodeInput(shape, i));
@@ -66,7 +93,7 @@ export class World {
     for (const { job, cause } of result.evictions) {
       ensure(this.live.has(job), `${job} is evicted but does not run`);
       ensure(this.jobs.get(job)!.preemptible, `${job} may not be evicted`);
-      ensure(this.engine.waitReason(cause.forJob) === 'waiting_for_preemption', `${cause.forJob} is the cause, but holds no reservation`);
+      ensure(this.engine.waitReason(cause.forJob) === "waiting_for_preemption", `${cause.forJob} is the cause, but holds no reservation`);
       this.stopping.add(job);
     }
     for (const { job } of [...result.moves, ...result.shrinks, ...result.grows]) this.stopping.add(job);
@@ -98,10 +125,13 @@ export class World {
     const role = input.roles[0]!;
     ensure(!this.live.has(id), `${id} starts while it still runs`);
     ensure(members.length >= role.nodes.min && members.length <= role.nodes.max, `${id} starts with ${members.length} members`);
-    ensure(members.every((member, rank) => member.rank === rank), `ranks of ${id} are in order`);
+    ensure(
+      members.every((member, rank) => member.rank === rank),
+      `ranks of ${id} are in order`,
+    );
     if (role.colocate !== true) ensure(new Set(members.map((member) => member.node)).size === members.length, `${id} has a node for each member`);
     ensure(new Set(members.map((member) => this.nodes.get(member.node)!.pool)).size === 1, `${id} stays in one pool`);
-    if (input.within?.mode === 'required') {
+    if (input.within?.mode === "required") {
       const blocks = new Set(members.map((member) => this.nodes.get(member.node)!.fabric![input.within!.within]));
       ensure(blocks.size === 1, `${id} stays in one ${input.within.within}`);
     }

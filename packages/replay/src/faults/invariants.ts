@@ -1,4 +1,4 @@
-import type { Ledgers, Verdict } from '@muster/lifecycle';
+import type { Ledgers, Verdict } from "@muster/lifecycle";
 
 /** Counts what must never be, by its name. */
 export class Invariants {
@@ -10,12 +10,12 @@ export class Invariants {
 
   /** Nothing is charged without a cause, at most one ledger and by one, and only that of the verdict's class. */
   charged(before: Ledgers, now: Ledgers, verdict: Verdict): void {
-    const risen = (['user', 'infrastructure', 'unknown'] as const).filter((ledger) => now[ledger] > before[ledger]);
-    this.check(risen.length <= 1, 'one ledger is charged at a time');
+    const risen = (["user", "infrastructure", "unknown"] as const).filter((ledger) => now[ledger] > before[ledger]);
+    this.check(risen.length <= 1, "one ledger is charged at a time");
     for (const ledger of risen) {
-      this.check(ledger === verdict.class, 'the ledger of its class is charged');
-      this.check(now[ledger] === before[ledger] + 1, 'a failure is charged once');
-      this.check(verdict.evidence.length > 0, 'nothing is charged without a cause');
+      this.check(ledger === verdict.class, "the ledger of its class is charged");
+      this.check(now[ledger] === before[ledger] + 1, "a failure is charged once");
+      this.check(verdict.evidence.length > 0, "nothing is charged without a cause");
     }
   }
 

@@ -1,7 +1,7 @@
-import { STORAGE_AWAY } from './causes.ts';
-import type { Words } from './causes.ts';
-import { after } from './trace.ts';
-import type { Fault, Window } from './trace.ts';
+import { STORAGE_AWAY } from "./causes.ts";
+import type { Words } from "./causes.ts";
+import { after } from "./trace.ts";
+import type { Fault, Window } from "./trace.ts";
 
 /*
  * One job over the whole of a trace, from fault to fault, in seconds. What a policy does is its own; what the job can do
@@ -24,7 +24,7 @@ export interface Setting {
   repair?: { spares: number; seconds: (fault: Fault) => number };
 }
 
-export type Seen = { kind: 'exit'; words: Words; slot: number } | { kind: 'silent' } | { kind: 'hang' };
+export type Seen = { kind: "exit"; words: Words; slot: number } | { kind: "silent" } | { kind: "hang" };
 
 export interface Failure {
   at: number;
@@ -143,7 +143,7 @@ export function runJob(setting: Setting, policy: Policy): Outcome {
   const figures = recoverer.figures();
   if (downSince > 0 && !setting.repair && setting.seconds - lastTrouble(setting) > LIVENESS) {
     figures.invariantsBroken++;
-    figures.detail.unshift('BROKEN: when faults stop, the job makes progress');
+    figures.detail.unshift("BROKEN: when faults stop, the job makes progress");
   }
   return { ettr: productive / setting.seconds, failures, failedStarts, downtime: { p50: at(0.5), p99: at(0.99), mean }, redone, ...figures };
 }
@@ -171,18 +171,23 @@ export function wordsOf(fault: Fault): Words {
 }
 
 function seenOf(fault: Fault): Seen {
-  if (fault.hangs) return { kind: 'hang' };
-  return fault.cause.words.length === 0 ? { kind: 'silent' } : { kind: 'exit', words: wordsOf(fault), slot: fault.slot };
+  if (fault.hangs) return { kind: "hang" };
+  return fault.cause.words.length === 0 ? { kind: "silent" } : { kind: "exit", words: wordsOf(fault), slot: fault.slot };
 }
 
 /** What ends an attempt before it works: a node that is out, or storage that is away while it loads. */
-function startFailure(setting: Setting, broken: ReadonlyMap<number, Fault>, begin: number, workedFrom: number): Pick<Failure, 'at' | 'seen' | 'fault'> | undefined {
+function startFailure(
+  setting: Setting,
+  broken: ReadonlyMap<number, Fault>,
+  begin: number,
+  workedFrom: number,
+): Pick<Failure, "at" | "seen" | "fault"> | undefined {
   for (const [slot, fault] of broken) {
     // a silent node never starts its part: it is found by its silence alone
-    if (fault.cause.words.length === 0 && !fault.hangs) return { at: begin, fault, seen: { kind: 'silent' } };
-    return { at: begin + setting.start, fault, seen: { kind: 'exit', words: fault.cause.atStart, slot } };
+    if (fault.cause.words.length === 0 && !fault.hangs) return { at: begin, fault, seen: { kind: "silent" } };
+    return { at: begin + setting.start, fault, seen: { kind: "exit", words: fault.cause.atStart, slot } };
   }
-  if (after(setting.storageAway, workedFrom) > workedFrom) return { at: workedFrom, fault: null, seen: { kind: 'exit', words: STORAGE_AWAY, slot: 0 } };
+  if (after(setting.storageAway, workedFrom) > workedFrom) return { at: workedFrom, fault: null, seen: { kind: "exit", words: STORAGE_AWAY, slot: 0 } };
   return undefined;
 }
 
@@ -203,7 +208,14 @@ function whenSpare(returns: readonly number[], spares: number, at: number): numb
 export function shareWithoutNodes(setting: Setting): number {
   const { repair } = setting;
   if (!repair) return 0;
-  const changes = setting.faults.flatMap((fault) => (fault.cause.out ? [{ at: fault.at, by: 1 }, { at: fault.at + repair.seconds(fault), by: -1 }] : []));
+  const changes = setting.faults.flatMap((fault) =>
+    fault.cause.out
+      ? [
+          { at: fault.at, by: 1 },
+          { at: fault.at + repair.seconds(fault), by: -1 },
+        ]
+      : [],
+  );
   let out = 0;
   let since = 0;
   let short = 0;

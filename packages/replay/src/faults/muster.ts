@@ -1,12 +1,24 @@
-import { HANG_LIMITS, HANG_SIGNATURE, SILENCE_LIMITS, classify, decideRestart, escalate, hangVerdict, judgeHang, judgeSilence, nextJobPlace, nextNodeHealth } from '@muster/lifecycle';
-import type { Ending, JobEvent, JobPlace, Ledgers, Verdict, WatchedNode } from '@muster/lifecycle';
-import type { NodeHealth } from '@muster/model';
-import { PEERS, WATCHDOG, WATCHDOG_ENDS, throughTorchrun } from './causes.ts';
-import type { Words } from './causes.ts';
-import { Invariants } from './invariants.ts';
-import { after } from './trace.ts';
-import type { Fault } from './trace.ts';
-import type { Failure, Policy, Recoverer, Resumption, Setting } from './job-run.ts';
+import {
+  HANG_LIMITS,
+  HANG_SIGNATURE,
+  SILENCE_LIMITS,
+  classify,
+  decideRestart,
+  escalate,
+  hangVerdict,
+  judgeHang,
+  judgeSilence,
+  nextJobPlace,
+  nextNodeHealth,
+} from "@muster/lifecycle";
+import type { Ending, JobEvent, JobPlace, Ledgers, Verdict, WatchedNode } from "@muster/lifecycle";
+import type { NodeHealth } from "@muster/model";
+import { PEERS, WATCHDOG, WATCHDOG_ENDS, throughTorchrun } from "./causes.ts";
+import type { Words } from "./causes.ts";
+import { Invariants } from "./invariants.ts";
+import { after } from "./trace.ts";
+import type { Fault } from "./trace.ts";
+import type { Failure, Policy, Recoverer, Resumption, Setting } from "./job-run.ts";
 
 /** Seconds. What the services add to what the rules decide; see services/supervisor and services/agent. */
 export const SERVICES = {
@@ -37,7 +49,7 @@ export interface MusterOptions {
 }
 
 export function muster(options: MusterOptions): Policy {
-  return { name: options.checker ? 'Muster' : 'Muster, no checker', begin: (setting) => new MusterRecoverer(setting, options) };
+  return { name: options.checker ? "Muster" : "Muster, no checker", begin: (setting) => new MusterRecoverer(setting, options) };
 }
 
 class MusterRecoverer implements Recoverer {
@@ -47,7 +59,7 @@ class MusterRecoverer implements Recoverer {
   readonly #watched: WatchedNode[];
   readonly #health = new Map<string, NodeHealth>();
   readonly #generation = new Map<number, number>();
-  #place: JobPlace = { state: 'queued', stopTarget: null };
+  #place: JobPlace = { state: "queued", stopTarget: null };
   #attempt = 0;
   #notBefore = 0;
   #ledgers: Ledgers = { user: 0, infrastructure: 0, unknown: 0 };
@@ -60,21 +72,28 @@ class MusterRecoverer implements Recoverer {
   constructor(setting: Setting, options: MusterOptions) {
     this.#setting = setting;
     this.#options = options;
-    this.#watched = Array.from({ length: setting.nodes }, (_, slot) => ({ node: String(slot), switch: `leaf-${Math.floor(slot / 32)}`, heard: Number.MAX_SAFE_INTEGER, listenedSince: 0, lost: false }));
+    this.#watched = Array.from({ length: setting.nodes }, (_, slot) => ({
+      node: String(slot),
+      switch: `leaf-${Math.floor(slot / 32)}`,
+      heard: Number.MAX_SAFE_INTEGER,
+      listenedSince: 0,
+      lost: false,
+    }));
   }
 
   started(at: number, broken: ReadonlyMap<number, Fault>): void {
     const before = this.#attempt++;
-    this.#invariants.check(this.#attempt === before + 1, 'attempts only rise');
-    this.#invariants.check(at >= this.#notBefore, 'no start before the back-off is over');
-    for (const slot of new Set([...broken.keys(), ...this.#generation.keys()])) this.#invariants.check((this.#health.get(this.#nodeAt(slot)) ?? 'ready') === 'ready', 'a quarantined node gets no work');
-    this.#invariants.check(this.#place.state === 'queued', 'one attempt lives at a time');
-    for (const event of ['opened', 'handed_over'] as const) this.#move(event);
+    this.#invariants.check(this.#attempt === before + 1, "attempts only rise");
+    this.#invariants.check(at >= this.#notBefore, "no start before the back-off is over");
+    for (const slot of new Set([...broken.keys(), ...this.#generation.keys()]))
+      this.#invariants.check((this.#health.get(this.#nodeAt(slot)) ?? "ready") === "ready", "a quarantined node gets no work");
+    this.#invariants.check(this.#place.state === "queued", "one attempt lives at a time");
+    for (const event of ["opened", "handed_over"] as const) this.#move(event);
   }
 
   knownOut(fault: Fault, at: number): boolean {
     if (this.#reported(fault, at)) {
-      this.#suspect(fault.slot, 'cordon');
+      this.#suspect(fault.slot, "cordon");
       this.#renew(fault.slot);
       return true;
     }
@@ -83,47 +102,56 @@ class MusterRecoverer implements Recoverer {
     const { lost } = this.#judgeSilence(at);
     this.#heardAgain([fault]);
     if (lost.length === 0) return false;
-    this.#suspect(fault.slot, 'suspected');
+    this.#suspect(fault.slot, "suspected");
     this.#renew(fault.slot);
     return true;
   }
 
   recover(failure: Failure): Resumption {
     if (failure.at > failure.workedFrom) {
-      this.#move('all_up');
+      this.#move("all_up");
       this.#steps += Math.floor((failure.at - failure.workedFrom) / this.#options.step);
-    } else if (failure.at >= failure.startedAt + this.#setting.start) this.#move('all_up');
-    this.#invariants.check(failure.fault !== null || after(this.#setting.storageAway, failure.at) > failure.at, 'no attempt ends without a fault, whatever becomes of the control plane');
+    } else if (failure.at >= failure.startedAt + this.#setting.start) this.#move("all_up");
+    this.#invariants.check(
+      failure.fault !== null || after(this.#setting.storageAway, failure.at) > failure.at,
+      "no attempt ends without a fault, whatever becomes of the control plane",
+    );
     const { verdict: first, seen, judged, lost } = this.#find(failure);
     const verdict = escalate(first, this.#node, failure.progressed);
-    this.#move('failed_worker');
-    const decision = decideRestart({ verdict, ledgers: this.#ledgers, maxRestarts: this.#options.maxRestarts, progressed: failure.progressed, previousSignature: this.#signature });
+    this.#move("failed_worker");
+    const decision = decideRestart({
+      verdict,
+      ledgers: this.#ledgers,
+      maxRestarts: this.#options.maxRestarts,
+      progressed: failure.progressed,
+      previousSignature: this.#signature,
+    });
     this.#invariants.charged(this.#ledgers, decision.ledgers, verdict);
     this.#ledgers = decision.ledgers;
     this.#signature = verdict.signature;
     this.#node = verdict.node;
     const replaced = [...lost];
-    for (const slot of lost) this.#suspect(slot, 'suspected');
-    if (verdict.action === 'exclude_node' && verdict.node !== null) {
+    for (const slot of lost) this.#suspect(slot, "suspected");
+    if (verdict.action === "exclude_node" && verdict.node !== null) {
       const slot = slotOf(verdict.node);
       if (!lost.includes(slot)) {
-        this.#suspect(slot, 'suspected');
+        this.#suspect(slot, "suspected");
         replaced.push(slot);
       }
     }
-    const tally = this.#tally(`${failure.fault?.cause.name ?? 'storage away'} -> ${verdict.rule}`, seen - failure.at);
+    const tally = this.#tally(`${failure.fault?.cause.name ?? "storage away"} -> ${verdict.rule}`, seen - failure.at);
     let at = judged + decision.backoff + SERVICES.place;
     if (decision.restart) {
-      this.#move('gang_down');
+      this.#move("gang_down");
       this.#notBefore = judged + decision.backoff;
     } else {
-      this.#move('given_up');
-      this.#invariants.check(verdict.evidence.length > 0, 'every end has its evidence');
+      this.#move("given_up");
+      this.#invariants.check(verdict.evidence.length > 0, "every end has its evidence");
       this.#givenUp++;
       tally.givenUp++;
       at = judged + this.#options.operator;
       for (const slot of failure.broken.keys()) if (!replaced.includes(slot)) replaced.push(slot);
-      this.#move('requeue');
+      this.#move("requeue");
       this.#ledgers = { user: 0, infrastructure: 0, unknown: 0 };
       this.#signature = null;
     }
@@ -132,20 +160,22 @@ class MusterRecoverer implements Recoverer {
   }
 
   figures(): { givenUp: number; invariantsBroken: number; detail: string[] } {
-    const rules = [...this.#rules].sort((a, b) => b[1].times - a[1].times).map(([what, { times, givenUp, seen }]) => `${what}: ${times}, seen after ${(seen / times).toFixed(1)} s${givenUp > 0 ? `, given up ${givenUp}` : ''}`);
+    const rules = [...this.#rules]
+      .sort((a, b) => b[1].times - a[1].times)
+      .map(([what, { times, givenUp, seen }]) => `${what}: ${times}, seen after ${(seen / times).toFixed(1)} s${givenUp > 0 ? `, given up ${givenUp}` : ""}`);
     return { givenUp: this.#givenUp, invariantsBroken: this.#invariants.broken, detail: [...this.#invariants.detail(), ...rules] };
   }
 
   #find(failure: Failure): { verdict: Verdict; seen: number; judged: number; lost: number[] } {
     const { seen: what, at } = failure;
     const up = (time: number): number => after(this.#setting.controlAway, time);
-    if (what.kind === 'hang') {
+    if (what.kind === "hang") {
       const { seen, evidence } = this.#waitForHang(failure);
       if (seen > at + WATCHDOG) return this.#findExit(failure.fault?.slot ?? 0, WATCHDOG_ENDS, at + WATCHDOG);
       const verdict = hangVerdict(evidence, this.#signature === HANG_SIGNATURE && !failure.progressed);
       return { verdict, seen, judged: up(seen + SERVICES.fence), lost: [] };
     }
-    if (what.kind === 'silent') {
+    if (what.kind === "silent") {
       const { seen, decided, lost } = this.#waitForSilence(failure);
       const endings = lost.map((slot) => this.#ending(slot, null, "its node is not heard of, so its end can't be confirmed"));
       return { verdict: classify(endings, []), seen, judged: up(Math.max(seen + SERVICES.fence, decided)), lost };
@@ -195,7 +225,14 @@ class MusterRecoverer implements Recoverer {
   }
 
   #judgeSilence(at: number): { lost: string[] } {
-    return judgeSilence({ now: at * 1000, limits: SILENCE_LIMITS, nodes: this.#watched, watchingSince: this.#watchingSince(at) * 1000, brakedSince: null, liftedAt: null });
+    return judgeSilence({
+      now: at * 1000,
+      limits: SILENCE_LIMITS,
+      nodes: this.#watched,
+      watchingSince: this.#watchingSince(at) * 1000,
+      brakedSince: null,
+      liftedAt: null,
+    });
   }
 
   /** Seen after the framework's own watchdog: not seen in time. */
@@ -209,10 +246,20 @@ class MusterRecoverer implements Recoverer {
     for (; round <= at + WATCHDOG; round += SERVICES.round) {
       if (after(this.#setting.controlAway, round) > round) continue;
       const decision = judgeHang(
-        { now: round * 1000, upAt: (failure.startedAt + this.#setting.start) * 1000, stepAt: stepAt === null ? null : stepAt * 1000, step: this.#steps, reports: true, phase: null, intervals, hangTimeout: null, heardSince: this.#watchingSince(round) * 1000 },
+        {
+          now: round * 1000,
+          upAt: (failure.startedAt + this.#setting.start) * 1000,
+          stepAt: stepAt === null ? null : stepAt * 1000,
+          step: this.#steps,
+          reports: true,
+          phase: null,
+          intervals,
+          hangTimeout: null,
+          heardSince: this.#watchingSince(round) * 1000,
+        },
         HANG_LIMITS,
       );
-      if (decision.kind === 'hung') return { seen: round, evidence: decision.evidence };
+      if (decision.kind === "hung") return { seen: round, evidence: decision.evidence };
     }
     return { seen: Infinity, evidence: [] };
   }
@@ -224,19 +271,25 @@ class MusterRecoverer implements Recoverer {
   #ending(slot: number, words: Words | null, lost: string | null): Ending {
     const node = this.#nodeAt(slot);
     const base = { worker: `worker-${slot}`, node, rank: null, oom: false, matched: [], signal: null };
-    if (words === null) return { ...base, exitCode: null, lost: true, reason: lost, tail: '' };
+    if (words === null) return { ...base, exitCode: null, lost: true, reason: lost, tail: "" };
     return { ...base, ...throughTorchrun(words, slot * 8 + 3), lost: false, reason: null };
   }
 
   /** A checker sees devices, ports, disks and memory; what a node that is off would say is not heard. */
   #reported(fault: Fault, at: number): boolean {
-    return this.#options.checker && fault.cause.out && fault.cause.name !== 'silent data corruption' && (fault.cause.words.length > 0 || fault.hangs) && at >= after(this.#setting.controlAway, fault.at + 1 + fault.draws[0] * (SERVICES.checker - 1));
+    return (
+      this.#options.checker &&
+      fault.cause.out &&
+      fault.cause.name !== "silent data corruption" &&
+      (fault.cause.words.length > 0 || fault.hangs) &&
+      at >= after(this.#setting.controlAway, fault.at + 1 + fault.draws[0] * (SERVICES.checker - 1))
+    );
   }
 
-  #suspect(slot: number, event: 'suspected' | 'cordon'): void {
+  #suspect(slot: number, event: "suspected" | "cordon"): void {
     const node = this.#nodeAt(slot);
-    const next = nextNodeHealth(this.#health.get(node) ?? 'ready', event);
-    this.#invariants.check(next !== undefined && next !== 'ready', 'a change of health is legal');
+    const next = nextNodeHealth(this.#health.get(node) ?? "ready", event);
+    this.#invariants.check(next !== undefined && next !== "ready", "a change of health is legal");
     if (next) this.#health.set(node, next);
   }
 
@@ -264,5 +317,5 @@ class MusterRecoverer implements Recoverer {
 }
 
 function slotOf(node: string): number {
-  return Number(node.slice(1, node.indexOf('.')));
+  return Number(node.slice(1, node.indexOf(".")));
 }

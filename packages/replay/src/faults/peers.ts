@@ -1,7 +1,7 @@
-import { WATCHDOG } from './causes.ts';
-import { after } from './trace.ts';
-import type { Fault } from './trace.ts';
-import type { Failure, Policy, Recoverer, Resumption, Setting } from './job-run.ts';
+import { WATCHDOG } from "./causes.ts";
+import { after } from "./trace.ts";
+import type { Fault } from "./trace.ts";
+import type { Failure, Policy, Recoverer, Resumption, Setting } from "./job-run.ts";
 
 /** Seconds until a fault is seen, and from then to the start of the next attempt's processes. */
 export interface Constants {
@@ -18,12 +18,12 @@ export interface Constants {
 }
 
 /** Slurm's defaults: SlurmdTimeout 300 s; a requeued job may begin again about 2 min later (122 s, measured on 22.05). */
-export const REQUEUE: Constants = { name: 'requeue only (Slurm --requeue)', exit: 1, silent: 300, hang: WATCHDOG, again: 122 };
+export const REQUEUE: Constants = { name: "requeue only (Slurm --requeue)", exit: 1, silent: 300, hang: WATCHDOG, again: 122 };
 /** Kubernetes: 45 s to NotReady and 300 s of toleration; JobSet's Recreate takes about 1 min at thousands of nodes (KEP-262). */
-export const RECREATE: Constants = { name: 'recreate the gang (JobSet)', exit: 1, silent: 345, hang: WATCHDOG, again: 60 };
+export const RECREATE: Constants = { name: "recreate the gang (JobSet)", exit: 1, silent: 345, hang: WATCHDOG, again: 60 };
 /** torchrun: the others see a restart at their next look (5 s); a node is dead after three keep-alives of 5 s. */
-export const ELASTIC: Constants = { name: 'elastic framework alone (torchrun)', exit: 5, silent: 15, hang: WATCHDOG, again: 0 };
-export const ORACLE: Constants = { name: 'oracle', exit: 0, silent: 0, hang: 0, again: 0, foresees: true };
+export const ELASTIC: Constants = { name: "elastic framework alone (torchrun)", exit: 5, silent: 15, hang: WATCHDOG, again: 0 };
+export const ORACLE: Constants = { name: "oracle", exit: 0, silent: 0, hang: 0, again: 0, foresees: true };
 
 /**
  * All of these are given for nothing what they don't have: they know a node that is out when they start again, never give up,
@@ -45,7 +45,9 @@ class ConstantRecoverer implements Recoverer {
   recover({ at, seen, fault, broken }: Failure): Resumption {
     const { exit, silent, hang, again, foresees } = this.#constants;
     const resumed = at + { exit, silent, hang }[seen.kind] + again;
-    const waited = foresees ? Math.max(resumed, after(this.#setting.storageAway, resumed + this.#setting.start + this.#setting.load) - this.#setting.start - this.#setting.load) : resumed;
+    const waited = foresees
+      ? Math.max(resumed, after(this.#setting.storageAway, resumed + this.#setting.start + this.#setting.load) - this.#setting.start - this.#setting.load)
+      : resumed;
     const resident = foresees && fault?.resident ? [fault.slot] : [];
     return { at: waited, replaced: [...broken.keys(), ...resident] };
   }

@@ -30,7 +30,7 @@ export class Random {
   pick<T>(items: readonly T[], weight: (item: T) => number): T {
     let left = this.next() * items.reduce((sum, item) => sum + weight(item), 0);
     const found = items.find((item) => (left -= weight(item)) < 0) ?? items.at(-1);
-    if (found === undefined) throw new Error('nothing to pick from');
+    if (found === undefined) throw new Error("nothing to pick from");
     return found;
   }
 }

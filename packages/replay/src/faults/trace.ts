@@ -1,6 +1,6 @@
-import { BURST, FLAP, LEMON, LLAMA3 } from './causes.ts';
-import type { Cause } from './causes.ts';
-import type { Random } from './random.ts';
+import { BURST, FLAP, LEMON, LLAMA3 } from "./causes.ts";
+import type { Cause } from "./causes.ts";
+import type { Random } from "./random.ts";
 
 export const DAY = 86_400;
 
@@ -27,7 +27,9 @@ function faultAt(at: number, nodes: number, random: Random): Fault {
 
 /** Llama 3's causes: exactly their counts, at uniform times (a Poisson process given its number). */
 export function llama3Faults(random: Random, nodes = 2048, days = 54): Fault[] {
-  return LLAMA3.flatMap((cause) => Array.from({ length: cause.count }, () => ({ ...faultAt(random.next() * days * DAY, nodes, random), cause }))).sort((a, b) => a.at - b.at);
+  return LLAMA3.flatMap((cause) => Array.from({ length: cause.count }, () => ({ ...faultAt(random.next() * days * DAY, nodes, random), cause }))).sort(
+    (a, b) => a.at - b.at,
+  );
 }
 
 /** A Poisson process of so many faults per 1,000 node-days. */
@@ -64,7 +66,8 @@ export function adversarial(random: Random, nodes: number, seconds: number): Adv
   }
   const burst = random.next() * seconds;
   const first = random.below(nodes - 14);
-  for (let slot = first; slot < first + 14; slot++) faults.push({ at: burst, slot, cause: BURST, hangs: false, draws: [random.next(), random.next(), random.normal()], resident: false });
+  for (let slot = first; slot < first + 14; slot++)
+    faults.push({ at: burst, slot, cause: BURST, hangs: false, draws: [random.next(), random.next(), random.normal()], resident: false });
   const away = random.next() * (seconds - 1800);
   const controlAway = Array.from({ length: Math.floor(seconds / 600) }, (_, index) => ({ from: (index + 1) * 600, until: (index + 1) * 600 + 5 }));
   return { faults: faults.sort((a, b) => a.at - b.at), storageAway: [{ from: away, until: away + 1800 }], controlAway };

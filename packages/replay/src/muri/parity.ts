@@ -1,11 +1,11 @@
-import { startSeconds } from './trace.ts';
-import type { MuriJob } from './trace.ts';
+import { startSeconds } from "./trace.ts";
+import type { MuriJob } from "./trace.ts";
 
 /**
  * The published simulator's own rules ("event" overhead: every running job loses its start time at every event),
  * kept apart from our engine: they exist to show that our reading of the schedulers is theirs.
  */
-export type ParityPolicy = 'SRTF' | 'SRSF' | 'Tiresias_L';
+export type ParityPolicy = "SRTF" | "SRSF" | "Tiresias_L";
 
 const NODES = 8;
 const NODE_DEVICES = 8;
@@ -24,7 +24,7 @@ interface Active {
 
 /** Completion time of every job in seconds from its submission, in the order of `jobs`. */
 export function parityRun(jobs: readonly MuriJob[], policy: ParityPolicy): number[] {
-  return policy === 'Tiresias_L' ? leastAttained(jobs) : shortestFirst(jobs, policy === 'SRSF');
+  return policy === "Tiresias_L" ? leastAttained(jobs) : shortestFirst(jobs, policy === "SRSF");
 }
 
 function activate(job: MuriJob): Active {

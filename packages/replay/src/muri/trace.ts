@@ -1,6 +1,6 @@
-import { readTrace } from '../traces.ts';
+import { readTrace } from "../traces.ts";
 
-export const MURI_TRACES = ['muri1', 'muri1_pr', 'muri3', 'muri3_pr'] as const;
+export const MURI_TRACES = ["muri1", "muri1_pr", "muri3", "muri3_pr"] as const;
 export type MuriTrace = (typeof MURI_TRACES)[number];
 
 export interface MuriJob {
@@ -15,13 +15,13 @@ export interface MuriJob {
 
 /** Jobs in the order of their submission. Throws TraceMissing. */
 export function readMuri(trace: MuriTrace): MuriJob[] {
-  const rows = readTrace(`${trace.replace('muri', 'muri_trace')}.csv.gz`);
+  const rows = readTrace(`${trace.replace("muri", "muri_trace")}.csv.gz`);
   const jobs = rows.map((row) => ({
-    devices: Number(row['num_gpu']),
-    submit: Number(row['submit_time']) / 1000,
-    iterations: Number(row['iterations']),
-    iterationTime: (Number(row['iteration_time']) * 1.015) / 1000,
-    model: row['model_name'] ?? '',
+    devices: Number(row["num_gpu"]),
+    submit: Number(row["submit_time"]) / 1000,
+    iterations: Number(row["iterations"]),
+    iterationTime: (Number(row["iteration_time"]) * 1.015) / 1000,
+    model: row["model_name"] ?? "",
   }));
   return jobs.sort((a, b) => a.submit - b.submit);
 }
@@ -51,12 +51,12 @@ export interface MuriPublished {
 /** Raw numbers behind Fig. 9-10 of Muri (SIGCOMM 2022), seconds, by scheduler. */
 export function readMuriPublished(trace: MuriTrace): Map<string, MuriPublished> {
   const byPolicy = new Map<string, MuriPublished>();
-  for (const row of readTrace('muri_published.csv')) {
-    if (row['trace'] !== trace.replace('muri', 'trace')) continue;
-    const at = byPolicy.get(row['policy']!) ?? { averageJct: 0, p99Jct: 0, makespan: 0 };
-    const field = { avg_jct: 'averageJct', p99_jct: 'p99Jct', makespan: 'makespan' }[row['metric']!] as keyof MuriPublished;
-    at[field] = Number(row['seconds']);
-    byPolicy.set(row['policy']!, at);
+  for (const row of readTrace("muri_published.csv")) {
+    if (row["trace"] !== trace.replace("muri", "trace")) continue;
+    const at = byPolicy.get(row["policy"]!) ?? { averageJct: 0, p99Jct: 0, makespan: 0 };
+    const field = { avg_jct: "averageJct", p99_jct: "p99Jct", makespan: "makespan" }[row["metric"]!] as keyof MuriPublished;
+    at[field] = Number(row["seconds"]);
+    byPolicy.set(row["policy"]!, at);
   }
   return byPolicy;
 }

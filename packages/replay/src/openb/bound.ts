@@ -1,6 +1,6 @@
-import { WHOLE_DEVICE, shapeSize } from '@muster/placement';
-import type { PackingNode, Shape } from '@muster/placement';
-import type { Openb, OpenbArrivals } from './trace.ts';
+import { WHOLE_DEVICE, shapeSize } from "@muster/placement";
+import type { PackingNode, Shape } from "@muster/placement";
+import type { Openb, OpenbArrivals } from "./trace.ts";
 
 const ITERATIONS = 3000;
 /** Sizes are rounded down to this many thousandths, which can only raise the bound. */

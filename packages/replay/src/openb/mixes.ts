@@ -1,6 +1,6 @@
-import { ShapeTable, shapeSize, smallRandom, typicalMix } from '@muster/placement';
-import type { PackingNode, Shape } from '@muster/placement';
-import type { Openb } from './trace.ts';
+import { ShapeTable, shapeSize, smallRandom, typicalMix } from "@muster/placement";
+import type { PackingNode, Shape } from "@muster/placement";
+import type { Openb } from "./trace.ts";
 
 const SHAPES = 40;
 const ARRIVED = 1.3;

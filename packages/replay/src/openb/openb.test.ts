@@ -1,9 +1,9 @@
-import { ShapeTable, bestFitScorer, defaultScorer, fgdScorer, smallRandom, typicalMix } from '@muster/placement';
-import { describe, expect, it } from 'vitest';
-import { allocationBound } from './bound.ts';
-import { inflate } from './run.ts';
-import type { Openb, OpenbArrivals } from './trace.ts';
-import { parseCsv } from '../traces.ts';
+import { ShapeTable, bestFitScorer, defaultScorer, fgdScorer, smallRandom, typicalMix } from "@muster/placement";
+import { describe, expect, it } from "vitest";
+import { allocationBound } from "./bound.ts";
+import { inflate } from "./run.ts";
+import type { Openb, OpenbArrivals } from "./trace.ts";
+import { parseCsv } from "../traces.ts";
 
 const table = new ShapeTable();
 const SHAPES = [
@@ -22,8 +22,8 @@ function small(): { openb: Openb; arrivals: OpenbArrivals } {
   return { openb: { nodes, pods, arrivals: [arrivals], typical }, arrivals };
 }
 
-describe('inflate', () => {
-  it('allocates no more than arrived, offers every pod once, and never passes the bound', () => {
+describe("inflate", () => {
+  it("allocates no more than arrived, offers every pod once, and never passes the bound", () => {
     const { openb, arrivals } = small();
     const bound = allocationBound(openb, arrivals);
     expect(bound).toBeLessThanOrEqual(100);
@@ -36,8 +36,8 @@ describe('inflate', () => {
   });
 });
 
-describe('allocationBound', () => {
-  it('is tight where cpus run out and where sizes leave rests', () => {
+describe("allocationBound", () => {
+  it("is tight where cpus run out and where sizes leave rests", () => {
     const { openb, arrivals } = small();
     const pods = Array.from({ length: 100 }, () => SHAPES[0]!);
     const bound = allocationBound({ ...openb, pods }, { ...arrivals, rows: Int32Array.from(pods, (_, i) => i) });
@@ -46,11 +46,11 @@ describe('allocationBound', () => {
   });
 });
 
-describe('parseCsv', () => {
-  it('reads rows by column, without a last empty line', () => {
-    expect(parseCsv('a,b\n1,2\n3,\n')).toEqual([
-      { a: '1', b: '2' },
-      { a: '3', b: '' },
+describe("parseCsv", () => {
+  it("reads rows by column, without a last empty line", () => {
+    expect(parseCsv("a,b\n1,2\n3,\n")).toEqual([
+      { a: "1", b: "2" },
+      { a: "3", b: "" },
     ]);
   });
 });

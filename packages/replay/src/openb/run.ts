@@ -1,6 +1,6 @@
-import { Fragmentation, Packer, PackingNodes, WHOLE_DEVICE, shapeSize } from '@muster/placement';
-import type { NodeScorer } from '@muster/placement';
-import type { Openb, OpenbArrivals } from './trace.ts';
+import { Fragmentation, Packer, PackingNodes, WHOLE_DEVICE, shapeSize } from "@muster/placement";
+import type { NodeScorer } from "@muster/placement";
+import type { Openb, OpenbArrivals } from "./trace.ts";
 
 export interface InflationResult {
   /** Allocated share of all devices in %, by whole arrived %. */

@@ -1,8 +1,8 @@
-import { ShapeTable, typicalMix } from '@muster/placement';
-import type { ExpectedShape, PackingNode, Shape } from '@muster/placement';
-import { readTrace } from '../traces.ts';
+import { ShapeTable, typicalMix } from "@muster/placement";
+import type { ExpectedShape, PackingNode, Shape } from "@muster/placement";
+import { readTrace } from "../traces.ts";
 
-export const OPENB_TRACES = ['default', 'cpu250', 'gpushare100', 'gpuspec33', 'multigpu50'] as const;
+export const OPENB_TRACES = ["default", "cpu250", "gpushare100", "gpuspec33", "multigpu50"] as const;
 export type OpenbTrace = (typeof OPENB_TRACES)[number];
 
 export interface OpenbArrivals {
@@ -31,29 +31,29 @@ export function readOpenb(trace: OpenbTrace): Openb {
     models.set(name, models.size);
     return models.size - 1;
   };
-  const nodes = readTrace('openb_node_list_gpu_node.csv.gz').map((row) => ({
-    cpu: Number(row['cpu_milli']),
-    memory: Number(row['memory_mib']),
-    devices: Number(row['gpu']),
-    model: modelId(row['model']!),
+  const nodes = readTrace("openb_node_list_gpu_node.csv.gz").map((row) => ({
+    cpu: Number(row["cpu_milli"]),
+    memory: Number(row["memory_mib"]),
+    devices: Number(row["gpu"]),
+    model: modelId(row["model"]!),
   }));
   const table = new ShapeTable();
   const typical = new Map<string, TypicalPod>();
   const pods = readTrace(`openb_pod_list_${trace}.csv.gz`).map((row) => {
-    const devices = Number(row['num_gpu']);
-    const spec = row['gpu_spec'] ?? '';
-    const models = spec === '' ? null : new Set(spec.split('|').map(modelId));
-    const need = { cpu: Number(row['cpu_milli']), devices, share: devices === 0 ? 0 : Number(row['gpu_milli']), models };
+    const devices = Number(row["num_gpu"]);
+    const spec = row["gpu_spec"] ?? "";
+    const models = spec === "" ? null : new Set(spec.split("|").map(modelId));
+    const need = { cpu: Number(row["cpu_milli"]), devices, share: devices === 0 ? 0 : Number(row["gpu_milli"]), models };
     const key = `${need.cpu},${need.share},${devices},${spec}`;
     const seen = typical.get(key) ?? { shape: { ...need, memory: 0, id: typical.size }, spec, count: 0 };
     seen.count++;
     typical.set(key, seen);
-    return table.intern({ ...need, memory: Number(row['memory_mib']) });
+    return table.intern({ ...need, memory: Number(row["memory_mib"]) });
   });
   const arrivals = readTrace(`openb_order_${trace}.csv.gz`).map((row) => ({
-    seed: Number(row['seed']),
-    rows: Int32Array.from(row['rows']!.split(' '), Number),
-    ranks: Int32Array.from(row['node_rank']!.split(' '), Number),
+    seed: Number(row["seed"]),
+    rows: Int32Array.from(row["rows"]!.split(" "), Number),
+    ranks: Int32Array.from(row["node_rank"]!.split(" "), Number),
   }));
   return { nodes, pods, arrivals, typical: publishedMix([...typical.values()]) };
 }

@@ -1,8 +1,8 @@
-import { planRun } from '@muster/placement/ordering/run-plan';
-import { ServiceOrder } from '@muster/placement/ordering/service-order';
-import type { Knowledge } from '@muster/placement/ordering/service-order';
-import { WaitingJobs } from '@muster/placement/ordering/waiting-jobs';
-import type { Scheduler, SimJob } from './simulation.ts';
+import { planRun } from "@muster/placement/ordering/run-plan";
+import { ServiceOrder } from "@muster/placement/ordering/service-order";
+import type { Knowledge } from "@muster/placement/ordering/service-order";
+import { WaitingJobs } from "@muster/placement/ordering/waiting-jobs";
+import type { Scheduler, SimJob } from "./simulation.ts";
 
 /** Waiting jobs age; their keys are taken anew this often, in seconds. */
 const REKEY_EVERY = 600;

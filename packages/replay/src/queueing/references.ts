@@ -1,8 +1,8 @@
-import { stand } from '@muster/placement/ordering/floor';
-import type { Standing } from '@muster/placement/ordering/floor';
-import { WaitingJobs } from '@muster/placement/ordering/waiting-jobs';
-import type { OrderedJob } from '@muster/placement/ordering/job';
-import type { Decision, Scheduler, SimFloor, SimJob } from './simulation.ts';
+import { stand } from "@muster/placement/ordering/floor";
+import type { Standing } from "@muster/placement/ordering/floor";
+import { WaitingJobs } from "@muster/placement/ordering/waiting-jobs";
+import type { OrderedJob } from "@muster/placement/ordering/job";
+import type { Decision, Scheduler, SimFloor, SimJob } from "./simulation.ts";
 
 type Key = (job: OrderedJob) => number;
 
@@ -182,7 +182,14 @@ export function easy(limitOf: Key): Scheduler {
     },
   };
 
-  function reserve(head: SimJob, now: number, floor: SimFloor, free: Int32Array, started: readonly { job: SimJob; standing: Standing }[], limit: Key): { allows(job: SimJob, standing: Standing): boolean } {
+  function reserve(
+    head: SimJob,
+    now: number,
+    floor: SimFloor,
+    free: Int32Array,
+    started: readonly { job: SimJob; standing: Standing }[],
+    limit: Key,
+  ): { allows(job: SimJob, standing: Standing): boolean } {
     const ends = [
       ...[...floor.running].map((r) => ({ at: now + Math.max(limit(r.job) - r.job.ran, 0), standing: r.standing! })),
       ...started.map((s) => ({ at: now + limit(s.job.job), standing: s.standing })),

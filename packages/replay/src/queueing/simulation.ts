@@ -1,5 +1,5 @@
-import type { OrderedJob } from '@muster/placement/ordering/job';
-import type { Standing } from '@muster/placement/ordering/floor';
+import type { OrderedJob } from "@muster/placement/ordering/job";
+import type { Standing } from "@muster/placement/ordering/floor";
 
 export interface TraceJob {
   devices: number;
@@ -94,10 +94,23 @@ class Simulation {
   constructor(trace: readonly TraceJob[], scheduler: Scheduler, options: SimOptions) {
     this.#jobs = trace.map((t, id) => ({
       job: {
-        id, devices: t.devices, submittedAt: t.submit, tenant: t.tenant, runTime: t.runTime, restartCost: t.restartCost, ran: 0,
+        id,
+        devices: t.devices,
+        submittedAt: t.submit,
+        tenant: t.tenant,
+        runTime: t.runTime,
+        restartCost: t.restartCost,
+        ran: 0,
         ...(t.limit === undefined ? {} : { limit: t.limit }),
       },
-      trace: t, standing: null, firstStart: -1, finish: -1, preemptions: 0, workFrom: 0, run: 0, ranBefore: 0,
+      trace: t,
+      standing: null,
+      firstStart: -1,
+      finish: -1,
+      preemptions: 0,
+      workFrom: 0,
+      run: 0,
+      ranBefore: 0,
     }));
     this.#scheduler = scheduler;
     this.#options = options;

@@ -1,4 +1,4 @@
-import type { SimJob, SimResult } from './simulation.ts';
+import type { SimJob, SimResult } from "./simulation.ts";
 
 export interface Summary {
   averageJct: number;

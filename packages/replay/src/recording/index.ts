@@ -1,3 +1,3 @@
-export { replayRecording } from './replay.ts';
-export type { Difference, Replay, ReplayOptions } from './replay.ts';
-export { RecordingError } from './read.ts';
+export { replayRecording } from "./replay.ts";
+export type { Difference, Replay, ReplayOptions } from "./replay.ts";
+export { RecordingError } from "./read.ts";

@@ -1,12 +1,12 @@
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 
 /** A recording that can't be read; says where and why. */
 export class RecordingError extends Error {
-  override name = 'RecordingError';
+  override name = "RecordingError";
 }
 
 /** One line of a recording, `number` from 1. The last may be cut off, with the process that wrote it: `content` is null then. */
@@ -22,8 +22,10 @@ export async function* readLines(path: string): AsyncGenerator<RecordedLine> {
   const source: Readable = compressed ? file.pipe(createGunzip()) : file;
   let failure: Error | undefined;
   // readline only sees that there is no more
-  if (compressed) file.on('error', (error) => source.destroy(error));
-  source.on('error', (error: Error) => { failure = error; });
+  if (compressed) file.on("error", (error) => source.destroy(error));
+  source.on("error", (error: Error) => {
+    failure = error;
+  });
   let number = 0;
   let cut: number | undefined;
   try {
@@ -41,7 +43,7 @@ export async function* readLines(path: string): AsyncGenerator<RecordedLine> {
     }
   } catch (error) {
     if (error instanceof RecordingError) throw error;
-    failure ??= error instanceof Error ? error : new Error('it can not be read', { cause: error });
+    failure ??= error instanceof Error ? error : new Error("it can not be read", { cause: error });
   } finally {
     file.destroy();
   }
@@ -60,5 +62,5 @@ async function isCompressed(path: string): Promise<boolean> {
 }
 
 function isCutOff(error: Error): boolean {
-  return 'code' in error && error.code === 'Z_BUF_ERROR';
+  return "code" in error && error.code === "Z_BUF_ERROR";
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createEngine, PLACEMENT_VERSION, RECORDING_FORMAT, repeat, type ClusterOptions, type Explanation, type PlacementEngine } from '@muster/placement';
-import { readLines, RecordingError, type RecordedLine } from './read.ts';
+import { createHash } from "node:crypto";
+import { createEngine, PLACEMENT_VERSION, RECORDING_FORMAT, repeat, type ClusterOptions, type Explanation, type PlacementEngine } from "@muster/placement";
+import { readLines, RecordingError, type RecordedLine } from "./read.ts";
 
 export interface ReplayOptions {
   /** Stop after this cycle, counted from 1. Absent: all. */
@@ -58,10 +58,10 @@ export async function replayRecording(path: string, { cycle: stopAfter, explain 
     }
     const [name, ...args] = parseCall(content, number);
     // of a call just before the end it is not known whether it threw
-    if (name !== 'end' && differsFromThrown(name === 'threw' ? String(args[0]) : null)) return result;
+    if (name !== "end" && differsFromThrown(name === "threw" ? String(args[0]) : null)) return result;
     previous = undefined;
-    if (name === 'end') result.end = String(args[0]);
-    else if (name === 'cycle') {
+    if (name === "end") result.end = String(args[0]);
+    else if (name === "cycle") {
       result.difference = compareCycle(engine, args, number, result.cycles);
       if (result.difference) return result;
       result.cycles++;
@@ -70,7 +70,7 @@ export async function replayRecording(path: string, { cycle: stopAfter, explain 
         stopped = true;
         break;
       }
-    } else if (name !== 'threw' && name !== 'loaded') {
+    } else if (name !== "threw" && name !== "loaded") {
       previous = { line: number, name, threw: repeated(engine, name, args, number) };
       result.calls++;
     }
@@ -82,15 +82,16 @@ export async function replayRecording(path: string, { cycle: stopAfter, explain 
 }
 
 function begin(first: IteratorResult<RecordedLine>): { result: Replay; options: ClusterOptions } {
-  const header = first.done || typeof first.value.content !== 'object' ? null : (first.value.content as Record<string, unknown> | null);
-  if (typeof header?.['recording'] !== 'number' || typeof header['placement'] !== 'number') throw new RecordingError('line 1 is no header of a recording');
-  if (header['recording'] !== RECORDING_FORMAT) throw new RecordingError(`it is in format ${header['recording']}; this version reads format ${RECORDING_FORMAT}`);
+  const header = first.done || typeof first.value.content !== "object" ? null : (first.value.content as Record<string, unknown> | null);
+  if (typeof header?.["recording"] !== "number" || typeof header["placement"] !== "number") throw new RecordingError("line 1 is no header of a recording");
+  if (header["recording"] !== RECORDING_FORMAT)
+    throw new RecordingError(`it is in format ${header["recording"]}; this version reads format ${RECORDING_FORMAT}`);
   return {
-    options: header['options'] ?? {},
+    options: header["options"] ?? {},
     result: {
-      version: { recorded: header['placement'], replaying: PLACEMENT_VERSION },
-      epoch: String(header['epoch']),
-      recordedAt: String(header['at']),
+      version: { recorded: header["placement"], replaying: PLACEMENT_VERSION },
+      epoch: String(header["epoch"]),
+      recordedAt: String(header["at"]),
       calls: 0,
       cycles: 0,
       difference: null,
@@ -102,7 +103,7 @@ function begin(first: IteratorResult<RecordedLine>): { result: Replay; options: 
 }
 
 function parseCall(content: unknown, number: number): [string, ...unknown[]] {
-  if (!Array.isArray(content) || typeof content[0] !== 'string') throw new RecordingError(`line ${number} is no call`);
+  if (!Array.isArray(content) || typeof content[0] !== "string") throw new RecordingError(`line ${number} is no call`);
   return content as [string, ...unknown[]];
 }
 
@@ -115,26 +116,27 @@ function repeated(engine: PlacementEngine, name: string, args: readonly unknown[
 }
 
 function compareCycle(engine: PlacementEngine, [now, digest, recorded]: readonly unknown[], line: number, afterCycle: number): Difference | null {
-  if (typeof now !== 'number' || typeof recorded !== 'object' || recorded === null) throw new RecordingError(`line ${line} is no cycle`);
-  if (createHash('sha256').update(JSON.stringify(recorded)).digest('base64url') !== digest) {
-    return { line, afterCycle, what: 'the digest of the recorded decisions: the file was changed', recorded: digest, replayed: null };
+  if (typeof now !== "number" || typeof recorded !== "object" || recorded === null) throw new RecordingError(`line ${line} is no cycle`);
+  if (createHash("sha256").update(JSON.stringify(recorded)).digest("base64url") !== digest) {
+    return { line, afterCycle, what: "the digest of the recorded decisions: the file was changed", recorded: digest, replayed: null };
   }
   let replayed: Record<string, unknown>;
   try {
     const { now: _, ...decisions } = engine.cycle(now);
     replayed = JSON.parse(JSON.stringify(decisions)) as Record<string, unknown>;
   } catch (error) {
-    return { line, afterCycle, what: 'the cycle threw', recorded: null, replayed: error instanceof Error ? error.message : String(error) };
+    return { line, afterCycle, what: "the cycle threw", recorded: null, replayed: error instanceof Error ? error.message : String(error) };
   }
-  return firstDifference('', recorded, replayed, (what, one, other) => ({ line, afterCycle, what, recorded: one, replayed: other }));
+  return firstDifference("", recorded, replayed, (what, one, other) => ({ line, afterCycle, what, recorded: one, replayed: other }));
 }
 
 /** Walks down to the first part that is not the same. */
 function firstDifference(path: string, one: unknown, other: unknown, found: (what: string, one: unknown, other: unknown) => Difference): Difference | null {
   if (JSON.stringify(one) === JSON.stringify(other)) return null;
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null || Array.isArray(one) !== Array.isArray(other)) return found(path, one, other);
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null || Array.isArray(one) !== Array.isArray(other))
+    return found(path, one, other);
   for (const key of new Set([...Object.keys(one), ...Object.keys(other)])) {
-    const below = Array.isArray(one) ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`;
+    const below = Array.isArray(one) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`;
     const difference = firstDifference(below, (one as Record<string, unknown>)[key], (other as Record<string, unknown>)[key], found);
     if (difference) return difference;
   }

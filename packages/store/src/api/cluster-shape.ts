@@ -39,8 +39,14 @@ export async function readShape(client: Client): Promise<ClusterShape> {
     name: "api-shape-nodes",
     text: "SELECT n.name, n.pool, p.accelerator, n.fabric, n.devices, n.cpus, n.memory FROM nodes n JOIN pools p ON p.name = n.pool WHERE n.health <> 'retired' ORDER BY n.name",
   });
-  const { rows: pools } = await client.query<{ name: string; spec: Partial<PoolSpec> }>({ name: "api-shape-pools", text: "SELECT name, spec FROM pools ORDER BY name" });
-  const { rows: queues } = await client.query<ClusterShape["queues"][number]>({ name: "api-shape-queues", text: "SELECT name, parent, projects, paused, spec FROM queues ORDER BY name" });
+  const { rows: pools } = await client.query<{ name: string; spec: Partial<PoolSpec> }>({
+    name: "api-shape-pools",
+    text: "SELECT name, spec FROM pools ORDER BY name",
+  });
+  const { rows: queues } = await client.query<ClusterShape["queues"][number]>({
+    name: "api-shape-queues",
+    text: "SELECT name, parent, projects, paused, spec FROM queues ORDER BY name",
+  });
   const { rows: projects } = await client.query<{ name: string }>({ name: "api-shape-projects", text: "SELECT name FROM projects" });
   const { rows: cluster } = await client.query<{ settings: Record<string, unknown> }>({ name: "api-shape-settings", text: "SELECT settings FROM cluster" });
   return { nodes, pools, queues, projects: projects.map((row) => row.name), settings: cluster[0]?.settings ?? {} };

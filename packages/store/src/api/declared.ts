@@ -6,7 +6,11 @@ export type Declared = keyof typeof DECLARED;
 
 /** The version of a declared thing, locked until the transaction ends; undefined where there is none. */
 export async function lockVersion(client: Client, kind: Declared, name: string): Promise<number | undefined> {
-  const { rows } = await client.query<{ version: number }>({ name: `api-lock-${kind}-version`, text: `SELECT version FROM ${DECLARED[kind]} WHERE name = $1 FOR UPDATE`, values: [name] });
+  const { rows } = await client.query<{ version: number }>({
+    name: `api-lock-${kind}-version`,
+    text: `SELECT version FROM ${DECLARED[kind]} WHERE name = $1 FOR UPDATE`,
+    values: [name],
+  });
   return rows[0]?.version;
 }
 

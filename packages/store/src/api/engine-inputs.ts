@@ -31,7 +31,9 @@ export function queueInput(row: QueueDefinition, pools: Iterable<{ accelerator: 
     const amount = (of: Record<string, number>): number | undefined => (of[name] === undefined ? undefined : Math.round(of[name] * scale));
     const [nominalAmount, borrowLimit, lendLimit] = [amount(nominal), amount(borrow), amount(lend)];
     return {
-      ...(name === "cpus" || name === "memory" ? { resource: name } : { resource: "accelerators", ...(models.has(name) ? { accelerator: name } : { pool: name }) }),
+      ...(name === "cpus" || name === "memory"
+        ? { resource: name }
+        : { resource: "accelerators", ...(models.has(name) ? { accelerator: name } : { pool: name }) }),
       ...(nominalAmount !== undefined && { nominal: nominalAmount }),
       ...(borrowLimit !== undefined && { borrowLimit }),
       ...(lendLimit !== undefined && { lendLimit }),
@@ -66,7 +68,9 @@ export interface SpecInput {
 export function specInput(spec: ResolvedJobSpec): SpecInput {
   const first = spec.variants[0];
   if (!first) throw new Error("variants: the resolved spec has none");
-  const uniform = spec.variants.every((variant) => variant.roles.every((role) => role.accelerator === variant.roles[0]?.accelerator && role.pool === variant.roles[0]?.pool));
+  const uniform = spec.variants.every((variant) =>
+    variant.roles.every((role) => role.accelerator === variant.roles[0]?.accelerator && role.pool === variant.roles[0]?.pool),
+  );
   const parallelism = first.roles.find((role) => role.parallelism)?.parallelism;
   return {
     roles: first.roles.map((role) => ({
@@ -82,8 +86,16 @@ export function specInput(spec: ResolvedJobSpec): SpecInput {
       return {
         ...(uniform && only?.accelerator !== undefined && { accelerators: [only.accelerator] }),
         ...(uniform && only?.pool !== undefined && { pools: [only.pool] }),
-        ...(!uniform && unionOf("accelerators", variant.roles.map((role) => role.accelerator))),
-        ...(!uniform && unionOf("pools", variant.roles.map((role) => role.pool))),
+        ...(!uniform &&
+          unionOf(
+            "accelerators",
+            variant.roles.map((role) => role.accelerator),
+          )),
+        ...(!uniform &&
+          unionOf(
+            "pools",
+            variant.roles.map((role) => role.pool),
+          )),
         ...(variant.index > 0 && { roles: Object.fromEntries(variant.roles.map((role) => [role.name, { resources: resources(role), nodes: role.nodes }])) }),
       };
     }),
@@ -102,8 +114,16 @@ function resources({ resources: asked }: ResolvedRole): ResourcesInput {
   return { accelerators: asked.accelerators, share: asked.share, cpuMillis: Math.round(asked.cpus * 1000), memoryBytes: asked.memory };
 }
 
-function choices<K extends string>(key: K, spec: ResolvedJobSpec, role: string, pick: (role: ResolvedRole) => string | undefined): Partial<Record<K, string[]>> {
-  return unionOf(key, spec.variants.map((variant) => variant.roles.find((one) => one.name === role)).map((one) => one && pick(one)));
+function choices<K extends string>(
+  key: K,
+  spec: ResolvedJobSpec,
+  role: string,
+  pick: (role: ResolvedRole) => string | undefined,
+): Partial<Record<K, string[]>> {
+  return unionOf(
+    key,
+    spec.variants.map((variant) => variant.roles.find((one) => one.name === role)).map((one) => one && pick(one)),
+  );
 }
 
 /** Nothing where one of them is free to choose. */

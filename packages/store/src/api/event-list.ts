@@ -14,7 +14,11 @@ export interface EventFilter {
 }
 
 /** A page of events in the feed's order or against it, after a position. */
-export async function listEvents(client: Client, filter: EventFilter, page: { newestFirst: boolean; after: FeedPosition | undefined; limit: number }): Promise<EventRow[]> {
+export async function listEvents(
+  client: Client,
+  filter: EventFilter,
+  page: { newestFirst: boolean; after: FeedPosition | undefined; limit: number },
+): Promise<EventRow[]> {
   const values: unknown[] = [page.limit];
   const parts: string[] = ["true"];
   const add = (condition: (parameter: string) => string, value: unknown): void => {

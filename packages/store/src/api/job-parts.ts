@@ -80,7 +80,13 @@ export async function listWorkers(client: Client, job: string, attempt: number |
 }
 
 /** Whether an attempt has ended, and how much of a worker's output is kept; undefined where there is no such worker. */
-export async function getLogState(client: Client, job: string, incarnation: string, attempt: number, worker: string): Promise<{ ended: boolean; output_size: number; kept_size: number } | undefined> {
+export async function getLogState(
+  client: Client,
+  job: string,
+  incarnation: string,
+  attempt: number,
+  worker: string,
+): Promise<{ ended: boolean; output_size: number; kept_size: number } | undefined> {
   const { rows } = await client.query<{ ended: boolean; output_size: number; kept_size: number }>({
     name: "api-log-state",
     text: `SELECT w.released AND w.ended_at IS NOT NULL AS ended, w.output_size, w.kept_size FROM workers w
@@ -150,7 +156,10 @@ export async function acceptCheckpoint(client: Client, commit: Commit): Promise<
 }
 
 /** The same commit, if it was accepted before. */
-export async function findCheckpoint(client: Client, commit: Pick<Commit, "job" | "incarnation" | "attempt" | "generation" | "step">): Promise<CheckpointListRow | undefined> {
+export async function findCheckpoint(
+  client: Client,
+  commit: Pick<Commit, "job" | "incarnation" | "attempt" | "generation" | "step">,
+): Promise<CheckpointListRow | undefined> {
   const { rows } = await client.query<CheckpointListRow>({
     name: "api-find-checkpoint",
     text: `SELECT ${CHECKPOINT} FROM checkpoints WHERE job = $1 AND incarnation = $2 AND attempt = $3 AND generation = $4 AND step = $5`,

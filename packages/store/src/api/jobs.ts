@@ -82,7 +82,11 @@ const DETAILS = `
       FROM checkpoints c WHERE c.job = j.id ORDER BY c.id DESC LIMIT 1) c ON true`;
 
 /** One page of jobs. `after` is the id that the page before ended with. */
-export async function listJobs(client: Client, filter: JobFilter, page: { newestFirst: boolean; after?: string | undefined; limit: number }): Promise<JobListRow[]> {
+export async function listJobs(
+  client: Client,
+  filter: JobFilter,
+  page: { newestFirst: boolean; after?: string | undefined; limit: number },
+): Promise<JobListRow[]> {
   const direction = page.newestFirst ? "DESC" : "ASC";
   const where = jobWhere(filter);
   const values = [...where.values, page.limit];
@@ -101,13 +105,21 @@ export async function listJobs(client: Client, filter: JobFilter, page: { newest
 }
 
 export async function getJob(client: Client, id: string): Promise<JobListRow | undefined> {
-  const { rows } = await client.query<JobListRow>({ name: "api-get-job", text: `WITH page AS MATERIALIZED (SELECT * FROM jobs WHERE id = $1) ${DETAILS}`, values: [id] });
+  const { rows } = await client.query<JobListRow>({
+    name: "api-get-job",
+    text: `WITH page AS MATERIALIZED (SELECT * FROM jobs WHERE id = $1) ${DETAILS}`,
+    values: [id],
+  });
   return rows[0];
 }
 
 /** Jobs of the given ids, in no order. */
 export async function getJobs(client: Client, ids: readonly string[]): Promise<JobListRow[]> {
-  const { rows } = await client.query<JobListRow>({ name: "api-get-jobs", text: `WITH page AS MATERIALIZED (SELECT * FROM jobs WHERE id = ANY($1::text[])) ${DETAILS}`, values: [ids] });
+  const { rows } = await client.query<JobListRow>({
+    name: "api-get-jobs",
+    text: `WITH page AS MATERIALIZED (SELECT * FROM jobs WHERE id = ANY($1::text[])) ${DETAILS}`,
+    values: [ids],
+  });
   return rows;
 }
 
@@ -123,15 +135,30 @@ export interface JobPlaceRow {
 
 /** What access is decided by; cheap. */
 export async function getJobPlace(client: Client, id: string): Promise<JobPlaceRow | undefined> {
-  const { rows } = await client.query<JobPlaceRow>({ name: "api-job-place", text: "SELECT id, project, submitter, state, incarnation::text, attempt, array_id FROM jobs WHERE id = $1", values: [id] });
+  const { rows } = await client.query<JobPlaceRow>({
+    name: "api-job-place",
+    text: "SELECT id, project, submitter, state, incarnation::text, attempt, array_id FROM jobs WHERE id = $1",
+    values: [id],
+  });
   return rows[0];
 }
 
-export const SUMMARY_GROUPS = { state: "j.state", reason: "CASE WHEN j.state = 'queued' THEN j.wait_reason END", queue: "j.queue", project: "j.project", submitter: "j.submitter", priority: "j.priority_class" } as const;
+export const SUMMARY_GROUPS = {
+  state: "j.state",
+  reason: "CASE WHEN j.state = 'queued' THEN j.wait_reason END",
+  queue: "j.queue",
+  project: "j.project",
+  submitter: "j.submitter",
+  priority: "j.priority_class",
+} as const;
 export type SummaryGroup = keyof typeof SUMMARY_GROUPS;
 
 /** Jobs and devices counted by group, over the same filter as the list. */
-export async function summarizeJobs(client: Client, filter: JobFilter, by: readonly SummaryGroup[]): Promise<{ key: Record<string, string | null>; jobs: number; devices: number }[]> {
+export async function summarizeJobs(
+  client: Client,
+  filter: JobFilter,
+  by: readonly SummaryGroup[],
+): Promise<{ key: Record<string, string | null>; jobs: number; devices: number }[]> {
   const where = jobWhere(filter);
   const columns = by.map((group) => `${SUMMARY_GROUPS[group]} AS "${group}"`);
   const { rows } = await client.query<Record<string, string | number | null>>({
@@ -139,7 +166,11 @@ export async function summarizeJobs(client: Client, filter: JobFilter, by: reado
       ${by.length > 0 ? `GROUP BY ${by.map((_, index) => index + 1).join(", ")} ORDER BY jobs DESC` : ""}`,
     values: where.values,
   });
-  return rows.map((row) => ({ key: Object.fromEntries(by.map((group) => [group, (row[group] as string | null) ?? null])), jobs: Number(row["jobs"]), devices: Number(row["devices"]) }));
+  return rows.map((row) => ({
+    key: Object.fromEntries(by.map((group) => [group, (row[group] as string | null) ?? null])),
+    jobs: Number(row["jobs"]),
+    devices: Number(row["devices"]),
+  }));
 }
 
 export interface JobSpecRow {
@@ -171,6 +202,10 @@ export async function updateJobPriority(client: Client, id: string, version: num
 }
 
 export async function getJobPlaces(client: Client, ids: readonly string[]): Promise<Pick<JobPlaceRow, "id" | "project">[]> {
-  const { rows } = await client.query<Pick<JobPlaceRow, "id" | "project">>({ name: "api-job-places", text: "SELECT id, project FROM jobs WHERE id = ANY($1::text[])", values: [ids] });
+  const { rows } = await client.query<Pick<JobPlaceRow, "id" | "project">>({
+    name: "api-job-places",
+    text: "SELECT id, project FROM jobs WHERE id = ANY($1::text[])",
+    values: [ids],
+  });
   return rows;
 }

@@ -12,7 +12,11 @@ export interface ReportedNodeRow {
 
 /** Locks a node for a check's report, one report per pool at a time. */
 export async function lockReportedNode(client: Client, name: string): Promise<ReportedNodeRow | undefined> {
-  await client.query({ name: "lock-pool-of-node", text: "SELECT FROM pools WHERE name = (SELECT pool FROM nodes WHERE name = $1) FOR NO KEY UPDATE", values: [name] });
+  await client.query({
+    name: "lock-pool-of-node",
+    text: "SELECT FROM pools WHERE name = (SELECT pool FROM nodes WHERE name = $1) FOR NO KEY UPDATE",
+    values: [name],
+  });
   const { rows: locked } = await client.query({ name: "lock-reported-node", text: "SELECT FROM nodes WHERE name = $1 FOR UPDATE", values: [name] });
   if (locked.length === 0) return undefined;
   const { rows } = await client.query<ReportedNodeRow>({

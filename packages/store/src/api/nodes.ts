@@ -75,7 +75,18 @@ export async function putNode(client: Client, node: NodeDefinition): Promise<voi
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
       ON CONFLICT (name) DO UPDATE SET pool = $2, shard = $3, fabric = $4, devices = $5, device_memory = $6, cpus = $7, memory = $8,
         address = $9, labels = $10, version = nodes.version + 1`,
-    values: [node.name, node.pool, node.shard, node.fabric, node.devices, node.deviceMemory, node.cpuMillis, node.memory, node.address, JSON.stringify(node.labels)],
+    values: [
+      node.name,
+      node.pool,
+      node.shard,
+      node.fabric,
+      node.devices,
+      node.deviceMemory,
+      node.cpuMillis,
+      node.memory,
+      node.address,
+      JSON.stringify(node.labels),
+    ],
   });
 }
 
@@ -97,7 +108,15 @@ export async function lockNode(client: Client, name: string): Promise<{ health: 
  * Sets a node's health with its reason and actor; `schedulable` follows from it.
  * @param deadline seconds from now, or null @param check the check that reported it, or null
  */
-export async function setNodeHealth(client: Client, name: string, health: NodeHealth, reason: string | null, actor: string | null, deadline: number | null, check: string | null = null): Promise<void> {
+export async function setNodeHealth(
+  client: Client,
+  name: string,
+  health: NodeHealth,
+  reason: string | null,
+  actor: string | null,
+  deadline: number | null,
+  check: string | null = null,
+): Promise<void> {
   await client.query({
     name: "api-set-node-health",
     text: `UPDATE nodes SET health = $2::text, health_reason = $3, health_actor = $4, drain_deadline = now() + make_interval(secs => $5), health_check = $6,

@@ -12,7 +12,11 @@ export async function countLiveJobs(client: Client, visible: readonly string[] |
 }
 
 /** Jobs that ended within the last day, by state and class of failure. Ids bound the scan: older submissions are left out. */
-export async function countFinished(client: Client, visible: readonly string[] | null, fromId: string): Promise<{ state: string; class: string | null; jobs: number }[]> {
+export async function countFinished(
+  client: Client,
+  visible: readonly string[] | null,
+  fromId: string,
+): Promise<{ state: string; class: string | null; jobs: number }[]> {
   const { rows } = await client.query<{ state: string; class: string | null; jobs: number }>({
     name: "api-count-finished",
     text: `SELECT state, CASE WHEN state = 'failed' THEN coalesce(failure->>'class', 'unknown') END AS class, count(*)::int AS jobs FROM jobs
@@ -22,7 +26,10 @@ export async function countFinished(client: Client, visible: readonly string[] |
   return rows;
 }
 
-export async function countWaiting(client: Client, visible: readonly string[] | null): Promise<{ reason: string | null; jobs: number; devices: number; oldest: Date | null }[]> {
+export async function countWaiting(
+  client: Client,
+  visible: readonly string[] | null,
+): Promise<{ reason: string | null; jobs: number; devices: number; oldest: Date | null }[]> {
   const { rows } = await client.query<{ reason: string | null; jobs: number; devices: number; oldest: Date | null }>({
     name: "api-count-waiting",
     text: `SELECT wait_reason AS reason, count(*)::int AS jobs, sum(devices)::int8 AS devices, min(state_since) AS oldest FROM jobs
@@ -32,7 +39,10 @@ export async function countWaiting(client: Client, visible: readonly string[] | 
   return rows;
 }
 
-export async function listBrokenNodes(client: Client, limit: number): Promise<{ name: string; pool: string; health: NodeHealth; reason: string | null; since: Date }[]> {
+export async function listBrokenNodes(
+  client: Client,
+  limit: number,
+): Promise<{ name: string; pool: string; health: NodeHealth; reason: string | null; since: Date }[]> {
   const { rows } = await client.query<{ name: string; pool: string; health: NodeHealth; reason: string | null; since: Date }>({
     name: "api-broken-nodes",
     text: `SELECT name, pool, health, CASE WHEN NOT reachable THEN coalesce(health_reason, 'unreachable') ELSE health_reason END AS reason,
@@ -55,6 +65,9 @@ export async function listTopJobIds(client: Client, visible: readonly string[] |
 }
 
 export async function listShards(client: Client): Promise<{ name: string; reachable: boolean; last_seen: Date | null }[]> {
-  const { rows } = await client.query<{ name: string; reachable: boolean; last_seen: Date | null }>({ name: "api-shards", text: "SELECT name, reachable, last_seen FROM shards ORDER BY name" });
+  const { rows } = await client.query<{ name: string; reachable: boolean; last_seen: Date | null }>({
+    name: "api-shards",
+    text: "SELECT name, reachable, last_seen FROM shards ORDER BY name",
+  });
   return rows;
 }

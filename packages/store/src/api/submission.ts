@@ -37,7 +37,9 @@ export interface NewDependency {
  * jobs get, which can't change before it ends.
  */
 export async function beginSubmission(client: Client): Promise<{ at: Date; incarnation: string }> {
-  const results = (await client.query("BEGIN; SELECT now() AS at, incarnation::text FROM cluster FOR SHARE")) as unknown as { rows: { at: Date; incarnation: string }[] }[];
+  const results = (await client.query("BEGIN; SELECT now() AS at, incarnation::text FROM cluster FOR SHARE")) as unknown as {
+    rows: { at: Date; incarnation: string }[];
+  }[];
   const row = results[1]?.rows[0];
   if (!row) throw new Error("The database has no cluster row");
   return row;
@@ -154,7 +156,13 @@ export async function insertIdempotencyKeys(client: Client, keys: readonly Idemp
     text: `INSERT INTO idempotency_keys (subject, key, body_hash, status, response)
       SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::jsonb[])
       ON CONFLICT DO NOTHING RETURNING subject, key`,
-    values: [keys.map((key) => key.subject), keys.map((key) => key.key), keys.map((key) => key.bodyHash), keys.map((key) => key.status), keys.map((key) => key.response)],
+    values: [
+      keys.map((key) => key.subject),
+      keys.map((key) => key.key),
+      keys.map((key) => key.bodyHash),
+      keys.map((key) => key.status),
+      keys.map((key) => key.response),
+    ],
   });
   return new Set(rows.map((row) => keyText(row)));
 }
@@ -163,7 +171,11 @@ export function keyText(key: { subject: string; key: string }): string {
   return JSON.stringify([key.subject, key.key]);
 }
 
-export async function getIdempotencyKey(client: Client, subject: string, key: string): Promise<{ body_hash: Buffer; status: number; response: unknown } | undefined> {
+export async function getIdempotencyKey(
+  client: Client,
+  subject: string,
+  key: string,
+): Promise<{ body_hash: Buffer; status: number; response: unknown } | undefined> {
   const { rows } = await client.query<{ body_hash: Buffer; status: number; response: unknown }>({
     name: "api-get-key",
     text: "SELECT body_hash, status, response FROM idempotency_keys WHERE subject = $1 AND key = $2",

@@ -26,7 +26,10 @@ export async function findToken(client: Client, hash: Buffer): Promise<(TokenRow
 }
 
 /** @returns undefined where the secret exists already */
-export async function insertToken(client: Client, token: { id: string; hash: Buffer; subject: string; project: string | null; role: Role; description: string; expiresIn: number | null }): Promise<TokenRow | undefined> {
+export async function insertToken(
+  client: Client,
+  token: { id: string; hash: Buffer; subject: string; project: string | null; role: Role; description: string; expiresIn: number | null },
+): Promise<TokenRow | undefined> {
   const { rows } = await client.query<TokenRow>({
     name: "api-insert-token",
     text: `INSERT INTO tokens (id, hash, subject, project, role, description, expires_at)
@@ -48,7 +51,11 @@ export async function listTokens(client: Client, projects: readonly string[] | n
 }
 
 /** @returns the token's hash, so that caches can forget it; undefined where there is no such token */
-export async function revokeToken(client: Client, id: string, projects: readonly string[] | null): Promise<{ hash: Buffer; subject: string; project: string | null } | undefined> {
+export async function revokeToken(
+  client: Client,
+  id: string,
+  projects: readonly string[] | null,
+): Promise<{ hash: Buffer; subject: string; project: string | null } | undefined> {
   const { rows } = await client.query<{ hash: Buffer; subject: string; project: string | null }>({
     name: "api-revoke-token",
     text: "UPDATE tokens SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL AND ($2::text[] IS NULL OR project = ANY($2)) RETURNING hash, subject, project",

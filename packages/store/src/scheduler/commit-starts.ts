@@ -98,7 +98,9 @@ export async function commitStarts(client: Client, lease: Lease, holder: string,
       starts.map((start) => start.rendezvous.address),
       starts.map((start) => start.rendezvous.port),
       starts.map((start) => JSON.stringify(start.workers)),
-      starts.map((start) => JSON.stringify({ nodes: [...new Set(start.workers.map((worker) => worker.node))], variant: start.variant, why: start.why, locality: start.locality })),
+      starts.map((start) =>
+        JSON.stringify({ nodes: [...new Set(start.workers.map((worker) => worker.node))], variant: start.variant, why: start.why, locality: start.locality }),
+      ),
     ],
   });
   const row = rows[0];

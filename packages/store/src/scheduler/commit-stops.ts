@@ -37,12 +37,28 @@ export async function commitStops(pool: Pool, lease: Lease, holder: string, stop
       name: "scheduler-stop-jobs",
       text: `UPDATE jobs j SET state = s.state, stop_target = s.target, stop_reason = s.reason, state_since = now(), due_at = NULL, version = j.version + 1
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s(id, state, target, reason) WHERE j.id = s.id`,
-      values: [changes.map((change) => change.row.id), changes.map((change) => change.next.state), changes.map((change) => change.next.stopTarget), changes.map((change) => `${change.stop.event}: ${change.stop.cause.message}`)],
+      values: [
+        changes.map((change) => change.row.id),
+        changes.map((change) => change.next.state),
+        changes.map((change) => change.next.stopTarget),
+        changes.map((change) => `${change.stop.event}: ${change.stop.cause.message}`),
+      ],
     });
-    await stopAttempts(client, changes.map((change) => ({ job: change.row.id, mode: "stop" as const, grace: change.stop.grace })));
+    await stopAttempts(
+      client,
+      changes.map((change) => ({ job: change.row.id, mode: "stop" as const, grace: change.stop.grace })),
+    );
     await appendEvents(
       client,
-      changes.map(({ stop, row, next }) => ({ kind: `job.${stop.event}`, actor: "scheduler", project: row.project, job: row.id, attempt: row.attempt, queue: row.queue, data: { from: row.state, to: next.state, cause: stop.cause } })),
+      changes.map(({ stop, row, next }) => ({
+        kind: `job.${stop.event}`,
+        actor: "scheduler",
+        project: row.project,
+        job: row.id,
+        attempt: row.attempt,
+        queue: row.queue,
+        data: { from: row.state, to: next.state, cause: stop.cause },
+      })),
     );
     return done;
   });

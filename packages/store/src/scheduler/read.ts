@@ -46,13 +46,25 @@ export async function readQueues(client: Client): Promise<QueueRow[]> {
 /** Jobs as they are now; with its spec each that is among `unseen`: specs never change, so each is read once. */
 export async function readJobs(client: Client, ids: readonly string[], unseen: readonly string[]): Promise<SchedulingJobRow[]> {
   if (ids.length === 0) return [];
-  return (await client.query<SchedulingJobRow>({ name: "scheduler-jobs", text: `${JOB} LEFT JOIN job_specs s ON s.job = CASE WHEN j.id = ANY($2::text[]) THEN j.id END WHERE j.id = ANY($1::text[])`, values: [ids, unseen] })).rows;
+  return (
+    await client.query<SchedulingJobRow>({
+      name: "scheduler-jobs",
+      text: `${JOB} LEFT JOIN job_specs s ON s.job = CASE WHEN j.id = ANY($2::text[]) THEN j.id END WHERE j.id = ANY($1::text[])`,
+      values: [ids, unseen],
+    })
+  ).rows;
 }
 
 /** Every worker of these jobs whose devices are not free yet, in rank order. */
 export async function readHoldings(client: Client, jobs: readonly string[]): Promise<HoldingRow[]> {
   if (jobs.length === 0) return [];
-  return (await client.query<HoldingRow>({ name: "scheduler-holdings", text: `${HOLDING} WHERE job = ANY($1::text[]) AND NOT released ORDER BY job, attempt, role, node_rank`, values: [jobs] })).rows;
+  return (
+    await client.query<HoldingRow>({
+      name: "scheduler-holdings",
+      text: `${HOLDING} WHERE job = ANY($1::text[]) AND NOT released ORDER BY job, attempt, role, node_rank`,
+      values: [jobs],
+    })
+  ).rows;
 }
 
 /** For whom jobs that are being stopped give their places. */
@@ -82,6 +94,9 @@ export async function* readLiveJobs(client: Client, batch: number): AsyncGenerat
 
 /** The database's clock, which alone decides: milliseconds since the epoch. */
 export async function readClock(client: Client): Promise<number> {
-  const { rows } = await client.query<{ now: number }>({ name: "scheduler-clock", text: "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now" });
+  const { rows } = await client.query<{ now: number }>({
+    name: "scheduler-clock",
+    text: "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now",
+  });
   return rows[0]?.now ?? Date.now();
 }

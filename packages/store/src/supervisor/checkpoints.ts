@@ -32,7 +32,11 @@ export async function readUnsealed(client: Client, shard: string, limit: number)
 }
 
 /** @returns the project of the job, or undefined where it was already recorded */
-export async function recordSealed(client: Client, id: number, path: string): Promise<{ job: string; attempt: number; step: number; project: string } | undefined> {
+export async function recordSealed(
+  client: Client,
+  id: number,
+  path: string,
+): Promise<{ job: string; attempt: number; step: number; project: string } | undefined> {
   const { rows } = await client.query<{ job: string; attempt: number; step: number; project: string }>({
     name: "record-sealed",
     text: `UPDATE checkpoints c SET sealed_path = $2, sealed_at = now(), seal_error = NULL FROM jobs j
@@ -42,7 +46,11 @@ export async function recordSealed(client: Client, id: number, path: string): Pr
   return rows[0];
 }
 
-export async function recordSealFailed(client: Client, id: number, reason: string): Promise<{ job: string; attempt: number; step: number; project: string } | undefined> {
+export async function recordSealFailed(
+  client: Client,
+  id: number,
+  reason: string,
+): Promise<{ job: string; attempt: number; step: number; project: string } | undefined> {
   const { rows } = await client.query<{ job: string; attempt: number; step: number; project: string }>({
     name: "record-seal-failed",
     text: `UPDATE checkpoints c SET seal_error = $2 FROM jobs j WHERE c.id = $1 AND j.id = c.job AND c.sealed_at IS NULL AND c.seal_error IS NULL

@@ -106,7 +106,11 @@ export async function readResumePaths(client: Client, jobs: readonly string[]): 
  * Marks starts as handed over, before they are: what is handed over and never arrives is found when the engine's snapshot
  * lacks it. Returns those that still were to be started.
  */
-export async function markHandedOver(client: Client, workers: readonly WorkerId[], resume: ReadonlyMap<string, { id: number }>): Promise<{ started: Set<string>; jobs: { job: string; attempt: number; project: string }[] }> {
+export async function markHandedOver(
+  client: Client,
+  workers: readonly WorkerId[],
+  resume: ReadonlyMap<string, { id: number }>,
+): Promise<{ started: Set<string>; jobs: { job: string; attempt: number; project: string }[] }> {
   const keys = columns(workers);
   const { rows } = await client.query<WorkerId>({
     name: "mark-handed-over",

@@ -74,7 +74,15 @@ const KEPT_LOSSES = 20;
 /** Records progress of current attempts. Returns those whose first progress this is. */
 export async function recordProgress(client: Client, facts: readonly ProgressFact[]): Promise<(AttemptId & { project: string; step: number | null })[]> {
   if (facts.length === 0) return [];
-  const values = [...columns(facts), facts.map((fact) => fact.step), facts.map((fact) => fact.total), facts.map((fact) => fact.loss), facts.map((fact) => fact.rate), facts.map((fact) => fact.phase), facts.map((fact) => (fact.lossIsNaN ? NaN : fact.loss))];
+  const values = [
+    ...columns(facts),
+    facts.map((fact) => fact.step),
+    facts.map((fact) => fact.total),
+    facts.map((fact) => fact.loss),
+    facts.map((fact) => fact.rate),
+    facts.map((fact) => fact.phase),
+    facts.map((fact) => (fact.lossIsNaN ? NaN : fact.loss)),
+  ];
   await client.query({
     name: "record-progress",
     text: `INSERT INTO progress AS p (job, attempt, step, total, loss, rate, phase, step_at, losses)
@@ -115,7 +123,10 @@ export interface CommitFact extends WorkerId {
  * Accepts commits of attempts that are current and not yet ended; the same key again, and an older generation, change
  * nothing. Returns what was accepted.
  */
-export async function recordCommits(client: Client, commits: readonly CommitFact[]): Promise<{ job: string; attempt: number; step: number; project: string; path: string }[]> {
+export async function recordCommits(
+  client: Client,
+  commits: readonly CommitFact[],
+): Promise<{ job: string; attempt: number; step: number; project: string; path: string }[]> {
   if (commits.length === 0) return [];
   const { rows } = await client.query<{ job: string; attempt: number; step: number; project: string; path: string }>({
     name: "record-commits",
@@ -132,7 +143,13 @@ export async function recordCommits(client: Client, commits: readonly CommitFact
         RETURNING job, attempt, step, path
       )
       SELECT accepted.*, j.project FROM accepted JOIN jobs j ON j.id = accepted.job`,
-    values: [...columns(commits), commits.map((commit) => commit.worker), commits.map((commit) => commit.generation), commits.map((commit) => commit.step), commits.map((commit) => commit.path)],
+    values: [
+      ...columns(commits),
+      commits.map((commit) => commit.worker),
+      commits.map((commit) => commit.generation),
+      commits.map((commit) => commit.step),
+      commits.map((commit) => commit.path),
+    ],
   });
   return rows;
 }

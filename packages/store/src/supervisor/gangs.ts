@@ -37,7 +37,11 @@ export interface GangRow extends AttemptId {
  */
 export async function lockJobs(client: Client, ids: readonly { job: string }[]): Promise<void> {
   if (ids.length === 0) return;
-  await client.query({ name: "lock-jobs", text: "SELECT FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE", values: [[...new Set(ids.map((id) => id.job))]] });
+  await client.query({
+    name: "lock-jobs",
+    text: "SELECT FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE",
+    values: [[...new Set(ids.map((id) => id.job))]],
+  });
 }
 
 /** Locks the jobs of these attempts and reads what they are judged by. */
@@ -76,7 +80,12 @@ export interface MemberRow extends AttemptId {
   signal: string | null;
   oom: boolean;
   reason: string | null;
-  detail: { tail?: string; ranks?: { rank: number; exitCode: number | null; signal: string | null }[]; matched?: { id: string; line: string }[]; refused?: string } | null;
+  detail: {
+    tail?: string;
+    ranks?: { rank: number; exitCode: number | null; signal: string | null }[];
+    matched?: { id: string; line: string }[];
+    refused?: string;
+  } | null;
   ended_at: Date | null;
   node_lost: boolean;
 }
@@ -195,7 +204,10 @@ export async function changeAttempts(client: Client, changes: readonly AttemptCh
       changes.map((change) => (change.cause ? JSON.stringify(change.cause) : null)),
     ],
   });
-  await releaseEnded(client, changes.filter((change) => change.state === "ended"));
+  await releaseEnded(
+    client,
+    changes.filter((change) => change.state === "ended"),
+  );
 }
 
 /** Frees what the workers of these attempts held, of those that are confirmed dead. Returns the attempts that gave something back. */

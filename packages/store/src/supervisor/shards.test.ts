@@ -13,7 +13,18 @@ beforeAll(async () => {
   await putPool(db.pool, poolSpec.parse({ name: "p", vendor: "nvidia", accelerator: "h800" }));
   for (const shard of ["here", "gone"]) {
     await ensureShard(db.pool, shard, "local");
-    await putNode(db.pool, { name: `${shard}-1`, pool: "p", shard, fabric: [], devices: 1, deviceMemory: 0, cpuMillis: 1000, memory: 1, address: "127.0.0.1", labels: {} });
+    await putNode(db.pool, {
+      name: `${shard}-1`,
+      pool: "p",
+      shard,
+      fabric: [],
+      devices: 1,
+      deviceMemory: 0,
+      cpuMillis: 1000,
+      memory: 1,
+      address: "127.0.0.1",
+      labels: {},
+    });
   }
 });
 afterAll(() => db.drop());

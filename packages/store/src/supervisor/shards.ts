@@ -21,7 +21,11 @@ export async function readShards(client: Client): Promise<ShardRow[]> {
 
 /** Observations up to here are recorded; in the transaction that records them. */
 export async function saveShardCursor(client: Client, shard: string, epoch: string, seq: number): Promise<void> {
-  await client.query({ name: "save-shard-cursor", text: "UPDATE shards SET epoch = $2, seq = $3, last_seen = now() WHERE name = $1", values: [shard, epoch, seq] });
+  await client.query({
+    name: "save-shard-cursor",
+    text: "UPDATE shards SET epoch = $2, seq = $3, last_seen = now() WHERE name = $1",
+    values: [shard, epoch, seq],
+  });
 }
 
 /**

@@ -131,7 +131,8 @@ async function routes(): Promise<string[]> {
 async function status(route: string, rule: Rule, token: string | null): Promise<number> {
   const [method, template] = route.split(" ") as [string, string];
   const path = rule.path ? await rule.path() : template.replace("{id}", template.includes("/jobs/") ? job : "none");
-  if (!path.endsWith("/stream")) return (await t.call(method, path, { token, ...(rule.body !== undefined && { body: rule.body }), ...(rule.headers && { headers: rule.headers }) })).status;
+  if (!path.endsWith("/stream"))
+    return (await t.call(method, path, { token, ...(rule.body !== undefined && { body: rule.body }), ...(rule.headers && { headers: rule.headers }) })).status;
   const control = new AbortController();
   const response = await fetch(`${await address()}${path}`, { headers: token === null ? {} : { authorization: `Bearer ${token}` }, signal: control.signal });
   control.abort();

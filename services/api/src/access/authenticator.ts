@@ -34,7 +34,8 @@ export class Authenticator {
   /** @throws Problem unauthenticated */
   async authenticate(header: string | undefined): Promise<Identity> {
     const token = bearerToken(header);
-    if (!token?.startsWith("mus_")) throw unauthenticated(header === undefined ? "Send a token: Authorization: Bearer mus_..." : "That is not a token of this API; they begin with mus_");
+    if (!token?.startsWith("mus_"))
+      throw unauthenticated(header === undefined ? "Send a token: Authorization: Bearer mus_..." : "That is not a token of this API; they begin with mus_");
     const hash = tokenHash(token);
     const key = hash.toString("base64url");
     const cached = this.#cache.get(key);

@@ -57,7 +57,10 @@ async function checkJob(pool: Pool, request: FastifyRequest, access: Extract<Acc
   const role = roleIn(identity, place.project);
   need(role, access.role, `in project ${place.project}`);
   if (access.others && place.submitter !== identity.subject && !atLeast(role, access.others)) {
-    throw new Problem("forbidden", `The job was submitted by ${place.submitter}; for another's job the role ${access.others} in project ${place.project} is needed`);
+    throw new Problem(
+      "forbidden",
+      `The job was submitted by ${place.submitter}; for another's job the role ${access.others} in project ${place.project} is needed`,
+    );
   }
   return place;
 }

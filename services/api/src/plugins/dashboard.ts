@@ -22,7 +22,11 @@ export async function installDashboard(app: FastifyInstance, folder: string | un
   }
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?")[0] ?? "/";
-    const wantsPage = (request.method === "GET" || request.method === "HEAD") && !path.startsWith("/v1/") && !path.startsWith("/assets/") && (request.headers.accept ?? "").includes("text/html");
+    const wantsPage =
+      (request.method === "GET" || request.method === "HEAD") &&
+      !path.startsWith("/v1/") &&
+      !path.startsWith("/assets/") &&
+      (request.headers.accept ?? "").includes("text/html");
     if (page && wantsPage) return reply.header("cache-control", "no-cache").sendFile("index.html");
     return sendProblem(request, reply, new Problem("not_found", `There is no ${request.method} ${path.slice(0, 200)}`));
   });

@@ -17,7 +17,8 @@ const SOURCES = {
 export async function installHeaders(app: FastifyInstance, tls: boolean): Promise<void> {
   app.addHook("onRoute", (route) => {
     // the reference of the API starts from a script in its page
-    if (route.url.startsWith("/docs")) route.helmet = { contentSecurityPolicy: { useDefaults: false, directives: { ...SOURCES, "script-src": ["'self'", "'unsafe-inline'"] } } };
+    if (route.url.startsWith("/docs"))
+      route.helmet = { contentSecurityPolicy: { useDefaults: false, directives: { ...SOURCES, "script-src": ["'self'", "'unsafe-inline'"] } } };
   });
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: SOURCES }, strictTransportSecurity: tls });
 }

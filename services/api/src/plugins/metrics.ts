@@ -22,8 +22,18 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
   const submitted = new Counter({ name: "muster_api_submissions_total", help: "Acknowledged requests that submit jobs", registers: [registry] });
   const open = new Gauge({ name: "muster_api_streams", help: "Open streams of server-sent events", registers: [registry] });
   const jobs = new Gauge({ name: "muster_jobs", help: "Live jobs by state", labelNames: ["state"], registers: [registry] });
-  const wasted = new Counter({ name: "muster_wasted_device_seconds_total", help: "Device-seconds lost to faults whose recovery is over, by class", labelNames: ["class"], registers: [registry] });
-  const recoveries = new Counter({ name: "muster_recoveries_total", help: "Attempts that faults ended and whose recovery is over, by class", labelNames: ["class"], registers: [registry] });
+  const wasted = new Counter({
+    name: "muster_wasted_device_seconds_total",
+    help: "Device-seconds lost to faults whose recovery is over, by class",
+    labelNames: ["class"],
+    registers: [registry],
+  });
+  const recoveries = new Counter({
+    name: "muster_recoveries_total",
+    help: "Attempts that faults ended and whose recovery is over, by class",
+    labelNames: ["class"],
+    registers: [registry],
+  });
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "none";
     durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);

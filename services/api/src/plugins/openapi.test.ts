@@ -20,11 +20,18 @@ afterAll(() => t.close());
 
 test("is OpenAPI 3.1, and every route has a name of its own, a summary, what it needs and how it fails", () => {
   expect(document.openapi).toBe("3.1.0");
-  const all = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ route: `${method} ${path}`, ...operation })));
+  const all = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ route: `${method} ${path}`, ...operation })),
+  );
   const ids = all.map((operation) => operation.operationId);
   expect(new Set(ids).size).toBe(ids.length);
   expect(all.filter((operation) => !operation.summary || operation.tags.length === 0 || !operation.responses["default"])).toEqual([]);
-  expect(all.filter((operation) => !operation.security).map((operation) => operation.route).sort()).toEqual(["get /healthz", "get /readyz", "get /v1/openapi.json"]);
+  expect(
+    all
+      .filter((operation) => !operation.security)
+      .map((operation) => operation.route)
+      .sort(),
+  ).toEqual(["get /healthz", "get /readyz", "get /v1/openapi.json"]);
 });
 
 test("refers to nothing that it lacks", () => {

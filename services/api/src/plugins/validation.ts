@@ -32,7 +32,9 @@ export function validateAllButBody(part: RequestPart): Check {
 function refuse(part: string, errors: readonly FieldError[]): Problem {
   const named = part === "headers" ? errors.map((error) => ({ ...error, path: `headers.${error.path}` })) : errors;
   const first = named[0];
-  const detail = first ? `${first.path ? `${first.path}: ` : ""}${first.message}${named.length > 1 ? `, and ${named.length - 1} more` : ""}` : "It does not fit the schema";
+  const detail = first
+    ? `${first.path ? `${first.path}: ` : ""}${first.message}${named.length > 1 ? `, and ${named.length - 1} more` : ""}`
+    : "It does not fit the schema";
   return new Problem(part === "body" ? "invalid" : "invalid_request", detail, { errors: named });
 }
 

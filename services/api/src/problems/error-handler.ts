@@ -23,10 +23,13 @@ export function sendProblem(request: FastifyRequest, reply: FastifyReply, proble
 /** Nothing of an unexpected error's text goes out: it may carry what is not the asker's. */
 export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  const { code, statusCode, message } = error instanceof Error ? (error as Error & { code?: string; statusCode?: number }) : { code: undefined, statusCode: undefined, message: "" };
-  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") return new Problem("body_too_large", "The body is larger than this route takes; send less, or in several requests");
+  const { code, statusCode, message } =
+    error instanceof Error ? (error as Error & { code?: string; statusCode?: number }) : { code: undefined, statusCode: undefined, message: "" };
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
+    return new Problem("body_too_large", "The body is larger than this route takes; send less, or in several requests");
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") return new Problem("unsupported_media_type", "Send application/json, or application/yaml");
-  if (code?.startsWith("FST_ERR_CTP_") || code?.startsWith("FST_ERR_BAD_URL") || code === "FST_ERR_INVALID_JSON_BODY") return new Problem("malformed_body", message);
+  if (code?.startsWith("FST_ERR_CTP_") || code?.startsWith("FST_ERR_BAD_URL") || code === "FST_ERR_INVALID_JSON_BODY")
+    return new Problem("malformed_body", message);
   const state = sqlState(error);
   // data that Postgres can't hold got past the schemas: the input's fault, and nothing of it was kept
   if (state?.startsWith("22")) return new Problem("invalid", "A value is out of the range that can be stored");

@@ -11,12 +11,21 @@ beforeAll(async () => {
 });
 afterAll(() => t.close());
 
-async function running(more: object = {}, node = "n0"): Promise<{ job: string; incarnation: string; token: string; dir: string; commit: (body: object, token?: string) => ReturnType<TestApi["call"]> }> {
+async function running(
+  more: object = {},
+  node = "n0",
+): Promise<{ job: string; incarnation: string; token: string; dir: string; commit: (body: object, token?: string) => ReturnType<TestApi["call"]> }> {
   const made = await t.call("POST", "/v1/jobs", { body: { name: "train", project: "own", run: ["true"], checkpoint: { dir: "/ckpt" }, ...more } });
   const { id: job } = made.json as { id: string };
   const incarnation = await startAttempt(t.pool, job, node);
   const token = makeAttemptToken(secret, { job, incarnation, attempt: 1 });
-  return { job, incarnation, token, dir: `/ckpt/${job}/attempt-${incarnation}-1`, commit: (body, as = token) => t.call("POST", `/v1/jobs/${job}/checkpoints`, { token: as, body }) };
+  return {
+    job,
+    incarnation,
+    token,
+    dir: `/ckpt/${job}/attempt-${incarnation}-1`,
+    commit: (body, as = token) => t.call("POST", `/v1/jobs/${job}/checkpoints`, { token: as, body }),
+  };
 }
 
 test("an attempt commits once per step, and the job shows its latest checkpoint", async () => {
@@ -34,7 +43,15 @@ test("an attempt commits once per step, and the job shows its latest checkpoint"
 
 test("a path must lie below the attempt's own folder", async () => {
   const { job, dir, incarnation, commit } = await running();
-  for (const path of ["/etc/passwd", `${dir}/../attempt-${incarnation}-2/x`, `${dir}x/step`, dir.slice(1), `/ckpt/${job}/attempt-${incarnation}-11/step`, `/elsewhere${dir}/step`, `/ckpt/${job}/committed/1-2`]) {
+  for (const path of [
+    "/etc/passwd",
+    `${dir}/../attempt-${incarnation}-2/x`,
+    `${dir}x/step`,
+    dir.slice(1),
+    `/ckpt/${job}/attempt-${incarnation}-11/step`,
+    `/elsewhere${dir}/step`,
+    `/ckpt/${job}/committed/1-2`,
+  ]) {
     expect((await commit({ step: 1, path })).json, path).toMatchObject({ status: 422, code: "invalid", errors: [{ path: "path" }] });
   }
   expect((await commit({ step: 1, path: dir })).status).toBe(201);
@@ -69,7 +86,12 @@ test("an older generation of the attempt is refused", async () => {
 test("only the attempt's own token is taken, and for nothing else", async () => {
   const [one, two] = [await running(), await running({}, "n1")];
   expect((await two.commit({ step: 1, path: `${two.dir}/a` }, one.token)).json).toMatchObject({ status: 403 });
-  for (const token of [t.admin, `${one.token}x`, one.token.replace(/^mua_./, "mua_A"), makeAttemptToken(Buffer.from("another"), { job: one.job, incarnation: one.incarnation, attempt: 1 })]) {
+  for (const token of [
+    t.admin,
+    `${one.token}x`,
+    one.token.replace(/^mua_./, "mua_A"),
+    makeAttemptToken(Buffer.from("another"), { job: one.job, incarnation: one.incarnation, attempt: 1 }),
+  ]) {
     expect((await one.commit({ step: 1, path: `${one.dir}/a` }, token)).status).toBe(401);
   }
   expect((await t.call("GET", `/v1/jobs/${one.job}`, { token: one.token })).status).toBe(401);

@@ -1,6 +1,16 @@
 import { posix } from "node:path";
 import { checkpointView, commitBody } from "@muster/model";
-import { acceptCheckpoint, appendEvents, findCheckpoint, getCommitPlace, lockJob, readCluster, transaction, verifyAttemptToken, type AttemptIdentity } from "@muster/store";
+import {
+  acceptCheckpoint,
+  appendEvents,
+  findCheckpoint,
+  getCommitPlace,
+  lockJob,
+  readCluster,
+  transaction,
+  verifyAttemptToken,
+  type AttemptIdentity,
+} from "@muster/store";
 import { bearerToken, unauthenticated } from "../access/authenticator.ts";
 import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
@@ -10,7 +20,16 @@ import { jobParams } from "./jobs-read.ts";
 export function checkpointRoutes(app: App, { pool, waker }: Context): void {
   app.post(
     "/v1/jobs/:id/checkpoints",
-    { schema: { operationId: "commitCheckpoint", tags: ["jobs"], summary: "Commit a checkpoint, with the token of the attempt that wrote it", params: jobParams, body: commitBody, response: { 200: checkpointView, 201: checkpointView } } },
+    {
+      schema: {
+        operationId: "commitCheckpoint",
+        tags: ["jobs"],
+        summary: "Commit a checkpoint, with the token of the attempt that wrote it",
+        params: jobParams,
+        body: commitBody,
+        response: { 200: checkpointView, 201: checkpointView },
+      },
+    },
     async (request, reply) => {
       const { secret } = await readCluster(pool);
       const identity = verifyAttemptToken(secret, bearerToken(request.headers.authorization) ?? "");
@@ -26,7 +45,16 @@ export function checkpointRoutes(app: App, { pool, waker }: Context): void {
         await lockJob(client, id);
         const row = await acceptCheckpoint(client, commit);
         if (row) {
-          await appendEvents(client, [{ kind: "checkpoint.accepted", actor: `attempt:${identity.attempt}`, project: place.project, job: id, attempt: identity.attempt, data: { checkpoint: row.id, step, generation, path, via: "api" } }]);
+          await appendEvents(client, [
+            {
+              kind: "checkpoint.accepted",
+              actor: `attempt:${identity.attempt}`,
+              project: place.project,
+              job: id,
+              attempt: identity.attempt,
+              data: { checkpoint: row.id, step, generation, path, via: "api" },
+            },
+          ]);
           return { row, fresh: true };
         }
         return { row: await findCheckpoint(client, commit), fresh: false };
@@ -53,7 +81,16 @@ export function checkpointRoutes(app: App, { pool, waker }: Context): void {
 function checkPath(given: string, identity: AttemptIdentity, root: string | null): string {
   const own = `${identity.job}/attempt-${identity.incarnation}-${identity.attempt}`;
   const path = posix.normalize(given).replace(/(.)\/+$/, "$1");
-  const inside = given.startsWith("/") && !given.includes("\0") && !given.split("/").includes("..") && (root === null ? `${path}/`.includes(`/${own}/`) : `${path}/`.startsWith(`${posix.join(root, own)}/`));
-  if (!inside) throw new Problem("invalid", "path: is not below this attempt's checkpoint folder", { errors: [{ path: "path", message: `expected an absolute path below ${root === null ? `.../${own}` : posix.join(root, own)}, which is $MUSTER_CHECKPOINT_DIR` }] });
+  const inside =
+    given.startsWith("/") &&
+    !given.includes("\0") &&
+    !given.split("/").includes("..") &&
+    (root === null ? `${path}/`.includes(`/${own}/`) : `${path}/`.startsWith(`${posix.join(root, own)}/`));
+  if (!inside)
+    throw new Problem("invalid", "path: is not below this attempt's checkpoint folder", {
+      errors: [
+        { path: "path", message: `expected an absolute path below ${root === null ? `.../${own}` : posix.join(root, own)}, which is $MUSTER_CHECKPOINT_DIR` },
+      ],
+    });
   return path;
 }

@@ -10,7 +10,8 @@ afterAll(() => t.close());
 
 const cluster = async () => (await t.call("GET", "/v1/cluster")).json as ClusterView;
 const put = (body: unknown, { query = "", ...headers }: Record<string, string> = {}) => t.call("PUT", `/v1/cluster/settings${query}`, { body, headers });
-const events = async (kind: string) => (await t.pool.query<{ actor: string; data: unknown }>("SELECT actor, data FROM events WHERE kind = $1 ORDER BY seq", [kind])).rows;
+const events = async (kind: string) =>
+  (await t.pool.query<{ actor: string; data: unknown }>("SELECT actor, data FROM events WHERE kind = $1 ORDER BY seq", [kind])).rows;
 
 describe("settings", () => {
   beforeEach(() => put({}));
@@ -66,7 +67,11 @@ describe("settings", () => {
     const before = await cluster();
     const logged = await events("cluster.settings_changed");
     const dry = await put({ placement: { consolidation: false } }, { query: "?dry_run=true" });
-    expect(dry.json).toMatchObject({ version: before.version + 1, changes: [{ path: "placement.consolidation", from: true, to: false }], settings: { placement: { consolidation: false } } });
+    expect(dry.json).toMatchObject({
+      version: before.version + 1,
+      changes: [{ path: "placement.consolidation", from: true, to: false }],
+      settings: { placement: { consolidation: false } },
+    });
     expect(await cluster()).toEqual(before);
     expect(await events("cluster.settings_changed")).toEqual(logged);
   });
@@ -117,7 +122,9 @@ test("a new incarnation is greater, pauses starts until shards have reported, an
   const after = (await t.call("POST", "/v1/cluster/new-incarnation", { body: { reason: "restored last night's backup" } })).json as ClusterView;
   expect(BigInt(after.incarnation)).toBeGreaterThan(BigInt(before.incarnation));
   expect(after).toMatchObject({ starts_paused: true, starts_paused_reason: "restored last night's backup" });
-  expect(await events("cluster.new_incarnation")).toEqual([{ actor: "admin-all", data: { incarnation: after.incarnation, reason: "restored last night's backup" } }]);
+  expect(await events("cluster.new_incarnation")).toEqual([
+    { actor: "admin-all", data: { incarnation: after.incarnation, reason: "restored last night's backup" } },
+  ]);
   expect((await t.pool.query("SELECT must_report FROM cluster")).rows).toEqual([{ must_report: true }]);
 });
 
@@ -127,7 +134,9 @@ test("the brake on declaring nodes lost is shown, and lifted once", async () => 
   await t.pool.query("INSERT INTO incidents (id, kind, action) VALUES ('inc_1', 'mass_silence', 'no node is declared lost')");
   expect((await cluster()).brake).toEqual({ incident: "inc_1", since: expect.any(String) });
   expect((await lift()).json).toMatchObject({ brake: null });
-  expect((await t.call("GET", "/v1/incidents")).json).toMatchObject({ items: [{ id: "inc_1", closed_at: expect.any(String), action: "no node is declared lost; lifted by admin-all: the switch is being replaced" }] });
+  expect((await t.call("GET", "/v1/incidents")).json).toMatchObject({
+    items: [{ id: "inc_1", closed_at: expect.any(String), action: "no node is declared lost; lifted by admin-all: the switch is being replaced" }],
+  });
   expect(await events("cluster.mass_silence_over")).toMatchObject([{ actor: "admin-all", data: { incident: "inc_1" } }]);
   expect((await lift()).json).toMatchObject({ status: 409 });
 });

@@ -37,7 +37,8 @@ test("queues make no circle", async () => {
 
 test("what something depends on stays", async () => {
   await t.call("POST", "/v1/jobs", { body: { name: "a", run: ["true"], project: "own" } });
-  for (const path of ["/v1/queues/default", "/v1/projects/own", "/v1/pools/h800"]) expect((await t.call("DELETE", path)).json).toMatchObject({ status: 409, code: "in_use" });
+  for (const path of ["/v1/queues/default", "/v1/projects/own", "/v1/pools/h800"])
+    expect((await t.call("DELETE", path)).json).toMatchObject({ status: 409, code: "in_use" });
   await t.call("PUT", "/v1/pools/empty", { body: { name: "empty", vendor: "amd", accelerator: "mi300x" } });
   expect((await t.call("DELETE", "/v1/pools/empty")).status).toBe(204);
   expect((await t.call("DELETE", "/v1/pools/empty")).status).toBe(404);
@@ -57,12 +58,20 @@ test("a node with work is neither deleted nor moved nor made smaller", async () 
 test("cordon, drain and uncordon keep their reason, actor and time, and say what is possible", async () => {
   const act = (action: string, body: object = {}) => t.call("POST", `/v1/nodes/n2/${action}`, { body });
   expect((await act("cordon")).json).toMatchObject({ status: 422, errors: [{ path: "reason" }] });
-  expect((await act("cordon", { reason: "fan" })).json).toMatchObject({ health: "cordoned", health_reason: "fan", health_actor: "admin-all", schedulable: false });
+  expect((await act("cordon", { reason: "fan" })).json).toMatchObject({
+    health: "cordoned",
+    health_reason: "fan",
+    health_actor: "admin-all",
+    schedulable: false,
+  });
   expect((await act("drain", { reason: "repair", deadline: "30m" })).json).toMatchObject({ health: "draining", drain_deadline: expect.any(String) });
   expect((await act("uncordon")).json).toMatchObject({ health: "ready", health_reason: null, drain_deadline: null, schedulable: true });
   await t.pool.query("UPDATE nodes SET health = 'retired', health_reason = 'old', health_actor = 'x', schedulable = false WHERE name = 'n2'");
   expect((await act("drain", { reason: "again" })).json).toMatchObject({ status: 409, code: "wrong_state", possible: ["uncordon"] });
-  expect((await t.call("POST", "/v1/nodes/n3/health", { body: { status: "fatal", check: "nvlink", message: "link 3 is down" } })).json).toMatchObject({ health: "cordoned", health_reason: "nvlink: link 3 is down" });
+  expect((await t.call("POST", "/v1/nodes/n3/health", { body: { status: "fatal", check: "nvlink", message: "link 3 is down" } })).json).toMatchObject({
+    health: "cordoned",
+    health_reason: "nvlink: link 3 is down",
+  });
 });
 
 test("tokens: told once, the same key gives the same one, revoked at once", async () => {
@@ -72,7 +81,9 @@ test("tokens: told once, the same key gives the same one, revoked at once", asyn
   expect(made.json).toMatchObject({ token: expect.stringMatching(/^mus_/), expires_at: expect.any(String) });
   const again = await t.call("POST", "/v1/tokens", { body, headers: { "idempotency-key": "k1" } });
   expect([again.headers["idempotent-replayed"], (again.json as { token: string }).token]).toEqual(["true", token]);
-  expect((await t.call("POST", "/v1/tokens", { body: { ...body, role: "admin" }, headers: { "idempotency-key": "k1" } })).json).toMatchObject({ code: "idempotency_key_reused" });
+  expect((await t.call("POST", "/v1/tokens", { body: { ...body, role: "admin" }, headers: { "idempotency-key": "k1" } })).json).toMatchObject({
+    code: "idempotency_key_reused",
+  });
   expect((await t.call("GET", "/v1/tokens")).text).not.toContain(token);
   expect((await t.pool.query("SELECT * FROM tokens WHERE id = $1", [id])).rows.map((row) => JSON.stringify(row)).join("")).not.toContain(token);
   expect((await t.call("GET", "/v1/me", { token })).json).toEqual({ subject: "ci", project: "own", role: "submitter", projects: { own: "submitter" } });
@@ -87,7 +98,10 @@ test("lists are paged by cursor, each thing once", async () => {
     const all = (await t.call("GET", `${path}?limit=500`)).json as { items: unknown[] };
     const seen: unknown[] = [];
     for (let cursor: string | null = null; ; ) {
-      const page = (await t.call("GET", `${path}?limit=2${cursor === null ? "" : `&cursor=${cursor}`}`)).json as { items: unknown[]; next_cursor: string | null };
+      const page = (await t.call("GET", `${path}?limit=2${cursor === null ? "" : `&cursor=${cursor}`}`)).json as {
+        items: unknown[];
+        next_cursor: string | null;
+      };
       seen.push(...page.items);
       cursor = page.next_cursor;
       if (cursor === null) break;

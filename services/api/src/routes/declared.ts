@@ -11,7 +11,8 @@ export const nameParams = z.object({ name });
 export const dryRunQuery = z.object({ dry_run: z.stringbool().optional().describe("check and answer, but change nothing") });
 
 export function sameName(path: string, body: string): void {
-  if (path !== body) throw new Problem("invalid", `name: is ${body}, but the path says ${path}`, { errors: [{ path: "name", message: `expected ${path}, as in the path` }] });
+  if (path !== body)
+    throw new Problem("invalid", `name: is ${body}, but the path says ${path}`, { errors: [{ path: "name", message: `expected ${path}, as in the path` }] });
 }
 
 /** Ends a transaction that was only tried. */

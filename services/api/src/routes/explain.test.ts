@@ -37,13 +37,31 @@ async function submit(project: string): Promise<string> {
   return ((await t.call("POST", "/v1/jobs", { body: { name: "train", project, run: ["true"] } })).json as { id: string }).id;
 }
 const now = new Date().toISOString();
-const body = { reason: "behind_higher_priority", since: now, evaluated_at: now, need: [], free: [], filtered: [], would_fit_if: [], next_step: "Wait.", eta: null };
+const body = {
+  reason: "behind_higher_priority",
+  since: now,
+  evaluated_at: now,
+  need: [],
+  free: [],
+  filtered: [],
+  would_fit_if: [],
+  next_step: "Wait.",
+  eta: null,
+};
 
 test("without a leader the last recorded reason is told, with the time that it is from", async () => {
   const id = await submit("own");
   await t.pool.query("UPDATE jobs SET wait_reason = 'insufficient_capacity', wait_since = '2026-01-02T03:04:05Z' WHERE id = $1", [id]);
-  expect((await t.call("GET", `/v1/jobs/${id}/explain`)).json).toMatchObject({ reason: "insufficient_capacity", evaluated_at: "2026-01-02T03:04:05.000Z", message: expect.stringContaining("could not be asked") });
-  expect((await t.call("POST", "/v1/jobs/plan", { body: { name: "x", run: ["true"] } })).json).toMatchObject({ fits_now: false, could_ever_run: true, explanation: { reason: "pending_evaluation" } });
+  expect((await t.call("GET", `/v1/jobs/${id}/explain`)).json).toMatchObject({
+    reason: "insufficient_capacity",
+    evaluated_at: "2026-01-02T03:04:05.000Z",
+    message: expect.stringContaining("could not be asked"),
+  });
+  expect((await t.call("POST", "/v1/jobs/plan", { body: { name: "x", run: ["true"] } })).json).toMatchObject({
+    fits_now: false,
+    could_ever_run: true,
+    explanation: { reason: "pending_evaluation" },
+  });
 });
 
 test("the leader is asked with a signature, and jobs of other projects are counted but not named", async () => {
@@ -54,13 +72,28 @@ test("the leader is asked with a signature, and jobs of other projects are count
       ? { ...body, job: asked["job"], state: "queued", message: `behind ${seen} and ${hidden}`, ahead: { count: 2, devices: 16, top: [seen, hidden] } }
       : path === "/internal/state"
         ? { cycle_ms: 3, lag_ms: 12, waiting: 3 }
-        : { fits_now: false, could_ever_run: true, resolved: asked["spec"], placement: null, explanation: { ...body, message: `behind ${hidden}`, ahead: { count: 1, devices: 8, top: [hidden] } } };
+        : {
+            fits_now: false,
+            could_ever_run: true,
+            resolved: asked["spec"],
+            placement: null,
+            explanation: { ...body, message: `behind ${hidden}`, ahead: { count: 1, devices: 8, top: [hidden] } },
+          };
   const token = await t.token("submitter", "own");
   const told = await t.call("GET", `/v1/jobs/${mine}/explain`, { token });
-  expect(told.json).toMatchObject({ job: mine, reason: "behind_higher_priority", message: `behind ${seen} and a job of another project`, ahead: { count: 2, devices: 16, top: [seen] } });
+  expect(told.json).toMatchObject({
+    job: mine,
+    reason: "behind_higher_priority",
+    message: `behind ${seen} and a job of another project`,
+    ahead: { count: 2, devices: 16, top: [seen] },
+  });
   expect((await t.call("GET", `/v1/jobs/${mine}/explain`)).json).toMatchObject({ ahead: { top: [seen, hidden] } });
   const plan = await t.call("POST", "/v1/jobs/plan", { token, body: { name: "x", project: "own", run: ["true"] } });
-  expect(plan.json).toMatchObject({ fits_now: false, resolved: { name: "x", variants: [{ index: 0 }] }, explanation: { message: "behind a job of another project", ahead: { top: [] } } });
+  expect(plan.json).toMatchObject({
+    fits_now: false,
+    resolved: { name: "x", variants: [{ index: 0 }] },
+    explanation: { message: "behind a job of another project", ahead: { top: [] } },
+  });
   expect(plan.text).not.toContain(hidden);
   expect((await t.call("GET", "/v1/overview")).json).toMatchObject({ control_plane: { scheduler: { leader: "leader-1", cycle_ms: 3, lag_ms: 12 } } });
   expect(unsigned).toEqual([]);
@@ -83,5 +116,9 @@ test("what does not wait says so; what is held says what would help", async () =
 });
 
 test("what could never run is told by the plan, not refused", async () => {
-  expect((await t.call("POST", "/v1/jobs/plan", { body: { name: "x", run: ["true"], nodes: 99, resources: { accelerators: 8 } } })).json).toMatchObject({ fits_now: false, could_ever_run: false, placement: null });
+  expect((await t.call("POST", "/v1/jobs/plan", { body: { name: "x", run: ["true"], nodes: 99, resources: { accelerators: 8 } } })).json).toMatchObject({
+    fits_now: false,
+    could_ever_run: false,
+    placement: null,
+  });
 });

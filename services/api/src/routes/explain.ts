@@ -12,23 +12,59 @@ import { jobParams } from "./jobs-read.ts";
 const AWAY = "The scheduler could not be asked just now";
 
 export function explainRoutes(app: App, { pool, submitter }: Context): void {
-  app.get("/v1/jobs/:id/explain", { schema: { operationId: "explainJob", tags: ["jobs"], summary: "Say why a job waits, with the numbers it was judged on", params: jobParams, response: { 200: explainView } } }, async (request) => {
-    const row = await getJob(pool, request.params.id);
-    if (!row) throw notFound("job", request.params.id);
-    if (row.state !== "queued") return notWaiting(row);
-    const live = explainView.safeParse(await askScheduler(pool, "/internal/explain", { job: row.id }));
-    return live.success ? hideOthers(live.data, identityOf(request)) : fromRow(row);
-  });
+  app.get(
+    "/v1/jobs/:id/explain",
+    {
+      schema: {
+        operationId: "explainJob",
+        tags: ["jobs"],
+        summary: "Say why a job waits, with the numbers it was judged on",
+        params: jobParams,
+        response: { 200: explainView },
+      },
+    },
+    async (request) => {
+      const row = await getJob(pool, request.params.id);
+      if (!row) throw notFound("job", request.params.id);
+      if (row.state !== "queued") return notWaiting(row);
+      const live = explainView.safeParse(await askScheduler(pool, "/internal/explain", { job: row.id }));
+      return live.success ? hideOthers(live.data, identityOf(request)) : fromRow(row);
+    },
+  );
 
   app.post(
     "/v1/jobs/plan",
-    { validatorCompiler: validateAllButBody, schema: { operationId: "planJob", tags: ["jobs"], consumes: BODY_TYPES, summary: "Say what would happen if the job were submitted now; changes nothing", body: jobSpec, response: { 200: planView } } },
+    {
+      validatorCompiler: validateAllButBody,
+      schema: {
+        operationId: "planJob",
+        tags: ["jobs"],
+        consumes: BODY_TYPES,
+        summary: "Say what would happen if the job were submitted now; changes nothing",
+        body: jobSpec,
+        response: { 200: planView },
+      },
+    },
     async (request) => {
       const { prepared, cluster } = await submitter.check(identityOf(request), request.body);
       const verdict = submitter.fit.judge(prepared.resolved, cluster);
-      if (!verdict.fits) return { fits_now: false, could_ever_run: false, resolved: prepared.resolved, placement: null, explanation: bare("exceeds_topology", verdict.message, verdict.wouldFit, "Change what it asks for, or submit it with allow_unfit: true.") };
+      if (!verdict.fits)
+        return {
+          fits_now: false,
+          could_ever_run: false,
+          resolved: prepared.resolved,
+          placement: null,
+          explanation: bare("exceeds_topology", verdict.message, verdict.wouldFit, "Change what it asks for, or submit it with allow_unfit: true."),
+        };
       const live = planView.safeParse(await askScheduler(pool, "/internal/plan", { spec: prepared.resolved }));
-      if (!live.success) return { fits_now: false, could_ever_run: true, resolved: prepared.resolved, placement: null, explanation: bare("pending_evaluation", `${AWAY}: it fits the cluster, but whether it would start now is not known.`, [], "Ask again in a moment.") };
+      if (!live.success)
+        return {
+          fits_now: false,
+          could_ever_run: true,
+          resolved: prepared.resolved,
+          placement: null,
+          explanation: bare("pending_evaluation", `${AWAY}: it fits the cluster, but whether it would start now is not known.`, [], "Ask again in a moment."),
+        };
       const { explanation } = live.data;
       const plan: PlanView = { ...live.data, could_ever_run: true, resolved: prepared.resolved };
       return explanation ? { ...plan, explanation: await hideOthers({ ...explanation, job: "", state: "queued" }, identityOf(request)) } : plan;
@@ -42,21 +78,45 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
     if (named.size === 0) return view;
     const seen = new Set((await getJobPlaces(pool, [...named])).filter((place) => sees(identity, place.project)).map((place) => place.id));
     const hide = (text: string): string => text.replace(/job_[0-9a-z]{26}/g, (id) => (id === view.job || seen.has(id) ? id : "a job of another project"));
-    return { ...view, message: hide(view.message), next_step: hide(view.next_step), would_fit_if: view.would_fit_if.map(hide), ahead: { ...view.ahead, top: view.ahead.top.filter((id) => seen.has(id)) } };
+    return {
+      ...view,
+      message: hide(view.message),
+      next_step: hide(view.next_step),
+      would_fit_if: view.would_fit_if.map(hide),
+      ahead: { ...view.ahead, top: view.ahead.top.filter((id) => seen.has(id)) },
+    };
   }
 }
 
 type Reason = NonNullable<ExplainView["reason"]>;
 
 function bare(reason: Reason | null, message: string, wouldFit: readonly string[], nextStep: string): Omit<ExplainView, "job" | "state"> {
-  return { reason, message, since: null, evaluated_at: new Date().toISOString(), need: [], free: [], filtered: [], ahead: { count: 0, devices: 0, top: [] }, would_fit_if: [...wouldFit], next_step: nextStep, eta: null };
+  return {
+    reason,
+    message,
+    since: null,
+    evaluated_at: new Date().toISOString(),
+    need: [],
+    free: [],
+    filtered: [],
+    ahead: { count: 0, devices: 0, top: [] },
+    would_fit_if: [...wouldFit],
+    next_step: nextStep,
+    eta: null,
+  };
 }
 
 /** What was last recorded, where nobody can be asked. */
 function fromRow(row: JobListRow): ExplainView {
   const reason = row.wait_reason ?? "pending_evaluation";
   const since = (row.wait_since ?? row.state_since).toISOString();
-  return { ...bare(reason, `${AWAY}; the last recorded reason is ${reason}.`, [], "Ask again in a moment."), job: row.id, state: row.state, since, evaluated_at: since };
+  return {
+    ...bare(reason, `${AWAY}; the last recorded reason is ${reason}.`, [], "Ask again in a moment."),
+    job: row.id,
+    state: row.state,
+    since,
+    evaluated_at: since,
+  };
 }
 
 function notWaiting(row: JobListRow): ExplainView {
@@ -68,4 +128,3 @@ function notWaiting(row: JobListRow): ExplainView {
   const [reason, message, next] = reasons[row.state] ?? [null, `It does not wait: it is ${row.state}.`, "Nothing needs to be done."];
   return { ...bare(reason, message, [], next), job: row.id, state: row.state, since: row.state_since.toISOString() };
 }
-

@@ -20,7 +20,10 @@ const logQuery = z.object({
   attempt: attemptNumber.optional().describe("by default the newest"),
   worker: z.string().max(128).optional().describe("by default the one with rank 0"),
   offset: count.optional().describe("byte to begin at"),
-  limit: count.min(1).max(MOST).default(1 << 20),
+  limit: count
+    .min(1)
+    .max(MOST)
+    .default(1 << 20),
   tail: count.max(100_000).optional().describe("begin so many lines before the end"),
   follow: z.stringbool().optional().describe("stream what is written as it is written, as text/event-stream with data {offset, next, text, end}"),
 });
@@ -29,12 +32,24 @@ export function logRoutes(app: App, context: Context): void {
   const { pool, logs, streams } = context;
   app.get(
     "/v1/jobs/:id/logs",
-    { schema: { operationId: "getLogs", tags: ["jobs"], produces: ["text/plain", "text/event-stream"], summary: "Read or follow what a worker wrote", params: jobParams, querystring: logQuery, headers: z.object({ "last-event-id": z.string().max(32).optional() }), response: { 200: z.string().describe("text/plain, or text/event-stream with follow") } } },
+    {
+      schema: {
+        operationId: "getLogs",
+        tags: ["jobs"],
+        produces: ["text/plain", "text/event-stream"],
+        summary: "Read or follow what a worker wrote",
+        params: jobParams,
+        querystring: logQuery,
+        headers: z.object({ "last-event-id": z.string().max(32).optional() }),
+        response: { 200: z.string().describe("text/plain, or text/event-stream with follow") },
+      },
+    },
     async (request, reply) => {
       const { attempt, worker: named, offset, limit, tail, follow } = request.query;
       const worker = await findWorker(request.params.id, attempt, named);
       if (!worker) {
-        if (named !== undefined || attempt !== undefined) throw new Problem("not_found", `Job ${request.params.id} has no worker ${named ?? ""} in attempt ${attempt ?? "any"}`);
+        if (named !== undefined || attempt !== undefined)
+          throw new Problem("not_found", `Job ${request.params.id} has no worker ${named ?? ""} in attempt ${attempt ?? "any"}`);
         if (!follow) return text(reply, Buffer.alloc(0), 0, 0);
       }
       const resumed = resumeOffset(request.headers["last-event-id"]);
@@ -60,7 +75,12 @@ export function logRoutes(app: App, context: Context): void {
   }
 
   /** Sends what is kept until the worker has ended and all of it is sent. A job that has not started is waited for. */
-  async function stay(job: string, found: WorkerListRow | undefined, where: { attempt: number | undefined; named: string | undefined; offset: number | undefined; tail: number | undefined }, stream: SseStream): Promise<void> {
+  async function stay(
+    job: string,
+    found: WorkerListRow | undefined,
+    where: { attempt: number | undefined; named: string | undefined; offset: number | undefined; tail: number | undefined },
+    stream: SseStream,
+  ): Promise<void> {
     let worker = found;
     while (!worker && stream.isOpen) {
       // asked before the workers: a job that has ended by then gets no more of them

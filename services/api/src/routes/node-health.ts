@@ -27,5 +27,15 @@ export async function reportHealth(client: Client, name: string, report: z.outpu
   if (status === "ok") return;
   const cordoned = health === "cordoned";
   const why = `left in service: ${node.quarantined} of ${node.total} nodes of ${node.pool} are out by checks already`;
-  await recordFaults(client, [{ kind: "node_health", severity: cordoned || full ? "critical" : "warning", node: name, evidence: [reason], class: "infrastructure", rule: `check ${check}`, action: cordoned ? "cordoned; its jobs start elsewhere" : full ? why : "suspected" }]);
+  await recordFaults(client, [
+    {
+      kind: "node_health",
+      severity: cordoned || full ? "critical" : "warning",
+      node: name,
+      evidence: [reason],
+      class: "infrastructure",
+      rule: `check ${check}`,
+      action: cordoned ? "cordoned; its jobs start elsewhere" : full ? why : "suspected",
+    },
+  ]);
 }

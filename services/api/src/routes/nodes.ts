@@ -17,67 +17,173 @@ const NAME = /^[-a-z0-9.]{1,63}$/;
 export function nodeRoutes(app: App, context: Context): void {
   const { pool, waker } = context;
 
-  app.get("/v1/nodes", { schema: { operationId: "listNodes", tags: ["nodes"], summary: "List nodes by name", querystring: z.object({ ...pageQuery, pool: z.string().max(63).optional(), health: z.string().max(256).optional().describe("one or more, joined by commas") }), response: { 200: nodePage } } }, async (request) => {
-    const { limit, cursor, health, pool: of } = request.query;
-    const rows = await listNodes(pool, { visible: visibleProjects(identityOf(request)), pool: of, health: wordList(health, NODE_HEALTH, "health") }, limit + 1, decodeCursor(cursor, NAME) ?? null);
-    return toPage(rows, limit, toNodeView, (row) => row.name);
-  });
-  app.get("/v1/nodes/:name", { schema: { operationId: "getNode", tags: ["nodes"], summary: "Get a node", params: nameParams, response: { 200: nodeView } } }, async (request, reply) => {
-    const node = await view(pool, identityOf(request), request.params.name);
-    setVersion(reply, node.version);
-    return node;
-  });
-  app.put("/v1/nodes/:name", { schema: { operationId: "putNode", tags: ["nodes"], summary: "Register a node, or change what it is", params: nameParams, querystring: dryRunQuery, headers: ifMatchHeaders, body: nodeSpec, response: { 200: nodeView, 201: nodeView } } }, async (request, reply) => {
-    const { name } = request.params;
-    const spec = request.body;
-    sameName(name, spec.name);
-    return put(context, "node", name, request, reply, async (client, version) => {
-      const [into] = await listPools(client, spec.pool);
-      if (!into) throw new Problem("invalid", `pool: there is no pool ${spec.pool}`, { errors: [{ path: "pool", message: `there is no pool ${spec.pool}; put it first` }] });
-      if (spec.fabric.length > 0 && spec.fabric.length > (into.spec.fabric_levels ?? []).length && into.spec.fabric_levels) {
-        throw new Problem("invalid", "fabric: more names than the pool has levels", { errors: [{ path: "fabric", message: `expected at most ${into.spec.fabric_levels.length} names: ${into.spec.fabric_levels.join(", ")}` }] });
-      }
-      const shard = spec.shard ?? spec.pool;
-      const before = version === undefined ? undefined : await lockNode(client, name);
-      if (before?.held && before.pool !== spec.pool) throw new Problem("in_use", `Node ${name} has work; drain it before it moves to another pool`);
-      await ensureShard(client, shard, into.engine);
-      await putNode(client, { name, pool: spec.pool, shard, fabric: spec.fabric, devices: spec.devices, deviceMemory: spec.device_memory, cpuMillis: Math.round(spec.cpus * 1000), memory: spec.memory, address: spec.address, labels: spec.labels });
-      return { view: await view(client, identityOf(request), name), event: { node: name, pool: spec.pool } };
-    });
-  });
-  app.delete("/v1/nodes/:name", { schema: { operationId: "deleteNode", tags: ["nodes"], summary: "Forget a node that has no work", params: nameParams, response: { 204: z.null() } } }, async (request, reply) => {
-    const { name } = request.params;
-    await transaction(pool, async (client) => {
-      const row = await lockNode(client, name);
-      if (!row) throw notFound("node", name);
-      if (row.held) throw new Problem("in_use", `Node ${name} has work; drain it first`);
-      await deleteDeclared(client, "node", name);
-      await appendEvents(client, [{ kind: "node.deleted", actor: identityOf(request).subject, node: name, pool: row.pool }]);
-    });
-    context.cluster.forget();
-    waker.wake();
-    return reply.code(204).send(null);
-  });
+  app.get(
+    "/v1/nodes",
+    {
+      schema: {
+        operationId: "listNodes",
+        tags: ["nodes"],
+        summary: "List nodes by name",
+        querystring: z.object({
+          ...pageQuery,
+          pool: z.string().max(63).optional(),
+          health: z.string().max(256).optional().describe("one or more, joined by commas"),
+        }),
+        response: { 200: nodePage },
+      },
+    },
+    async (request) => {
+      const { limit, cursor, health, pool: of } = request.query;
+      const rows = await listNodes(
+        pool,
+        { visible: visibleProjects(identityOf(request)), pool: of, health: wordList(health, NODE_HEALTH, "health") },
+        limit + 1,
+        decodeCursor(cursor, NAME) ?? null,
+      );
+      return toPage(rows, limit, toNodeView, (row) => row.name);
+    },
+  );
+  app.get(
+    "/v1/nodes/:name",
+    { schema: { operationId: "getNode", tags: ["nodes"], summary: "Get a node", params: nameParams, response: { 200: nodeView } } },
+    async (request, reply) => {
+      const node = await view(pool, identityOf(request), request.params.name);
+      setVersion(reply, node.version);
+      return node;
+    },
+  );
+  app.put(
+    "/v1/nodes/:name",
+    {
+      schema: {
+        operationId: "putNode",
+        tags: ["nodes"],
+        summary: "Register a node, or change what it is",
+        params: nameParams,
+        querystring: dryRunQuery,
+        headers: ifMatchHeaders,
+        body: nodeSpec,
+        response: { 200: nodeView, 201: nodeView },
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params;
+      const spec = request.body;
+      sameName(name, spec.name);
+      return put(context, "node", name, request, reply, async (client, version) => {
+        const [into] = await listPools(client, spec.pool);
+        if (!into)
+          throw new Problem("invalid", `pool: there is no pool ${spec.pool}`, {
+            errors: [{ path: "pool", message: `there is no pool ${spec.pool}; put it first` }],
+          });
+        if (spec.fabric.length > 0 && spec.fabric.length > (into.spec.fabric_levels ?? []).length && into.spec.fabric_levels) {
+          throw new Problem("invalid", "fabric: more names than the pool has levels", {
+            errors: [{ path: "fabric", message: `expected at most ${into.spec.fabric_levels.length} names: ${into.spec.fabric_levels.join(", ")}` }],
+          });
+        }
+        const shard = spec.shard ?? spec.pool;
+        const before = version === undefined ? undefined : await lockNode(client, name);
+        if (before?.held && before.pool !== spec.pool) throw new Problem("in_use", `Node ${name} has work; drain it before it moves to another pool`);
+        await ensureShard(client, shard, into.engine);
+        await putNode(client, {
+          name,
+          pool: spec.pool,
+          shard,
+          fabric: spec.fabric,
+          devices: spec.devices,
+          deviceMemory: spec.device_memory,
+          cpuMillis: Math.round(spec.cpus * 1000),
+          memory: spec.memory,
+          address: spec.address,
+          labels: spec.labels,
+        });
+        return { view: await view(client, identityOf(request), name), event: { node: name, pool: spec.pool } };
+      });
+    },
+  );
+  app.delete(
+    "/v1/nodes/:name",
+    { schema: { operationId: "deleteNode", tags: ["nodes"], summary: "Forget a node that has no work", params: nameParams, response: { 204: z.null() } } },
+    async (request, reply) => {
+      const { name } = request.params;
+      await transaction(pool, async (client) => {
+        const row = await lockNode(client, name);
+        if (!row) throw notFound("node", name);
+        if (row.held) throw new Problem("in_use", `Node ${name} has work; drain it first`);
+        await deleteDeclared(client, "node", name);
+        await appendEvents(client, [{ kind: "node.deleted", actor: identityOf(request).subject, node: name, pool: row.pool }]);
+      });
+      context.cluster.forget();
+      waker.wake();
+      return reply.code(204).send(null);
+    },
+  );
 
-  app.post("/v1/nodes/:name/cordon", { schema: { operationId: "cordonNode", tags: ["nodes"], summary: "Start no new work there", params: nameParams, body: cordonBody, response: { 200: nodeView } } }, (request) =>
-    change(request.params.name, "cordon", request.body.reason, identityOf(request), null),
+  app.post(
+    "/v1/nodes/:name/cordon",
+    {
+      schema: {
+        operationId: "cordonNode",
+        tags: ["nodes"],
+        summary: "Start no new work there",
+        params: nameParams,
+        body: cordonBody,
+        response: { 200: nodeView },
+      },
+    },
+    (request) => change(request.params.name, "cordon", request.body.reason, identityOf(request), null),
   );
-  app.post("/v1/nodes/:name/uncordon", { schema: { operationId: "uncordonNode", tags: ["nodes"], summary: "Open it to work again", params: nameParams, body: actionBody, response: { 200: nodeView } } }, (request) =>
-    change(request.params.name, "uncordon", request.body.reason, identityOf(request), null),
+  app.post(
+    "/v1/nodes/:name/uncordon",
+    {
+      schema: {
+        operationId: "uncordonNode",
+        tags: ["nodes"],
+        summary: "Open it to work again",
+        params: nameParams,
+        body: actionBody,
+        response: { 200: nodeView },
+      },
+    },
+    (request) => change(request.params.name, "uncordon", request.body.reason, identityOf(request), null),
   );
-  app.post("/v1/nodes/:name/drain", { schema: { operationId: "drainNode", tags: ["nodes"], summary: "Have its work checkpoint and leave until the deadline", params: nameParams, body: drainBody, response: { 200: nodeView } } }, (request) =>
-    change(request.params.name, "drain", request.body.reason, identityOf(request), request.body.deadline),
+  app.post(
+    "/v1/nodes/:name/drain",
+    {
+      schema: {
+        operationId: "drainNode",
+        tags: ["nodes"],
+        summary: "Have its work checkpoint and leave until the deadline",
+        params: nameParams,
+        body: drainBody,
+        response: { 200: nodeView },
+      },
+    },
+    (request) => change(request.params.name, "drain", request.body.reason, identityOf(request), request.body.deadline),
   );
-  app.post("/v1/nodes/:name/health", { schema: { operationId: "reportNodeHealth", tags: ["nodes"], summary: "Report what a health check found", params: nameParams, body: nodeHealthBody, response: { 200: nodeView } } }, async (request) => {
-    const { name } = request.params;
-    const identity = identityOf(request);
-    const node = await transaction(pool, async (client) => {
-      await reportHealth(client, name, request.body, identity.subject);
-      return view(client, identity, name);
-    });
-    waker.wake();
-    return node;
-  });
+  app.post(
+    "/v1/nodes/:name/health",
+    {
+      schema: {
+        operationId: "reportNodeHealth",
+        tags: ["nodes"],
+        summary: "Report what a health check found",
+        params: nameParams,
+        body: nodeHealthBody,
+        response: { 200: nodeView },
+      },
+    },
+    async (request) => {
+      const { name } = request.params;
+      const identity = identityOf(request);
+      const node = await transaction(pool, async (client) => {
+        await reportHealth(client, name, request.body, identity.subject);
+        return view(client, identity, name);
+      });
+      waker.wake();
+      return node;
+    },
+  );
 
   async function change(name: string, event: NodeEvent, reason: string, identity: Identity, deadline: number | null): Promise<NodeView> {
     const node = await transaction(pool, async (client) => {
@@ -88,7 +194,15 @@ export function nodeRoutes(app: App, context: Context): void {
       if (next !== row.health || event === "drain") {
         const ready = next === "ready";
         await setNodeHealth(client, name, next, ready ? null : reason, ready ? null : identity.subject, next === "draining" ? deadline : null);
-        await appendEvents(client, [{ kind: `node.${event}`, actor: identity.subject, node: name, pool: row.pool, data: { reason, from: row.health, to: next, ...(deadline !== null && { deadline_seconds: deadline }) } }]);
+        await appendEvents(client, [
+          {
+            kind: `node.${event}`,
+            actor: identity.subject,
+            node: name,
+            pool: row.pool,
+            data: { reason, from: row.health, to: next, ...(deadline !== null && { deadline_seconds: deadline }) },
+          },
+        ]);
       }
       return view(client, identity, name);
     });
@@ -105,5 +219,7 @@ async function view(client: Client, identity: Identity, name: string): Promise<N
 
 function wrongState(event: NodeEvent, health: NodeHealth): Problem {
   const possible = (["cordon", "uncordon", "drain"] as const).filter((one) => nextNodeHealth(health, one) !== undefined);
-  return new Problem("wrong_state", `A node that is ${health} can't be asked to ${event}; possible now: ${possible.join(", ")}`, { more: { state: health, possible } });
+  return new Problem("wrong_state", `A node that is ${health} can't be asked to ${event}; possible now: ${possible.join(", ")}`, {
+    more: { state: health, possible },
+  });
 }

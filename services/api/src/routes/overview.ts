@@ -1,5 +1,16 @@
 import { idFloor, meView, overviewView, type OverviewView } from "@muster/model";
-import { countFinished, countLiveJobs, countWaiting, getJobs, leaseHolder, listBrokenNodes, listIncidents, listShards, listTopJobIds, readCluster } from "@muster/store";
+import {
+  countFinished,
+  countLiveJobs,
+  countWaiting,
+  getJobs,
+  leaseHolder,
+  listBrokenNodes,
+  listIncidents,
+  listShards,
+  listTopJobIds,
+  readCluster,
+} from "@muster/store";
 import { z } from "zod";
 import { identityOf } from "../access/enforce.ts";
 import { visibleProjects } from "../access/identity.ts";
@@ -17,17 +28,21 @@ const FRESH = 500;
 export function overviewRoutes(app: App, { pool }: Context): void {
   const kept = new Map<string, { until: number; view: Promise<OverviewView> }>();
 
-  app.get("/v1/overview", { schema: { operationId: "getOverview", tags: ["cluster"], summary: "What runs, what waits and why, what is broken", response: { 200: overviewView } } }, async (request) => {
-    const visible = visibleProjects(identityOf(request));
-    const key = JSON.stringify(visible);
-    const known = kept.get(key);
-    if (known && known.until > Date.now()) return known.view;
-    const view = look(visible);
-    if (kept.size > 1000) kept.clear();
-    kept.set(key, { until: Date.now() + FRESH, view });
-    view.catch(() => kept.delete(key));
-    return view;
-  });
+  app.get(
+    "/v1/overview",
+    { schema: { operationId: "getOverview", tags: ["cluster"], summary: "What runs, what waits and why, what is broken", response: { 200: overviewView } } },
+    async (request) => {
+      const visible = visibleProjects(identityOf(request));
+      const key = JSON.stringify(visible);
+      const known = kept.get(key);
+      if (known && known.until > Date.now()) return known.view;
+      const view = look(visible);
+      if (kept.size > 1000) kept.clear();
+      kept.set(key, { until: Date.now() + FRESH, view });
+      view.catch(() => kept.delete(key));
+      return view;
+    },
+  );
 
   app.get("/v1/me", { schema: { operationId: "getMe", tags: ["tokens"], summary: "Who the token stands for", response: { 200: meView } } }, async (request) => {
     const { subject, project, role, memberships } = identityOf(request);

@@ -17,7 +17,13 @@ export class SseStream {
     this.#most = most;
     reply.hijack();
     const headers = Object.fromEntries(Object.entries(reply.getHeaders()).filter(([, value]) => value !== undefined)) as Record<string, string>;
-    reply.raw.writeHead(200, { ...headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no", connection: "keep-alive" });
+    reply.raw.writeHead(200, {
+      ...headers,
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no",
+      connection: "keep-alive",
+    });
     // clients come back after this many milliseconds
     reply.raw.write("retry: 1000\n\n");
     this.#ping = setInterval(() => this.#write(": ping\n\n"), PING).unref();
@@ -92,7 +98,10 @@ export class Streams {
     const key = request.identity?.key ?? request.ip;
     if (this.#ending) throw new Problem("unavailable", "The server is shutting down", { headers: { "retry-after": "1" } });
     const own = this.#open.get(key) ?? new Set();
-    if (own.size >= this.#perToken) throw new Problem("too_many_streams", `This token has ${own.size} streams open, which is the limit; close one first`, { headers: { "retry-after": "5" } });
+    if (own.size >= this.#perToken)
+      throw new Problem("too_many_streams", `This token has ${own.size} streams open, which is the limit; close one first`, {
+        headers: { "retry-after": "5" },
+      });
     this.#open.set(key, own);
     const stream = new SseStream(reply, this.#buffer);
     own.add(stream);

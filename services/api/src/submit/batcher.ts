@@ -77,7 +77,8 @@ export class Batcher<Item, Answer> {
   async #settle(batch: readonly Waiting<Item, Answer>[]): Promise<void> {
     try {
       const outcomes = await this.#commit(batch.map((one) => one.item));
-      for (const [index, one] of batch.entries()) one.done(outcomes[index] ?? { ok: false, error: new Error("a commit gave fewer outcomes than it had items") });
+      for (const [index, one] of batch.entries())
+        one.done(outcomes[index] ?? { ok: false, error: new Error("a commit gave fewer outcomes than it had items") });
     } catch (error) {
       if (batch.length === 1) batch[0]?.done({ ok: false, error });
       else for (const one of batch) await this.#settle([one]);

@@ -43,7 +43,13 @@ export class ClusterCache {
     const fingerprint = await shapeFingerprint(this.#pool);
     if (this.#cluster?.fingerprint !== fingerprint) {
       const shape = await readShape(this.#pool);
-      this.#cluster = { shape, fingerprint, queues: new Map(shape.queues.map((queue) => [queue.name, queue.projects])), projects: new Set(shape.projects), priorities: priorities(shape.settings) };
+      this.#cluster = {
+        shape,
+        fingerprint,
+        queues: new Map(shape.queues.map((queue) => [queue.name, queue.projects])),
+        projects: new Set(shape.projects),
+        priorities: priorities(shape.settings),
+      };
     }
     this.#until = Date.now() + FRESH;
     return this.#cluster;

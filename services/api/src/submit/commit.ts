@@ -54,13 +54,28 @@ export async function commitSubmissions(pool: Pool, submissions: readonly Submis
     }
     return outcomes as Outcome<SubmissionAnswer>[];
 
-    async function keepKeys(client: Client, settled: readonly (readonly NewJob[])[], outcomes: (Outcome<SubmissionAnswer> | undefined)[], at: Date): Promise<Set<number>> {
-      const keyed = submissions.flatMap((submission, index) => (submission.idempotency && !outcomes[index] ? [{ index, submission, ...submission.idempotency }] : []));
+    async function keepKeys(
+      client: Client,
+      settled: readonly (readonly NewJob[])[],
+      outcomes: (Outcome<SubmissionAnswer> | undefined)[],
+      at: Date,
+    ): Promise<Set<number>> {
+      const keyed = submissions.flatMap((submission, index) =>
+        submission.idempotency && !outcomes[index] ? [{ index, submission, ...submission.idempotency }] : [],
+      );
       if (keyed.length === 0) return new Set();
       const fresh = await insertIdempotencyKeys(
         client,
         // in one order everywhere, so that two transactions with the same keys can't deadlock
-        keyed.sort((a, b) => (keyText({ subject: a.submission.subject, key: a.key }) < keyText({ subject: b.submission.subject, key: b.key }) ? -1 : 1)).map(({ submission, index, key, bodyHash }) => ({ subject: submission.subject, key, bodyHash, status: 201, response: JSON.stringify(answerOf(submission, settled[index] as NewJob[], at)) })),
+        keyed
+          .sort((a, b) => (keyText({ subject: a.submission.subject, key: a.key }) < keyText({ subject: b.submission.subject, key: b.key }) ? -1 : 1))
+          .map(({ submission, index, key, bodyHash }) => ({
+            subject: submission.subject,
+            key,
+            bodyHash,
+            status: 201,
+            response: JSON.stringify(answerOf(submission, settled[index] as NewJob[], at)),
+          })),
       );
       const used = keyed.filter(({ submission, key }) => !fresh.has(keyText({ subject: submission.subject, key })));
       for (const { index, submission, key, bodyHash } of used) outcomes[index] = await replay(client, submission.subject, key, bodyHash);
@@ -98,14 +113,22 @@ export async function replay(client: Client, subject: string, key: string, bodyH
 }
 
 /** Jobs with the state that each of their dependencies has now, locked against changing before this transaction ends. */
-async function settleDependencies(client: Client, submissions: readonly Submission[], outcomes: (Outcome<SubmissionAnswer> | undefined)[]): Promise<(readonly NewJob[])[]> {
+async function settleDependencies(
+  client: Client,
+  submissions: readonly Submission[],
+  outcomes: (Outcome<SubmissionAnswer> | undefined)[],
+): Promise<(readonly NewJob[])[]> {
   const own = new Set(submissions.flatMap((submission) => submission.jobs.map((job) => job.id)));
-  const wanted = new Set(submissions.flatMap((submission) => submission.jobs.flatMap((job) => job.dependencies.map((one) => one.on).filter((id) => !own.has(id)))));
+  const wanted = new Set(
+    submissions.flatMap((submission) => submission.jobs.flatMap((job) => job.dependencies.map((one) => one.on).filter((id) => !own.has(id)))),
+  );
   if (wanted.size === 0) return submissions.map((submission) => submission.jobs.map(countUnmet));
   const targets = new Map((await lockDependencies(client, [...wanted])).map((row) => [row.id, row]));
   return submissions.map((submission, index) => {
     try {
-      return submission.jobs.map((job) => countUnmet({ ...job, dependencies: job.dependencies.map((one) => (own.has(one.on) ? one : { ...one, state: stateOf(one, targets.get(one.on)) })) }));
+      return submission.jobs.map((job) =>
+        countUnmet({ ...job, dependencies: job.dependencies.map((one) => (own.has(one.on) ? one : { ...one, state: stateOf(one, targets.get(one.on)) })) }),
+      );
     } catch (error) {
       outcomes[index] = { ok: false, error };
       return submission.jobs;
@@ -118,7 +141,10 @@ function countUnmet(job: NewJob): NewJob {
 }
 
 function stateOf(dependency: NewDependency, target: DependencyTarget | undefined): NewDependency["state"] {
-  if (!target) throw new Problem("unknown_dependency", `Job ${dependency.on}, which is waited for, does not exist any more`, { errors: [{ path: "after", message: `there is no job ${dependency.on}` }] });
+  if (!target)
+    throw new Problem("unknown_dependency", `Job ${dependency.on}, which is waited for, does not exist any more`, {
+      errors: [{ path: "after", message: `there is no job ${dependency.on}` }],
+    });
   const final = ["succeeded", "failed", "cancelled"].includes(target.state);
   if (dependency.condition === "started") return target.started ? "met" : final ? "never" : "open";
   if (!final) return "open";

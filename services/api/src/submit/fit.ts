@@ -94,7 +94,13 @@ function judge(engine: PlacementEngine, spec: ResolvedJobSpec, input: SpecInput)
 }
 
 function verdictOf(explanation: Explanation): Verdict {
-  const paths: Partial<Record<Explanation["reason"], string>> = { no_matching_pool: "resources", exceeds_quota: "queue", quota_exhausted: "queue", exceeds_topology: "topology", topology_fragmented: "topology" };
+  const paths: Partial<Record<Explanation["reason"], string>> = {
+    no_matching_pool: "resources",
+    exceeds_quota: "queue",
+    quota_exhausted: "queue",
+    exceeds_topology: "topology",
+    topology_fragmented: "topology",
+  };
   return {
     fits: false,
     message: `Even with every registered node healthy and empty it could not run: ${explanation.message.replace(/\.?$/, ".")}`,

@@ -18,7 +18,9 @@ export function readSpec(identity: Identity, submitted: unknown, path = ""): Pre
   if (!result.ok) throw invalidSpec(result.errors, path);
   const { project } = result.value;
   if (!atLeast(roleIn(identity, project), "submitter")) {
-    throw new Problem("forbidden", `Submitting to project ${project} needs the role submitter there`, { errors: [{ path: `${path}project`, message: `this token is no submitter in ${project}` }] });
+    throw new Problem("forbidden", `Submitting to project ${project} needs the role submitter there`, {
+      errors: [{ path: `${path}project`, message: `this token is no submitter in ${project}` }],
+    });
   }
   return { submitted, resolved: result.value, path };
 }
@@ -26,7 +28,11 @@ export function readSpec(identity: Identity, submitted: unknown, path = ""): Pre
 export function invalidSpec(errors: readonly FieldError[], path: string): Problem {
   const full = errors.map((error) => ({ path: error.path === "" ? path.replace(/\.$/, "") : `${path}${error.path}`, message: error.message }));
   const first = full[0];
-  return new Problem("invalid", `The job spec is not valid: ${first ? `${first.path || "it"} ${first.message}` : "no details"}${full.length > 1 ? `, and ${full.length - 1} more` : ""}`, { errors: full });
+  return new Problem(
+    "invalid",
+    `The job spec is not valid: ${first ? `${first.path || "it"} ${first.message}` : "no details"}${full.length > 1 ? `, and ${full.length - 1} more` : ""}`,
+    { errors: full },
+  );
 }
 
 /** Whether the cluster knows what the spec names; undefined where all is well. */
@@ -38,8 +44,10 @@ export function checkNames({ resolved, path }: Prepared, cluster: Cluster): Prob
   const usable = [...cluster.queues].filter(([, users]) => mayUse(users, resolved.project)).map(([name]) => name);
   const hint = usable.length > 0 ? `; queues of project ${resolved.project}: ${usable.slice(0, 10).join(", ")}` : "";
   if (!projects) return refuse("unknown_queue", "queue", `there is no queue ${resolved.queue}${hint}`);
-  if (!mayUse(projects, resolved.project)) return refuse("queue_not_allowed", "queue", `project ${resolved.project} may not use queue ${resolved.queue}${hint}`);
-  if (!Object.hasOwn(cluster.priorities, resolved.priority)) return refuse("unknown_priority", "priority", `there is no priority ${resolved.priority}; expected one of ${Object.keys(cluster.priorities).join(", ")}`);
+  if (!mayUse(projects, resolved.project))
+    return refuse("queue_not_allowed", "queue", `project ${resolved.project} may not use queue ${resolved.queue}${hint}`);
+  if (!Object.hasOwn(cluster.priorities, resolved.priority))
+    return refuse("unknown_priority", "priority", `there is no priority ${resolved.priority}; expected one of ${Object.keys(cluster.priorities).join(", ")}`);
   return undefined;
 }
 

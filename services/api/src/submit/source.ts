@@ -61,22 +61,49 @@ function listRemote(url: string, ref: string, protocol: string): Promise<[string
       GIT_ALLOW_PROTOCOL: protocol,
       GIT_CONFIG_NOSYSTEM: "1",
     };
-    const words = ["-c", "credential.helper=", "-c", "core.askPass=/bin/false", "-c", "http.followRedirects=false", "ls-remote", "--quiet", "--", url, ref, `refs/tags/${ref}^{}`];
+    const words = [
+      "-c",
+      "credential.helper=",
+      "-c",
+      "core.askPass=/bin/false",
+      "-c",
+      "http.followRedirects=false",
+      "ls-remote",
+      "--quiet",
+      "--",
+      url,
+      ref,
+      `refs/tags/${ref}^{}`,
+    ];
     execFile("git", words, { env, timeout: TIMEOUT, killSignal: "SIGKILL", maxBuffer: 1 << 20, cwd: "/" }, (error, stdout, stderr) => {
       if (error) {
-        const why = error.killed ? "the server did not answer in time" : ((error as NodeJS.ErrnoException).code === "ENOENT" ? "git is not installed where the API runs" : lastLine(stderr, url));
+        const why = error.killed
+          ? "the server did not answer in time"
+          : (error as NodeJS.ErrnoException).code === "ENOENT"
+            ? "git is not installed where the API runs"
+            : lastLine(stderr, url);
         reject(unavailable("source.git", why));
-      } else resolve(stdout.split("\n").flatMap((line): [string, string][] => {
-        const [commit, name] = line.split("\t");
-        return commit && name && COMMIT.test(commit) ? [[commit, name]] : [];
-      }));
+      } else
+        resolve(
+          stdout.split("\n").flatMap((line): [string, string][] => {
+            const [commit, name] = line.split("\t");
+            return commit && name && COMMIT.test(commit) ? [[commit, name]] : [];
+          }),
+        );
     });
   });
 }
 
 function lastLine(stderr: string, url: string): string {
-  const line = stderr.trim().split("\n").find((one) => one.startsWith("fatal:")) ?? "git could not list it";
-  return line.replace(/^fatal: /, "").replaceAll(url, withoutPassword(url)).slice(0, 300);
+  const line =
+    stderr
+      .trim()
+      .split("\n")
+      .find((one) => one.startsWith("fatal:")) ?? "git could not list it";
+  return line
+    .replace(/^fatal: /, "")
+    .replaceAll(url, withoutPassword(url))
+    .slice(0, 300);
 }
 
 function withoutPassword(url: string): string {

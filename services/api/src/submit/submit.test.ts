@@ -14,7 +14,8 @@ afterAll(() => t.close());
 const spec = { name: "train", run: ["true"] };
 const key = (value: string) => ({ headers: { "idempotency-key": value } });
 const idOf = (answer: Answer): string => (answer.json as { id: string }).id;
-const itemsOf = (answer: Answer): { id: string; name: string; state: string; wait_reason: string; array: { id: string; index: number } | null }[] => (answer.json as { items: never[] }).items;
+const itemsOf = (answer: Answer): { id: string; name: string; state: string; wait_reason: string; array: { id: string; index: number } | null }[] =>
+  (answer.json as { items: never[] }).items;
 async function count(table: string): Promise<number> {
   return (await t.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`)).rows[0]?.n ?? -1;
 }
@@ -27,7 +28,10 @@ describe("idempotency", () => {
     expect(again.headers["idempotent-replayed"]).toBe("true");
     expect(first.headers["idempotent-replayed"]).toBeUndefined();
     expect(again.json).toEqual(first.json);
-    expect((await t.call("POST", "/v1/jobs", { body: { ...spec, name: "other" }, ...key("a") })).json).toMatchObject({ status: 422, code: "idempotency_key_reused" });
+    expect((await t.call("POST", "/v1/jobs", { body: { ...spec, name: "other" }, ...key("a") })).json).toMatchObject({
+      status: 422,
+      code: "idempotency_key_reused",
+    });
     expect((await t.call("POST", "/v1/jobs?hold=true", { body: spec, ...key("a") })).json).toMatchObject({ code: "idempotency_key_reused" });
   });
 
@@ -61,20 +65,35 @@ test("submissions that come together are committed together, and a bad one harms
   await t.call("POST", "/v1/jobs/plan", { body: { ...spec, queue: "gone" } });
   // behind the API's back, so that only the database finds out
   await t.pool.query("DELETE FROM queues WHERE name = 'gone'");
-  const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => t.call("POST", "/v1/jobs", { body: index === 15 ? { ...spec, queue: "gone" } : { ...spec, name: `n${index}` } })));
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, index) => t.call("POST", "/v1/jobs", { body: index === 15 ? { ...spec, queue: "gone" } : { ...spec, name: `n${index}` } })),
+  );
   expect(answers.filter((answer) => answer.status === 201)).toHaveLength(29);
   expect(answers[15]?.json).toMatchObject({ status: 422, code: "unknown_queue" });
-  const { rows } = await t.pool.query<{ jobs: number; specs: number; events: number }>("SELECT (SELECT count(*)::int FROM jobs) AS jobs, (SELECT count(*)::int FROM job_specs) AS specs, (SELECT count(*)::int FROM events WHERE kind = 'job.submitted') AS events");
+  const { rows } = await t.pool.query<{ jobs: number; specs: number; events: number }>(
+    "SELECT (SELECT count(*)::int FROM jobs) AS jobs, (SELECT count(*)::int FROM job_specs) AS specs, (SELECT count(*)::int FROM events WHERE kind = 'job.submitted') AS events",
+  );
   expect(rows[0]).toEqual({ jobs: rows[0]?.jobs, specs: rows[0]?.jobs, events: rows[0]?.jobs });
 });
 
 test("YAML and JSON are the same", async () => {
   const yaml = await t.call("POST", "/v1/jobs", { body: "name: train\nrun: [python3, train.py]\nlabels: &l {a: b}\ntime_limit: 5m\n" });
   expect(yaml.status, yaml.text).toBe(201);
-  expect((await t.call("GET", `/v1/jobs/${idOf(yaml)}/spec?view=submitted`)).json).toEqual({ name: "train", run: ["python3", "train.py"], labels: { a: "b" }, time_limit: "5m" });
+  expect((await t.call("GET", `/v1/jobs/${idOf(yaml)}/spec?view=submitted`)).json).toEqual({
+    name: "train",
+    run: ["python3", "train.py"],
+    labels: { a: "b" },
+    time_limit: "5m",
+  });
   expect((await t.call("GET", `/v1/jobs/${idOf(yaml)}/spec`)).json).toMatchObject({ time_limit: 300, variants: [{ index: 0 }] });
   expect((await t.call("POST", "/v1/jobs", { body: "name: [\n" })).json).toMatchObject({ status: 400, code: "malformed_body" });
-  expect((await t.call("POST", "/v1/jobs", { body: "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n" })).json).toMatchObject({ status: 400, code: "malformed_body" });
+  expect(
+    (
+      await t.call("POST", "/v1/jobs", {
+        body: "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n",
+      })
+    ).json,
+  ).toMatchObject({ status: 400, code: "malformed_body" });
   expect((await t.call("POST", "/v1/jobs", { body: "name: x\nname: y\n" })).json).toMatchObject({ code: "malformed_body" });
 });
 
@@ -90,7 +109,10 @@ test("an array is one job for each element", async () => {
 
 test("?hold=true and start_after keep a job from starting", async () => {
   expect((await t.call("POST", "/v1/jobs?hold=true", { body: spec })).json).toMatchObject({ state: "held", wait_reason: "held" });
-  expect((await t.call("POST", "/v1/jobs", { body: { ...spec, start_after: "2100-01-01T00:00:00Z" } })).json).toMatchObject({ state: "queued", not_before: "2100-01-01T00:00:00.000Z" });
+  expect((await t.call("POST", "/v1/jobs", { body: { ...spec, start_after: "2100-01-01T00:00:00Z" } })).json).toMatchObject({
+    state: "queued",
+    not_before: "2100-01-01T00:00:00.000Z",
+  });
 });
 
 describe("dependencies", () => {
@@ -121,19 +143,51 @@ describe("dependencies", () => {
   test("what does not exist, or belongs to another project, is refused", async () => {
     const foreign = await t.call("POST", "/v1/jobs", { body: { ...spec, name: "foreign", project: "other" } });
     for (const job of ["nothing-of-that-name", "foreign", idOf(foreign)]) {
-      expect((await t.call("POST", "/v1/jobs", { body: { ...spec, after: [{ job }] } })).json).toMatchObject({ status: 422, code: "unknown_dependency", errors: [{ path: "after[0].job" }] });
+      expect((await t.call("POST", "/v1/jobs", { body: { ...spec, after: [{ job }] } })).json).toMatchObject({
+        status: 422,
+        code: "unknown_dependency",
+        errors: [{ path: "after[0].job" }],
+      });
     }
   });
 
   test("a batch may wait for its own jobs, but not in a circle", async () => {
-    const made = await t.call("POST", "/v1/jobs/batch", { body: { jobs: [{ ...spec, name: "second", after: [{ job: "first" }] }, { ...spec, name: "first" }] } });
+    const made = await t.call("POST", "/v1/jobs/batch", {
+      body: {
+        jobs: [
+          { ...spec, name: "second", after: [{ job: "first" }] },
+          { ...spec, name: "first" },
+        ],
+      },
+    });
     expect(made.status, made.text).toBe(201);
-    expect(itemsOf(made).map((job) => [job.name, job.wait_reason])).toEqual([["second", "dependency"], ["first", "pending_evaluation"]]);
+    expect(itemsOf(made).map((job) => [job.name, job.wait_reason])).toEqual([
+      ["second", "dependency"],
+      ["first", "pending_evaluation"],
+    ]);
     const before = await count("jobs");
-    const circle = await t.call("POST", "/v1/jobs/batch", { body: { jobs: [{ ...spec, name: "a", after: [{ job: "b" }] }, { ...spec, name: "b", after: [{ job: "c" }] }, { ...spec, name: "c", after: [{ job: "a" }] }] } });
-    expect(circle.json).toMatchObject({ status: 422, code: "dependency_cycle", errors: [{ path: "jobs[2].after[0].job", message: expect.stringContaining("a waits for b waits for c waits for a") }] });
-    expect((await t.call("POST", "/v1/jobs", { body: { ...spec, name: "self", after: [{ job: "self" }] } })).json).toMatchObject({ status: 422, errors: [{ path: "after[0].job" }] });
-    expect((await t.call("POST", "/v1/jobs/batch", { body: { jobs: [spec, { name: "bad" }] } })).json).toMatchObject({ status: 422, errors: [{ path: "jobs[1].run" }] });
+    const circle = await t.call("POST", "/v1/jobs/batch", {
+      body: {
+        jobs: [
+          { ...spec, name: "a", after: [{ job: "b" }] },
+          { ...spec, name: "b", after: [{ job: "c" }] },
+          { ...spec, name: "c", after: [{ job: "a" }] },
+        ],
+      },
+    });
+    expect(circle.json).toMatchObject({
+      status: 422,
+      code: "dependency_cycle",
+      errors: [{ path: "jobs[2].after[0].job", message: expect.stringContaining("a waits for b waits for c waits for a") }],
+    });
+    expect((await t.call("POST", "/v1/jobs", { body: { ...spec, name: "self", after: [{ job: "self" }] } })).json).toMatchObject({
+      status: 422,
+      errors: [{ path: "after[0].job" }],
+    });
+    expect((await t.call("POST", "/v1/jobs/batch", { body: { jobs: [spec, { name: "bad" }] } })).json).toMatchObject({
+      status: 422,
+      errors: [{ path: "jobs[1].run" }],
+    });
     expect(await count("jobs")).toBe(before);
   });
 });
@@ -169,7 +223,10 @@ describe("what the cluster does not know is refused, with the field", () => {
 
 test("a git source is resolved to the commit of that moment", async () => {
   const folder = mkdtempSync(join(tmpdir(), "muster-git-"));
-  const git = (...words: string[]): string => execFileSync("git", ["-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main", ...words], { encoding: "utf8" }).trim();
+  const git = (...words: string[]): string =>
+    execFileSync("git", ["-C", folder, "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main", ...words], {
+      encoding: "utf8",
+    }).trim();
   const local = await testApi({}, { gitProtocols: ["file"] });
   try {
     git("init", "-q");
@@ -178,12 +235,20 @@ test("a git source is resolved to the commit of that moment", async () => {
     const one = git("rev-parse", "HEAD");
     git("commit", "-q", "--allow-empty", "-m", "two");
     const two = git("rev-parse", "HEAD");
-    for (const [ref, commit] of [["main", two], ["v1", one], [undefined, two], [one, one]] as const) {
+    for (const [ref, commit] of [
+      ["main", two],
+      ["v1", one],
+      [undefined, two],
+      [one, one],
+    ] as const) {
       const made = await local.call("POST", "/v1/jobs", { body: { ...spec, source: { git: `file://${folder}`, ...(ref !== undefined && { ref }) } } });
       expect(made.status, made.text).toBe(201);
       expect((await local.pool.query("SELECT source_commit FROM job_specs WHERE job = $1", [idOf(made)])).rows).toEqual([{ source_commit: commit }]);
     }
-    expect((await local.call("POST", "/v1/jobs", { body: { ...spec, source: { git: `file://${folder}`, ref: "gone" } } })).json).toMatchObject({ code: "source_unavailable", errors: [{ path: "source.ref" }] });
+    expect((await local.call("POST", "/v1/jobs", { body: { ...spec, source: { git: `file://${folder}`, ref: "gone" } } })).json).toMatchObject({
+      code: "source_unavailable",
+      errors: [{ path: "source.ref" }],
+    });
   } finally {
     await local.close();
     rmSync(folder, { recursive: true, force: true });
@@ -194,7 +259,11 @@ test("a priority changes only at the version that was read", async () => {
   const made = await t.call("POST", "/v1/jobs", { body: spec });
   const path = `/v1/jobs/${idOf(made)}`;
   expect((await t.call("PATCH", path, { body: { priority: "high" } })).json).toMatchObject({ status: 428, code: "version_required" });
-  expect((await t.call("PATCH", path, { body: { priority: "high" }, headers: { "if-match": '"7"' } })).json).toMatchObject({ status: 412, code: "version_mismatch", version: 1 });
+  expect((await t.call("PATCH", path, { body: { priority: "high" }, headers: { "if-match": '"7"' } })).json).toMatchObject({
+    status: 412,
+    code: "version_mismatch",
+    version: 1,
+  });
   const changed = await t.call("PATCH", path, { body: { priority: "high" }, headers: { "if-match": '"1"' } });
   expect(changed.json).toMatchObject({ priority: "high", version: 2 });
   expect(changed.headers["etag"]).toBe('"2"');

@@ -51,7 +51,8 @@ export class Submitter {
       answer = await this.#commit({ subject: request.identity.subject, idempotency, many: request.many, jobs: await this.#prepare(request) });
     } catch (error) {
       // what was accepted once is answered the same again, though it would be refused by now
-      const earlier = idempotency && error instanceof Problem ? await replay(this.#pool, request.identity.subject, idempotency.key, idempotency.bodyHash) : undefined;
+      const earlier =
+        idempotency && error instanceof Problem ? await replay(this.#pool, request.identity.subject, idempotency.key, idempotency.bodyHash) : undefined;
       if (earlier?.ok) return earlier.value;
       if (earlier?.error instanceof Problem && earlier.error.code === "idempotency_key_reused") throw earlier.error;
       throw error;
@@ -68,7 +69,11 @@ export class Submitter {
       // its queue or project went away between the check and the commit
       const cluster = await this.#cluster.refresh();
       const gone = submission.jobs.find((job) => !cluster.queues.has(job.queue));
-      throw gone ? new Problem("unknown_queue", `queue: there is no queue ${gone.queue} any more`, { errors: [{ path: "queue", message: `there is no queue ${gone.queue}` }] }) : new Problem("unknown_project", "project: it does not exist any more", { errors: [{ path: "project", message: "does not exist any more" }] });
+      throw gone
+        ? new Problem("unknown_queue", `queue: there is no queue ${gone.queue} any more`, {
+            errors: [{ path: "queue", message: `there is no queue ${gone.queue}` }],
+          })
+        : new Problem("unknown_project", "project: it does not exist any more", { errors: [{ path: "project", message: "does not exist any more" }] });
     }
   }
 
@@ -137,13 +142,18 @@ function refuseSameNames(all: readonly Prepared[]): void {
   const seen = new Set<string>();
   for (const one of all) {
     const name = `${one.resolved.project}/${one.resolved.name}`;
-    if (seen.has(name) && named.has(name)) throw new Problem("invalid", `${one.path}name: two jobs here are named ${one.resolved.name}, and another waits for that name`, { errors: [{ path: `${one.path}name`, message: "is not unique, but waited for by name" }] });
+    if (seen.has(name) && named.has(name))
+      throw new Problem("invalid", `${one.path}name: two jobs here are named ${one.resolved.name}, and another waits for that name`, {
+        errors: [{ path: `${one.path}name`, message: "is not unique, but waited for by name" }],
+      });
     seen.add(name);
   }
 }
 
 function hashOf(request: SubmitRequest): Buffer {
-  return createHash("sha256").update(JSON.stringify([request.many, request.held, request.specs])).digest();
+  return createHash("sha256")
+    .update(JSON.stringify([request.many, request.held, request.specs]))
+    .digest();
 }
 
 function unwrap(outcome: Outcome<SubmissionAnswer> | undefined): SubmissionAnswer {

@@ -3,7 +3,10 @@ import { transaction, type Pool } from "@muster/store";
 /** Opens an attempt of a job on a node, as the scheduler would, and has it run. @returns its incarnation, as text */
 export async function startAttempt(pool: Pool, job: string, node: string, attempt = 1): Promise<string> {
   return transaction(pool, async (client) => {
-    const { rows } = await client.query<{ incarnation: string }>("UPDATE jobs SET attempt = $2, state = 'running', started_at = now(), wait_reason = NULL, variant = 0 WHERE id = $1 RETURNING incarnation::text", [job, attempt]);
+    const { rows } = await client.query<{ incarnation: string }>(
+      "UPDATE jobs SET attempt = $2, state = 'running', started_at = now(), wait_reason = NULL, variant = 0 WHERE id = $1 RETURNING incarnation::text",
+      [job, attempt],
+    );
     const incarnation = rows[0]?.incarnation as string;
     await client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, $3, 1, 0)", [job, incarnation, attempt]);
     await client.query(

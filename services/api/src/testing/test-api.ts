@@ -41,12 +41,31 @@ export async function testApi(limits: Partial<Limits> = {}, more: Partial<ApiOpt
   await putPool(pool, poolSpec.parse({ name: "h800", engine: "simulated", vendor: "nvidia", accelerator: "h800" }));
   await ensureShard(pool, "h800", "simulated");
   for (let i = 0; i < 4; i++) {
-    await putNode(pool, { name: `n${i}`, pool: "h800", shard: "h800", fabric: ["z", "s", `l${i >> 1}`], devices: 8, deviceMemory: 0, cpuMillis: 64_000, memory: 2 ** 40, address: "127.0.0.1", labels: {} });
+    await putNode(pool, {
+      name: `n${i}`,
+      pool: "h800",
+      shard: "h800",
+      fabric: ["z", "s", `l${i >> 1}`],
+      devices: 8,
+      deviceMemory: 0,
+      cpuMillis: 64_000,
+      memory: 2 ** 40,
+      address: "127.0.0.1",
+      labels: {},
+    });
   }
   const api = await createApi({ databaseUrl: database.url, logs, limits, ...more });
   const makeToken = async (role: Role, project: string | null = null, subject = `${role}-${project ?? "all"}`): Promise<string> => {
     const token = `mus_${randomBytes(24).toString("base64url")}`;
-    await insertToken(pool, { id: makeId("tok", Date.now(), randomBytes(10)), hash: tokenHash(token), subject, project, role, description: "", expiresIn: null });
+    await insertToken(pool, {
+      id: makeId("tok", Date.now(), randomBytes(10)),
+      hash: tokenHash(token),
+      subject,
+      project,
+      role,
+      description: "",
+      expiresIn: null,
+    });
     return token;
   };
   const admin = await makeToken("admin");
@@ -61,7 +80,11 @@ export async function testApi(limits: Partial<Limits> = {}, more: Partial<ApiOpt
       const response = await api.app.inject({
         method: method as "GET",
         url: path,
-        headers: { ...(token !== null && { authorization: `Bearer ${token}` }), ...(body !== undefined && { "content-type": yaml ? "application/yaml" : "application/json" }), ...headers },
+        headers: {
+          ...(token !== null && { authorization: `Bearer ${token}` }),
+          ...(body !== undefined && { "content-type": yaml ? "application/yaml" : "application/json" }),
+          ...headers,
+        },
         ...(body !== undefined && { payload: yaml ? body : JSON.stringify(body) }),
       });
       const isJson = /json/.test(String(response.headers["content-type"]));

@@ -23,7 +23,10 @@ export function toJobView(row: JobListRow): JobView {
     state_since: row.state_since.toISOString(),
     stopping: row.stop_target === null ? null : { target: row.stop_target, reason: row.stop_reason ?? "" },
     conditions: row.conditions,
-    workers: row.workers_total > 0 && ["scheduled", "starting", "running", "recovering", "stopping"].includes(row.state) ? { running: row.workers_running, total: row.workers_total } : null,
+    workers:
+      row.workers_total > 0 && ["scheduled", "starting", "running", "recovering", "stopping"].includes(row.state)
+        ? { running: row.workers_running, total: row.workers_total }
+        : null,
     attempt: row.attempt,
     variant: row.variant,
     pools: row.pools ?? [],
@@ -96,11 +99,25 @@ export function toCheckpointView(row: CheckpointListRow): z.output<typeof checkp
 }
 
 export function toIncidentView(row: IncidentRow): IncidentView {
-  return { ...row, opened_at: row.opened_at.toISOString(), closed_at: iso(row.closed_at), evidence: row.evidence.map((one) => (typeof one === "string" ? one : JSON.stringify(one))) };
+  return {
+    ...row,
+    opened_at: row.opened_at.toISOString(),
+    closed_at: iso(row.closed_at),
+    evidence: row.evidence.map((one) => (typeof one === "string" ? one : JSON.stringify(one))),
+  };
 }
 
 export function toTokenView(row: TokenRow): z.output<typeof tokenView> {
-  return { id: row.id, subject: row.subject, project: row.project, role: row.role, description: row.description, created_at: row.created_at.toISOString(), expires_at: iso(row.expires_at), last_used_at: iso(row.last_used_at) };
+  return {
+    id: row.id,
+    subject: row.subject,
+    project: row.project,
+    role: row.role,
+    description: row.description,
+    created_at: row.created_at.toISOString(),
+    expires_at: iso(row.expires_at),
+    last_used_at: iso(row.last_used_at),
+  };
 }
 
 export type { EventView };

@@ -14,7 +14,10 @@ export interface Stream {
 
 /** Reads one connection's text/event-stream until the server ends it; throws when it cannot be had or breaks. */
 export async function readStream({ path, lastEventId, signal, onOpen, onMessage, onBytes }: Stream): Promise<void> {
-  const response = await send(path, { signal, headers: { accept: "text/event-stream", ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) } });
+  const response = await send(path, {
+    signal,
+    headers: { accept: "text/event-stream", ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) },
+  });
   onOpen?.();
   if (!response.body) return;
   const reader = new SseReader();

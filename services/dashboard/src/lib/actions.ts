@@ -16,7 +16,11 @@ export const JOB_ACTIONS: Readonly<Record<JobAction, ActionWords>> = {
   release: { label: "Release", effect: "It goes back to its place in the queue.", destructive: false },
   suspend: { label: "Suspend", effect: "It writes a checkpoint, stops, and gives its devices back until it is resumed.", destructive: true },
   resume: { label: "Resume", effect: "It goes back to the queue and continues from its newest checkpoint.", destructive: false },
-  requeue: { label: "Requeue", effect: "It goes back to the queue: an attempt that runs is stopped, and the next one starts from the newest checkpoint.", destructive: true },
+  requeue: {
+    label: "Requeue",
+    effect: "It goes back to the queue: an attempt that runs is stopped, and the next one starts from the newest checkpoint.",
+    destructive: true,
+  },
   priority: { label: "Change priority", effect: "It is ordered anew in its queue.", destructive: false },
   cancel: { label: "Cancel job", effect: "It is asked to stop, then ended. Only a requeue brings it back.", destructive: true },
 };

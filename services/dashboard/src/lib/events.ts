@@ -22,7 +22,8 @@ export function eventSummary(data: Readonly<Record<string, unknown>>, most = 4):
 function textOf(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value === "number") return String(value);
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return `${value.slice(0, 3).join(", ")}${value.length > 3 ? ` +${value.length - 3}` : ""}`;
+  if (Array.isArray(value) && value.every((item) => typeof item === "string"))
+    return `${value.slice(0, 3).join(", ")}${value.length > 3 ? ` +${value.length - 3}` : ""}`;
   return "";
 }
 

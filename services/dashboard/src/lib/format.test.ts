@@ -53,5 +53,6 @@ describe("amounts", () => {
 });
 
 test("a moment in full, in UTC", () => expect(absolute(Date.UTC(2026, 0, 2, 3, 4, 5, 678))).toBe("2026-01-02 03:04:05 UTC"));
-test("a moment in the browser's zone names its offset", () => expect(absolute(Date.UTC(2026, 0, 2), "local")).toMatch(/^2026-01-0[12] \d\d:\d\d:00 [+-]\d\d:\d\d$/));
+test("a moment in the browser's zone names its offset", () =>
+  expect(absolute(Date.UTC(2026, 0, 2), "local")).toMatch(/^2026-01-0[12] \d\d:\d\d:00 [+-]\d\d:\d\d$/));
 test("words of the API become a sentence's start", () => expect(["worker_lost", "job.hold"].map(humanize)).toEqual(["Worker lost", "Job hold"]));

@@ -113,4 +113,5 @@ export function humanize(words: string): string {
 }
 
 /** A message as a sentence: with a capital, and a full stop unless it ends otherwise. */
-export const sentence = (message: string): string => (message === "" ? "" : `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?:]$/.test(message) ? "" : "."}`);
+export const sentence = (message: string): string =>
+  message === "" ? "" : `${message.charAt(0).toUpperCase()}${message.slice(1)}${/[.!?:]$/.test(message) ? "" : "."}`;

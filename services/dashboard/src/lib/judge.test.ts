@@ -53,29 +53,82 @@ describe("the verdict", () => {
     open_incidents: [],
     failures_24h: {},
     top_jobs: [],
-    control_plane: { scheduler: { leader: "a", cycle_ms: 1, lag_ms: 1 }, shards: [{ name: "s", reachable: true, last_seen: null }], incarnation: "1", starts_paused: null },
+    control_plane: {
+      scheduler: { leader: "a", cycle_ms: 1, lag_ms: 1 },
+      shards: [{ name: "s", reachable: true, last_seen: null }],
+      incarnation: "1",
+      starts_paused: null,
+    },
   };
   test("is calm when all is well", () => expect(verdictOf(well)).toMatchObject({ tone: "run", points: [] }));
   test("warns of what can wait, cries for what can't", () => {
     expect(verdictOf({ ...well, jobs: { recovering: 1 } })).toMatchObject({ tone: "warn", points: ["1 job recovering"] });
     const silent = { ...well.control_plane, scheduler: { leader: null, cycle_ms: null, lag_ms: null } };
-    expect(verdictOf({ ...well, control_plane: silent, jobs: { recovering: 2 } })).toMatchObject({ tone: "bad", points: ["no scheduler leads", "2 jobs recovering"] });
+    expect(verdictOf({ ...well, control_plane: silent, jobs: { recovering: 2 } })).toMatchObject({
+      tone: "bad",
+      points: ["no scheduler leads", "2 jobs recovering"],
+    });
   });
 });
 
 test("gangs are told in devices, the loosest first", () => {
-  const pool = { largest_gang: [{ segment: 8, nodes: 8 }, { segment: 1, nodes: 21 }], nodes: { total: 64, healthy: 64, schedulable: 60 }, devices: { total: 512, healthy: 512, schedulable: 480, held: 0 } };
-  expect(gangSizes(pool)).toEqual([{ segment: 1, nodes: 21, devices: 168 }, { segment: 8, nodes: 8, devices: 64 }]);
+  const pool = {
+    largest_gang: [
+      { segment: 8, nodes: 8 },
+      { segment: 1, nodes: 21 },
+    ],
+    nodes: { total: 64, healthy: 64, schedulable: 60 },
+    devices: { total: 512, healthy: 512, schedulable: 480, held: 0 },
+  };
+  expect(gangSizes(pool)).toEqual([
+    { segment: 1, nodes: 21, devices: 168 },
+    { segment: 8, nodes: 8, devices: 64 },
+  ]);
 });
 
 test("time left needs step, total and rate", () => {
   expect(secondsLeft({ step: 10, total: 110, rate: 2 })).toBe(50);
-  expect([secondsLeft({ step: 10, total: null, rate: 2 }), secondsLeft({ step: 10, total: 20, rate: 0 }), secondsLeft(null)]).toEqual([undefined, undefined, undefined]);
+  expect([secondsLeft({ step: 10, total: null, rate: 2 }), secondsLeft({ step: 10, total: 20, rate: 0 }), secondsLeft(null)]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 describe("nodes", () => {
-  const node = (name: string, part: Partial<NodeView> = {}): NodeView => ({ name, pool: "p", shard: "p", vendor: "nvidia", accelerator: "h800", fabric: ["z", "leaf-3"], address: "", devices: 2, held: [0, 0], cpus: 1, cpus_held: 0, memory: 1, memory_held: 0, labels: {}, health: "ready", health_reason: null, health_actor: null, health_since: "2026-01-01T00:00:00Z", drain_deadline: null, schedulable: true, reachable: true, last_seen: null, jobs: [], version: 1, ...part });
-  const nodes = [node("n-10"), node("n-2", { held: [1000, 250], jobs: ["job_1"] }), node("n-3", { health: "cordoned", schedulable: false }), node("n-4", { reachable: false })];
+  const node = (name: string, part: Partial<NodeView> = {}): NodeView => ({
+    name,
+    pool: "p",
+    shard: "p",
+    vendor: "nvidia",
+    accelerator: "h800",
+    fabric: ["z", "leaf-3"],
+    address: "",
+    devices: 2,
+    held: [0, 0],
+    cpus: 1,
+    cpus_held: 0,
+    memory: 1,
+    memory_held: 0,
+    labels: {},
+    health: "ready",
+    health_reason: null,
+    health_actor: null,
+    health_since: "2026-01-01T00:00:00Z",
+    drain_deadline: null,
+    schedulable: true,
+    reachable: true,
+    last_seen: null,
+    jobs: [],
+    version: 1,
+    ...part,
+  });
+  const nodes = [
+    node("n-10"),
+    node("n-2", { held: [1000, 250], jobs: ["job_1"] }),
+    node("n-3", { health: "cordoned", schedulable: false }),
+    node("n-4", { reachable: false }),
+  ];
   test("are filtered", () => {
     const names = (search: Parameters<typeof filterNodes>[1]): string[] => filterNodes(nodes, search).map((item) => item.name);
     expect(names({ show: "broken" })).toEqual(["n-3", "n-4"]);
@@ -89,9 +142,18 @@ describe("nodes", () => {
 });
 
 test("events are summed up by what says most", () => {
-  expect(eventSummary({ nodes: ["a", "b", "c", "d"], why: "it fits", attempt: 1, locality: 0.5, held: false, ok: true, backoff: 0, deep: { x: 1 } })).toBe("it fits · nodes a, b, c +1 · ok");
+  expect(eventSummary({ nodes: ["a", "b", "c", "d"], why: "it fits", attempt: 1, locality: 0.5, held: false, ok: true, backoff: 0, deep: { x: 1 } })).toBe(
+    "it fits · nodes a, b, c +1 · ok",
+  );
   const shape = (kind: string, data = {}): string => eventLook({ kind, data }).shape;
-  expect([shape("attempt.ended", { outcome: "failed" }), shape("job.queued", { outcome: "failed" }), shape("checkpoint.accepted"), shape("node.cordon"), shape("node.uncordon"), shape("quite.new")]).toEqual(["cross", "ring", "check", "triangle", "check", "ring"]);
+  expect([
+    shape("attempt.ended", { outcome: "failed" }),
+    shape("job.queued", { outcome: "failed" }),
+    shape("checkpoint.accepted"),
+    shape("node.cordon"),
+    shape("node.uncordon"),
+    shape("quite.new"),
+  ]).toEqual(["cross", "ring", "check", "triangle", "check", "ring"]);
 });
 
 test("a spec reads as YAML, command lines on one line, and says the same", async () => {

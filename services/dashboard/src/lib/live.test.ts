@@ -40,8 +40,21 @@ test("reconnecting waits longer each time, up to 15 s, never all at once", () =>
 describe("rows of a live list", () => {
   const id = (row: { id: string }): string => row.id;
   test("change in place, and neither move nor vanish", () => {
-    const held = holdRows([{ id: "a", n: 1 }, { id: "b", n: 1 }], [{ id: "c", n: 9 }, { id: "b", n: 2 }], id);
-    expect(held.rows).toEqual([{ id: "a", n: 1 }, { id: "b", n: 2 }]);
+    const held = holdRows(
+      [
+        { id: "a", n: 1 },
+        { id: "b", n: 1 },
+      ],
+      [
+        { id: "c", n: 9 },
+        { id: "b", n: 2 },
+      ],
+      id,
+    );
+    expect(held.rows).toEqual([
+      { id: "a", n: 1 },
+      { id: "b", n: 2 },
+    ]);
     expect(held.fresh).toBe(1);
     expect([...held.gone]).toEqual(["a"]);
   });

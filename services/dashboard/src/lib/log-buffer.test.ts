@@ -19,7 +19,8 @@ describe("a log that is followed", () => {
     );
   });
 
-  test("does not repeat what a new connection sends again", () => expect(read([piece(0, "a\nb\n"), piece(0, "a\nb\n"), piece(4, "c\n")]).lines).toEqual(["a", "b", "c"]));
+  test("does not repeat what a new connection sends again", () =>
+    expect(read([piece(0, "a\nb\n"), piece(0, "a\nb\n"), piece(4, "c\n")]).lines).toEqual(["a", "b", "c"]));
   test("begins anew behind a gap", () => expect(read([piece(0, "a\n"), piece(10, "z\n")])).toMatchObject({ lines: ["z"], first: 10 }));
 
   test("forgets the oldest lines beyond its limit, and counts them", () => {
@@ -50,7 +51,11 @@ describe("a line", () => {
   ])("%j is shown as %j", (line, shown) => expect(cleanLine(line)).toBe(shown));
 
   test("is marked by how bad it sounds", () => {
-    expect(["RuntimeError: x", "Traceback (most recent call last):", "torch.cuda.OutOfMemoryError", "UserWarning: slow", "WARNING: slow", "step 3 loss 1.2"].map(gravity)).toEqual([undefined, "bad", undefined, undefined, "warn", undefined]);
+    expect(
+      ["RuntimeError: x", "Traceback (most recent call last):", "torch.cuda.OutOfMemoryError", "UserWarning: slow", "WARNING: slow", "step 3 loss 1.2"].map(
+        gravity,
+      ),
+    ).toEqual([undefined, "bad", undefined, undefined, "warn", undefined]);
   });
 
   test("is found in either case", () => {

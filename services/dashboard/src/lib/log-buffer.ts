@@ -23,7 +23,10 @@ export const MAX_LINES = 50_000;
 
 /** Adds a piece at the end. One that was already had (after a reconnect) changes nothing; a gap starts over. */
 export function appendLog(state: LogState, piece: LogPiece, limit = MAX_LINES): LogState {
-  if (piece.text === "") return state.next === 0 && state.lines.length === 0 ? { ...state, first: piece.offset, next: piece.next } : { ...state, next: Math.max(state.next, piece.next) };
+  if (piece.text === "")
+    return state.next === 0 && state.lines.length === 0
+      ? { ...state, first: piece.offset, next: piece.next }
+      : { ...state, next: Math.max(state.next, piece.next) };
   const empty = state.lines.length === 0;
   if (!empty && piece.next <= state.next) return state;
   const restart = empty || piece.offset > state.next;

@@ -14,7 +14,13 @@ export function filterNodes(nodes: readonly NodeView[], search: NodeSearch): Nod
   return nodes.filter((node) => {
     if (search.pool !== undefined && node.pool !== search.pool) return false;
     if (healths && !healths.has(node.health)) return false;
-    if (name !== undefined && !node.name.toLowerCase().includes(name) && !node.fabric.some((place) => place.toLowerCase().includes(name)) && !node.jobs.some((job) => job === name)) return false;
+    if (
+      name !== undefined &&
+      !node.name.toLowerCase().includes(name) &&
+      !node.fabric.some((place) => place.toLowerCase().includes(name)) &&
+      !node.jobs.some((job) => job === name)
+    )
+      return false;
     if (search.show === "broken") return broken(node);
     if (search.show === "free") return freeDevices(node) > 0;
     if (search.show === "busy") return heldShares(node) > 0;
@@ -28,7 +34,10 @@ const WEIGHT: Readonly<Record<NodeHealth, number>> = { diagnosing: 0, suspect: 1
 /** What needs eyes first, then by pool and name with numbers in their order. */
 export function sortNodes(nodes: readonly NodeView[]): NodeView[] {
   const names = new Intl.Collator("en", { numeric: true });
-  return [...nodes].sort((a, b) => Number(a.reachable) - Number(b.reachable) || WEIGHT[a.health] - WEIGHT[b.health] || names.compare(a.pool, b.pool) || names.compare(a.name, b.name));
+  return [...nodes].sort(
+    (a, b) =>
+      Number(a.reachable) - Number(b.reachable) || WEIGHT[a.health] - WEIGHT[b.health] || names.compare(a.pool, b.pool) || names.compare(a.name, b.name),
+  );
 }
 
 export function healthCounts(nodes: readonly NodeView[]): { health: NodeHealth; nodes: number }[] {
@@ -37,4 +46,14 @@ export function healthCounts(nodes: readonly NodeView[]): { health: NodeHealth; 
 
 /** What can be done to a node by hand, in its state. */
 export const nodeActions = (health: NodeHealth): ("cordon" | "drain" | "uncordon")[] =>
-  health === "ready" ? ["cordon", "drain"] : health === "retired" ? ["uncordon"] : health === "draining" ? ["uncordon"] : health === "cordoned" ? ["uncordon", "drain"] : health === "diagnosing" ? ["cordon", "uncordon"] : ["cordon", "drain", "uncordon"];
+  health === "ready"
+    ? ["cordon", "drain"]
+    : health === "retired"
+      ? ["uncordon"]
+      : health === "draining"
+        ? ["uncordon"]
+        : health === "cordoned"
+          ? ["uncordon", "drain"]
+          : health === "diagnosing"
+            ? ["cordon", "uncordon"]
+            : ["cordon", "drain", "uncordon"];

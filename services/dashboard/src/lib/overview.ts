@@ -31,13 +31,28 @@ export function verdictOf(overview: OverviewView): Verdict {
 }
 
 /** Counts of the states that an operator asks about first. */
-export function stateCounts(jobs: OverviewView["jobs"]): { running: number; coming: number; recovering: number; stopping: number; waiting: number; held: number } {
+export function stateCounts(jobs: OverviewView["jobs"]): {
+  running: number;
+  coming: number;
+  recovering: number;
+  stopping: number;
+  waiting: number;
+  held: number;
+} {
   const of = (state: string): number => jobs[state] ?? 0;
-  return { running: of("running"), coming: of("scheduled") + of("starting"), recovering: of("recovering"), stopping: of("stopping"), waiting: of("queued"), held: of("held") + of("suspended") };
+  return {
+    running: of("running"),
+    coming: of("scheduled") + of("starting"),
+    recovering: of("recovering"),
+    stopping: of("stopping"),
+    waiting: of("queued"),
+    held: of("held") + of("suspended"),
+  };
 }
 
 /** Devices of a node of this pool, where all are alike. */
-export const devicesPerNode = (pool: Pick<PoolView, "nodes" | "devices">): number => (pool.nodes.total > 0 ? Math.round(pool.devices.total / pool.nodes.total) : 0);
+export const devicesPerNode = (pool: Pick<PoolView, "nodes" | "devices">): number =>
+  pool.nodes.total > 0 ? Math.round(pool.devices.total / pool.nodes.total) : 0;
 
 /** The largest gangs that could start now, the loosest first, those of equal size told once by their tightest segment. */
 export function gangSizes(pool: Pick<PoolView, "largest_gang" | "nodes" | "devices">): { segment: number; nodes: number; devices: number }[] {

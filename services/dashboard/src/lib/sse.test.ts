@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { SseReader } from "./sse.ts";
 import type { SseMessage } from "./sse.ts";
 
-const FEED = ": hello\n\nretry: 2500\n\nid: 7-1\nevent: change\ndata: {\"a\":1}\ndata: second\r\n\r\ndata:no space\rid\r\rnot a field\ndata: last\n\n";
+const FEED = ': hello\n\nretry: 2500\n\nid: 7-1\nevent: change\ndata: {"a":1}\ndata: second\r\n\r\ndata:no space\rid\r\rnot a field\ndata: last\n\n';
 const readAll = (chunks: readonly string[]): { messages: SseMessage[]; retry: number | undefined } => {
   const reader = new SseReader();
   return { messages: chunks.flatMap((chunk) => reader.push(chunk)), retry: reader.retry };

@@ -61,7 +61,8 @@ describe("the timeline of a job", () => {
   });
 
   test("leaves no gap and no overlap within a row", () => {
-    for (const row of timeline.rows) for (const [index, segment] of row.segments.entries()) expect(segment.from).toBe(row.segments[index - 1]?.to ?? segment.from);
+    for (const row of timeline.rows)
+      for (const [index, segment] of row.segments.entries()) expect(segment.from).toBe(row.segments[index - 1]?.to ?? segment.from);
   });
 
   test("counts the steps that are made again", () => expect(timeline.rows.map((row) => row.stepsLost)).toEqual([undefined, 50]));

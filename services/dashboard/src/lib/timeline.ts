@@ -50,7 +50,12 @@ function phasesOf(attempt: AttemptView, now: number): Segment[] {
  * for the wait that goes on now.
  * @param waiting whether the job waits now
  */
-export function layTimeline(job: { submitted_at: string; finished_at: string | null }, attempts: readonly AttemptView[], waiting: boolean, now: number): Timeline {
+export function layTimeline(
+  job: { submitted_at: string; finished_at: string | null },
+  attempts: readonly AttemptView[],
+  waiting: boolean,
+  now: number,
+): Timeline {
   const ordered = [...attempts].sort((a, b) => a.number - b.number);
   const from = Date.parse(job.submitted_at);
   let free = from;
@@ -65,7 +70,8 @@ export function layTimeline(job: { submitted_at: string; finished_at: string | n
     free = Math.max(free, end ?? now);
     previous = attempt;
   }
-  if (waiting && now > free) rows.push({ attempt: undefined, segments: [{ phase: "waiting", from: free, to: now, open: true }], end: undefined, stepsLost: undefined });
+  if (waiting && now > free)
+    rows.push({ attempt: undefined, segments: [{ phase: "waiting", from: free, to: now, open: true }], end: undefined, stepsLost: undefined });
   const last = Math.max(from + 1000, at(job.finished_at) ?? now, ...rows.flatMap((row) => row.segments.map((segment) => segment.to)));
   return { from, to: last, rows, ticks: ticksOf(from, last) };
 }

@@ -1,5 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { jobFilters, jobQuery, parseEventSearch, parseJobPageSearch, parseJobSearch, parseNodeSearch, parseSearch, stringifySearch, toggleState, withFilter } from "./url-state.ts";
+import {
+  jobFilters,
+  jobQuery,
+  parseEventSearch,
+  parseJobPageSearch,
+  parseJobSearch,
+  parseNodeSearch,
+  parseSearch,
+  stringifySearch,
+  toggleState,
+  withFilter,
+} from "./url-state.ts";
 
 describe("search parameters", () => {
   test("read back what was written, with readable commas", () => {
@@ -13,7 +24,11 @@ describe("search parameters", () => {
 
 describe("the jobs page", () => {
   test("keeps what it knows and drops the rest", () => {
-    expect(parseJobSearch({ state: "running,flying,queued", reason: "because", name: " moe ", sort: "name", group: "queue", evil: "1" })).toEqual({ state: "queued,running", name: "moe", group: "queue" });
+    expect(parseJobSearch({ state: "running,flying,queued", reason: "because", name: " moe ", sort: "name", group: "queue", evil: "1" })).toEqual({
+      state: "queued,running",
+      name: "moe",
+      group: "queue",
+    });
   });
 
   test("turns states on and off, and goes back to the first page", () => {
@@ -22,7 +37,8 @@ describe("the jobs page", () => {
     expect(toggleState(toggleState(on, "queued"), "running")).toEqual({ queue: "prod" });
   });
 
-  test("removes a filter by an empty value", () => expect(withFilter({ queue: "prod", reason: "held", cursor: "x" }, { queue: "" })).toEqual({ reason: "held" }));
+  test("removes a filter by an empty value", () =>
+    expect(withFilter({ queue: "prod", reason: "held", cursor: "x" }, { queue: "" })).toEqual({ reason: "held" }));
 
   test("asks rows and counts by the same filters", () => {
     const search = parseJobSearch({ state: "queued", queue: "prod", sort: "submitted_at", cursor: "c", group: "reason" });

@@ -145,4 +145,10 @@ export interface EventSearch {
   cursor?: string;
 }
 export const parseEventSearch = (search: RawSearch): EventSearch =>
-  compact({ job: text(search, "job"), node: text(search, "node"), kind: text(search, "kind"), project: text(search, "project"), cursor: text(search, "cursor") });
+  compact({
+    job: text(search, "job"),
+    node: text(search, "node"),
+    kind: text(search, "kind"),
+    project: text(search, "project"),
+    cursor: text(search, "cursor"),
+  });

@@ -1,5 +1,28 @@
 /** The order in which people write a spec; the store keeps none. What is not here comes after, as it comes. */
-const ORDER = ["version", "kind", "index", "name", "description", "project", "queue", "labels", "priority", "preemptible", "accelerator", "pool", "launcher", "source", "image", "nodes", "resources", "run", "workdir", "env", "secrets", "mounts"];
+const ORDER = [
+  "version",
+  "kind",
+  "index",
+  "name",
+  "description",
+  "project",
+  "queue",
+  "labels",
+  "priority",
+  "preemptible",
+  "accelerator",
+  "pool",
+  "launcher",
+  "source",
+  "image",
+  "nodes",
+  "resources",
+  "run",
+  "workdir",
+  "env",
+  "secrets",
+  "mounts",
+];
 const placeOf = (key: unknown): number => {
   const at = ORDER.indexOf(String(key));
   return at < 0 ? ORDER.length : at;

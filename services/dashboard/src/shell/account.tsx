@@ -46,7 +46,17 @@ export function Account(): React.ReactNode {
   );
 }
 
-function Choice<Value extends string>({ label, value, choices, onChoose }: { label: string; value: Value; choices: readonly (readonly [Value, string])[]; onChoose: (value: Value) => void }): React.ReactNode {
+function Choice<Value extends string>({
+  label,
+  value,
+  choices,
+  onChoose,
+}: {
+  label: string;
+  value: Value;
+  choices: readonly (readonly [Value, string])[];
+  onChoose: (value: Value) => void;
+}): React.ReactNode {
   return (
     <DropdownMenu.RadioGroup value={value} onValueChange={(next) => onChoose(next as Value)}>
       <div className="menu-line" />

@@ -27,7 +27,8 @@ export interface ShellKeys {
 /** How long (milliseconds) `g` waits for its second letter. */
 const CHORD = 1200;
 
-const typing = (target: EventTarget | null): boolean => target instanceof HTMLElement && (target.isContentEditable || /^(?:INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+const typing = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && (target.isContentEditable || /^(?:INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 const inDialog = (): boolean => document.querySelector("[role=dialog],[role=alertdialog],[role=menu]") !== null;
 
 export function listenKeys(keys: ShellKeys): () => void {

@@ -43,7 +43,13 @@ export function Palette({ onClose }: { onClose: () => void }): React.ReactNode {
 
   const found = useMemo<Found[]>(() => {
     const lower = text.toLowerCase();
-    const pages = PAGES.filter((page) => lower !== "" && page.label.toLowerCase().includes(lower)).map((page) => ({ key: page.to, section: "Pages", text: page.label, hint: `g ${page.key}`, open: () => void navigate({ to: page.to }) }));
+    const pages = PAGES.filter((page) => lower !== "" && page.label.toLowerCase().includes(lower)).map((page) => ({
+      key: page.to,
+      section: "Pages",
+      text: page.label,
+      hint: `g ${page.key}`,
+      open: () => void navigate({ to: page.to }),
+    }));
     const byJob = (jobs.data ?? []).map((job) => ({
       key: job.id,
       section: text === "" ? "Newest active jobs" : "Jobs",
@@ -68,7 +74,18 @@ export function Palette({ onClose }: { onClose: () => void }): React.ReactNode {
       hint: node.pool,
       open: () => void navigate({ to: "/nodes/$node", params: { node: node.name } }),
     }));
-    const filter = text === "" ? [] : [{ key: "all", section: "Lists", text: <>All jobs whose name begins with “{text}”</>, hint: "", open: () => void navigate({ to: "/jobs", search: { name: text } }) }];
+    const filter =
+      text === ""
+        ? []
+        : [
+            {
+              key: "all",
+              section: "Lists",
+              text: <>All jobs whose name begins with “{text}”</>,
+              hint: "",
+              open: () => void navigate({ to: "/jobs", search: { name: text } }),
+            },
+          ];
     return [...byJob, ...byNode, ...pages, ...filter];
   }, [jobs.data, nodes.data, text, navigate]);
 
@@ -112,13 +129,23 @@ export function Palette({ onClose }: { onClose: () => void }): React.ReactNode {
               <div key={`${item.section}/${item.key}`}>
                 {found[index - 1]?.section === item.section ? null : <div className="section">{item.section}</div>}
                 {/* The input keeps the focus; arrows move through the options. */}
-                <div id={`${list}-${index}`} role="option" aria-selected={index === at} tabIndex={-1} onPointerMove={() => setPicked(index)} onClick={() => open(item)} onKeyDown={() => undefined}>
+                <div
+                  id={`${list}-${index}`}
+                  role="option"
+                  aria-selected={index === at}
+                  tabIndex={-1}
+                  onPointerMove={() => setPicked(index)}
+                  onClick={() => open(item)}
+                  onKeyDown={() => undefined}
+                >
                   {item.text}
                   <span className="hint mono nowrap">{item.hint}</span>
                 </div>
               </div>
             ))}
-            {found.length === 0 ? <p className="section">{jobs.isFetching ? "Searching…" : jobs.isError ? "The server does not answer." : "Nothing found."}</p> : null}
+            {found.length === 0 ? (
+              <p className="section">{jobs.isFetching ? "Searching…" : jobs.isError ? "The server does not answer." : "Nothing found."}</p>
+            ) : null}
           </div>
         </Dialog.Content>
       </Dialog.Portal>

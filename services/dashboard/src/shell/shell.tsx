@@ -40,7 +40,14 @@ export function Shell(): React.ReactNode {
 
   return (
     <div className="app">
-      <a href="#main" className="hidden-text" onClick={(event) => { event.preventDefault(); main.current?.focus(); }}>
+      <a
+        href="#main"
+        className="hidden-text"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
         Skip to the page
       </a>
       <header className="bar">
@@ -65,7 +72,9 @@ export function Shell(): React.ReactNode {
           <button type="button" className="finder" onClick={() => setOpen("palette")} aria-label="Search jobs, nodes and pages">
             <Icon name="search" />
             <span>Search</span>
-            <span className="kbd" aria-hidden="true" style={{ flex: "none" }}>/</span>
+            <span className="kbd" aria-hidden="true" style={{ flex: "none" }}>
+              /
+            </span>
           </button>
           <button type="button" className="button plain square" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => setOpen("help")}>
             <Icon name="help" />

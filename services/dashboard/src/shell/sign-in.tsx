@@ -35,7 +35,8 @@ export function SignIn(): React.ReactNode {
           <span style={{ display: "inline" }}>Muster</span>
         </span>
         <p className="muted">
-          Sign in with an API token. <code className="mono">npm start</code> prints a link that does it for you; <code className="mono">muster token create</code> makes another.
+          Sign in with an API token. <code className="mono">npm start</code> prints a link that does it for you;{" "}
+          <code className="mono">muster token create</code> makes another.
         </p>
         <label className="field">
           <span>Token</span>

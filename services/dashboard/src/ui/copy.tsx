@@ -10,7 +10,17 @@ export function Copy({ text, label }: { text: string; label: string }): React.Re
     return () => clearTimeout(timer);
   }, [done]);
   return (
-    <button type="button" className="copy mono" title={label} onClick={() => void navigator.clipboard.writeText(text).then(() => setDone(true), () => undefined)}>
+    <button
+      type="button"
+      className="copy mono"
+      title={label}
+      onClick={() =>
+        void navigator.clipboard.writeText(text).then(
+          () => setDone(true),
+          () => undefined,
+        )
+      }
+    >
       {text} {done ? <span aria-live="polite">copied</span> : <Icon name="copy" size={12} />}
     </button>
   );

@@ -45,7 +45,9 @@ export function EventList({ events, within }: { events: readonly EventView[]; wi
             <span className="faint when">
               <Ago at={event.at} />
             </span>
-            {shown ? <pre className="details">{JSON.stringify({ id: event.id, at: event.at, kind: event.kind, actor: event.actor, ...event.data }, null, 2)}</pre> : null}
+            {shown ? (
+              <pre className="details">{JSON.stringify({ id: event.id, at: event.at, kind: event.kind, actor: event.actor, ...event.data }, null, 2)}</pre>
+            ) : null}
           </li>
         );
       })}

@@ -27,12 +27,25 @@ export function Skeleton({ lines = 5 }: { lines?: number }): React.ReactNode {
 /** What went wrong, whether it is the server's or the reader's to mend, and a way to try again. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }): React.ReactNode {
   const known = error instanceof ApiError ? error : undefined;
-  const title = known?.status === 0 ? "The server does not answer" : known?.status === 404 ? "Not found" : known?.status === 403 ? "Not allowed" : "This could not be loaded";
+  const title =
+    known?.status === 0
+      ? "The server does not answer"
+      : known?.status === 404
+        ? "Not found"
+        : known?.status === 403
+          ? "Not allowed"
+          : "This could not be loaded";
   return (
     <div className="notice" data-tone="bad" role="alert">
       <ShapeMark shape="triangle" size={20} />
       <strong>{title}</strong>
-      <p>{known?.status === 0 ? "It is asked again every few seconds. Jobs that run are not affected by this." : error instanceof Error ? error.message : String(error)}</p>
+      <p>
+        {known?.status === 0
+          ? "It is asked again every few seconds. Jobs that run are not affected by this."
+          : error instanceof Error
+            ? error.message
+            : String(error)}
+      </p>
       {known?.requestId ? <p className="faint mono">request {known.requestId}</p> : null}
       {retry ? (
         <button type="button" className="button" onClick={retry}>

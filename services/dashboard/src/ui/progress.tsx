@@ -7,7 +7,10 @@ export function Progress({ job, wide = false }: { job: Pick<JobView, "progress" 
   const { progress } = job;
   if (!progress || progress.step === null) return <span className="faint">{progress?.phase ?? ""}</span>;
   const text = progress.total === null ? `step ${count(progress.step)}` : percent(progress.step, progress.total);
-  const title = progress.total === null ? undefined : `step ${count(progress.step)} of ${count(progress.total)}${progress.loss === null ? "" : `, loss ${figure(progress.loss)}`}`;
+  const title =
+    progress.total === null
+      ? undefined
+      : `step ${count(progress.step)} of ${count(progress.total)}${progress.loss === null ? "" : `, loss ${figure(progress.loss)}`}`;
   if (progress.total === null) return <span className="nowrap">{text}</span>;
   const tone = job.state === "running" ? "run" : job.state === "recovering" || job.state === "stopping" ? "warn" : job.state === "failed" ? "bad" : "quiet";
   return (

@@ -3,7 +3,17 @@ import { JOB_LOOK, WAIT_WORDS } from "../lib/words.ts";
 import type { Look } from "../lib/words.ts";
 import { ShapeMark } from "./shape.tsx";
 
-export function State({ look, text, large = false, title }: { look: Look; text?: string | undefined; large?: boolean; title?: string | undefined }): React.ReactNode {
+export function State({
+  look,
+  text,
+  large = false,
+  title,
+}: {
+  look: Look;
+  text?: string | undefined;
+  large?: boolean;
+  title?: string | undefined;
+}): React.ReactNode {
   return (
     <span className={large ? "state large" : "state"} data-tone={look.tone} title={title}>
       <ShapeMark shape={look.shape} size={large ? 16 : 13} />

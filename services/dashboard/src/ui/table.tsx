@@ -45,7 +45,20 @@ export function useWidth<Element extends HTMLElement>(): [React.RefObject<Elemen
 }
 
 /** A table that draws only the rows in sight, drops lesser columns when narrow, and is walked by j, k and the arrows. */
-export function Table<Row>({ label, columns, rows, rowId, onOpen, gone, rowHeight = 32, fill = false, maxHeight = 520, keys = false, children, empty }: TableProps<Row>): React.ReactNode {
+export function Table<Row>({
+  label,
+  columns,
+  rows,
+  rowId,
+  onOpen,
+  gone,
+  rowHeight = 32,
+  fill = false,
+  maxHeight = 520,
+  keys = false,
+  children,
+  empty,
+}: TableProps<Row>): React.ReactNode {
   const [frame, width] = useWidth<HTMLDivElement>();
   const scroller = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState<string>();
@@ -93,7 +106,13 @@ export function Table<Row>({ label, columns, rows, rowId, onOpen, gone, rowHeigh
       {rows.length === 0 ? (
         empty
       ) : (
-        <div ref={scroller} className="body" role="rowgroup" style={fill ? { minHeight: Math.min(rows.length * rowHeight, 260) } : { maxHeight, flex: "none" }} onKeyDown={onKeyDown}>
+        <div
+          ref={scroller}
+          className="body"
+          role="rowgroup"
+          style={fill ? { minHeight: Math.min(rows.length * rowHeight, 260) } : { maxHeight, flex: "none" }}
+          onKeyDown={onKeyDown}
+        >
           <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
             {virtual.getVirtualItems().map((item) => {
               const row = rows[item.index];

@@ -17,11 +17,20 @@ export const useSay = (): Say => use(SayContext);
 
 export function ToastProvider({ children }: { children: React.ReactNode }): React.ReactNode {
   const [messages, setMessages] = useState<Message[]>([]);
-  const say = useCallback<Say>((tone, title, detail) => setMessages((list) => [...list.slice(-3), { id: (list.at(-1)?.id ?? 0) + 1, tone, title, detail }]), []);
+  const say = useCallback<Say>(
+    (tone, title, detail) => setMessages((list) => [...list.slice(-3), { id: (list.at(-1)?.id ?? 0) + 1, tone, title, detail }]),
+    [],
+  );
   const shown = useMemo(
     () =>
       messages.map((message) => (
-        <Toast.Root key={message.id} className="toast" data-tone={message.tone} duration={message.tone === "bad" ? 12_000 : 5000} onOpenChange={(open) => !open && setMessages((list) => list.filter((item) => item.id !== message.id))}>
+        <Toast.Root
+          key={message.id}
+          className="toast"
+          data-tone={message.tone}
+          duration={message.tone === "bad" ? 12_000 : 5000}
+          onOpenChange={(open) => !open && setMessages((list) => list.filter((item) => item.id !== message.id))}
+        >
           <ShapeMark shape={message.tone === "bad" ? "cross" : "check"} />
           <Toast.Title asChild>
             <strong>{message.title}</strong>

@@ -42,4 +42,5 @@ export function useHeldRows<Row>(list: string, newest: readonly Row[] | undefine
 }
 
 /** "2 new, 1 changed": says what waits beneath. */
-export const pillText = (fresh: number, gone: number): string => [fresh > 0 ? `${fresh} new` : "", gone > 0 ? `${gone} no longer here` : ""].filter(Boolean).join(", ");
+export const pillText = (fresh: number, gone: number): string =>
+  [fresh > 0 ? `${fresh} new` : "", gone > 0 ? `${gone} no longer here` : ""].filter(Boolean).join(", ");

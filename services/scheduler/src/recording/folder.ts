@@ -19,7 +19,12 @@ export async function prune(folder: string, totalBytes: number, keep?: string): 
       .map((name) => join(folder, name))
       .filter((path) => path !== keep)
       // another one may have removed it by now
-      .map(async (path) => stat(path).then(({ mtimeMs, size }) => ({ path, mtimeMs, size }), () => undefined)),
+      .map(async (path) =>
+        stat(path).then(
+          ({ mtimeMs, size }) => ({ path, mtimeMs, size }),
+          () => undefined,
+        ),
+      ),
   );
   let total = 0;
   for (const one of found.filter((file) => file !== undefined).sort((a, b) => b.mtimeMs - a.mtimeMs)) {

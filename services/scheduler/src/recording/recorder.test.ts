@@ -31,7 +31,11 @@ test("calls are written in their order, what threw behind what was called, and q
   engine.capacity();
   await recorder.close();
   expect(readdirSync(dir)).toEqual(["7-1.jsonl.gz"]);
-  const lines = gunzipSync(readFileSync(join(dir, "7-1.jsonl.gz"))).toString().trim().split("\n").map((line) => JSON.parse(line) as unknown[]);
+  const lines = gunzipSync(readFileSync(join(dir, "7-1.jsonl.gz")))
+    .toString()
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as unknown[]);
   expect(lines[0]).toMatchObject({ recording: 1, epoch: "7" });
   expect(lines.slice(1).map((line) => line[0])).toEqual(["putQueue", "loaded", "cycle", "removeJob", "threw", "settle", "end"]);
   expect(statSync(join(dir, "7-1.jsonl.gz")).mode & 0o777).toBe(0o600);
@@ -86,7 +90,10 @@ test("on a full disk it ends with whole lines and says why, in the file and in t
     expect(engine.cycle(1).starts).toEqual([]);
     await recorder.close();
     expect(said).toEqual(["scheduling is not recorded any more until the next term"]);
-    const lines = readFileSync(join(disk, "1-1.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as unknown[]);
+    const lines = readFileSync(join(disk, "1-1.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as unknown[]);
     expect(lines.length).toBeGreaterThan(50);
     expect(lines.at(-1)).toEqual(["end", expect.stringContaining("ENOSPC")]);
   } finally {

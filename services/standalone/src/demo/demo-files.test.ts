@@ -30,7 +30,13 @@ describe("the demo's files", () => {
     expect(parsed).toMatchObject({ ok: true });
     if (!parsed.ok) return;
     const role = parsed.value.variants[0]?.roles[0];
-    const fitting = nodes.filter((node) => node.pool === role?.accelerator && node.devices >= role.resources.accelerators && node.cpus >= role.resources.cpus && node.memory >= role.resources.memory);
+    const fitting = nodes.filter(
+      (node) =>
+        node.pool === role?.accelerator &&
+        node.devices >= role.resources.accelerators &&
+        node.cpus >= role.resources.cpus &&
+        node.memory >= role.resources.memory,
+    );
     expect(fitting.length).toBeGreaterThanOrEqual(role?.nodes.min ?? Infinity);
     const queue = queues.find((each) => each.name === parsed.value.queue);
     expect(queue?.projects).toContain(parsed.value.project);

@@ -37,7 +37,9 @@ async function submitAll({ client }: Standalone, source: string): Promise<DemoJo
   const [shards] = await client.jobs.submitAll([jobOf("shards.yaml")]);
   const array = await client.jobs.submitAll([jobOf("array.yaml")]);
   const [waits] = await client.jobs.submitAll([jobOf("waits.yaml")]);
-  const [unbroken] = await client.jobs.submitAll([{ ...train, name: "tiny-lm-unbroken", description: "The same run with nobody killed", after: [{ job: (training as JobView).id, on: "finished" as const }] }]);
+  const [unbroken] = await client.jobs.submitAll([
+    { ...train, name: "tiny-lm-unbroken", description: "The same run with nobody killed", after: [{ job: (training as JobView).id, on: "finished" as const }] },
+  ]);
   return { training, unbroken, shards, array, waits } as DemoJobs;
 }
 
@@ -127,7 +129,9 @@ async function watchArray(muster: Standalone, jobs: readonly JobView[], deadline
 async function summarise(muster: Standalone, ended: readonly JobView[], array: readonly JobView[], fault: number): Promise<boolean> {
   const { client } = muster;
   const [training, unbroken] = ended as [JobView, JobView];
-  const details = await Promise.all(ended.map(async (job) => ({ job, attempts: await client.jobs.attempts(job.id), events: await Array.fromAsync(client.jobs.events(job.id)) })));
+  const details = await Promise.all(
+    ended.map(async (job) => ({ job, attempts: await client.jobs.attempts(job.id), events: await Array.fromAsync(client.jobs.events(job.id)) })),
+  );
   const begin = Math.min(...ended.map((job) => Date.parse(job.submitted_at)));
   const end = Math.max(...ended.map((job) => Date.parse(job.finished_at ?? job.submitted_at)));
   say.title("What happened");
@@ -136,7 +140,13 @@ async function summarise(muster: Standalone, ended: readonly JobView[], array: r
       ["job", "state", "timeline (░ waits  ▒ starts  █ runs  ✗ breaks)", "attempts", "steps lost"],
       [
         ...details.map(({ job, attempts }) => [job.name, job.state, drawTimeline(job, attempts, begin, end), String(job.attempt), String(stepsLost(attempts))]),
-        ["evaluate[0.." + (array.length - 1) + "]", `${array.filter((job) => job.state === "succeeded").length} succeeded`, "", String(array.reduce((sum, job) => sum + job.attempt, 0)), "0"],
+        [
+          "evaluate[0.." + (array.length - 1) + "]",
+          `${array.filter((job) => job.state === "succeeded").length} succeeded`,
+          "",
+          String(array.reduce((sum, job) => sum + job.attempt, 0)),
+          "0",
+        ],
       ],
     ),
   );
@@ -144,13 +154,23 @@ async function summarise(muster: Standalone, ended: readonly JobView[], array: r
   const times = recoveryTimes(first.events, 1, fault);
   if (times) {
     const show = (seconds: number): string => `${seconds.toFixed(2)} s`;
-    say.write(renderTable(["time to recover", "detect", "decide", "start", "reload (framework and checkpoint)"], [[show(times.total), show(times.detect), show(times.decide), show(times.start), show(times.reload)]]));
+    say.write(
+      renderTable(
+        ["time to recover", "detect", "decide", "start", "reload (framework and checkpoint)"],
+        [[show(times.total), show(times.detect), show(times.decide), show(times.start), show(times.reload)]],
+      ),
+    );
   }
   const [broken, whole] = await Promise.all([finalLoss(muster, training), finalLoss(muster, unbroken)]);
   const equal = broken !== undefined && broken === whole;
   say.write(renderTable(["final loss", "broken and brought back", "unbroken", ""], [["", broken ?? "none", whole ?? "none", equal ? "equal" : "DIFFERENT"]]));
-  const good = equal && times !== undefined && training.attempt === 2 && unbroken.attempt === 1 && [...ended, ...array].every((job) => job.state === "succeeded");
-  say.write(good ? say.style(["green", "bold"], "The run that was broken ended exactly as the one that was not.") : say.style(["red", "bold"], "Something is not as it should be: see above."));
+  const good =
+    equal && times !== undefined && training.attempt === 2 && unbroken.attempt === 1 && [...ended, ...array].every((job) => job.state === "succeeded");
+  say.write(
+    good
+      ? say.style(["green", "bold"], "The run that was broken ended exactly as the one that was not.")
+      : say.style(["red", "bold"], "Something is not as it should be: see above."),
+  );
   return good;
 }
 

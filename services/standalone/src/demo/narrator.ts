@@ -59,11 +59,16 @@ export class Narrator {
       case "checkpoint.sealed":
         return ["·", `checkpoint of step ${String(data["step"])} is out of every worker's reach`];
       case "worker.failed":
-        return [this.style("red", "✗"), `${(data["workers"] as string[]).join(", ")} failed, seen as "${String(data["seen_as"])}": ${(data["evidence"] as string[])[0] ?? ""}`];
+        return [
+          this.style("red", "✗"),
+          `${(data["workers"] as string[]).join(", ")} failed, seen as "${String(data["seen_as"])}": ${(data["evidence"] as string[])[0] ?? ""}`,
+        ];
       case "job.recovering":
         return [this.style("yellow", "↻"), "taking the rest of the gang down"];
       case "job.queued":
-        return data["restart"] === true ? [this.style("yellow", "↻"), `judged: ${String(data["class"])}, rule ${String(data["rule"])}; ${String(data["why"])}`] : undefined;
+        return data["restart"] === true
+          ? [this.style("yellow", "↻"), `judged: ${String(data["class"])}, rule ${String(data["rule"])}; ${String(data["why"])}`]
+          : undefined;
       case "job.succeeded":
         return [this.style("green", "✓"), "succeeded"];
       case "job.failed":

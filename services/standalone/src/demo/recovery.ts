@@ -19,7 +19,12 @@ export function recoveryTimes(events: readonly EventView[], attempt: number, fau
     const event = events.find((one) => one.kind === kind && one.attempt === number);
     return event && Date.parse(event.at);
   };
-  const [seen, judged, up, step] = [at("worker.failed", attempt), at("job.queued", attempt), at("job.running", attempt + 1), at("attempt.progressing", attempt + 1)];
+  const [seen, judged, up, step] = [
+    at("worker.failed", attempt),
+    at("job.queued", attempt),
+    at("job.running", attempt + 1),
+    at("attempt.progressing", attempt + 1),
+  ];
   if (seen === undefined || judged === undefined || up === undefined || step === undefined) return undefined;
   const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000;
   return { detect: seconds(fault, seen), decide: seconds(seen, judged), start: seconds(judged, up), reload: seconds(up, step), total: seconds(fault, step) };

@@ -33,7 +33,11 @@ export const PYTORCH: Requirement = {
   },
 };
 
-export const OPENMPI: Requirement = { what: "Open MPI with mpi4py", packages: ["openmpi-bin", "python3-mpi4py"], present: () => works("mpirun", ["--version"]) };
+export const OPENMPI: Requirement = {
+  what: "Open MPI with mpi4py",
+  packages: ["openmpi-bin", "python3-mpi4py"],
+  present: () => works("mpirun", ["--version"]),
+};
 
 export const GIT: Requirement = { what: "git", packages: ["git"], present: () => works("git", ["--version"]) };
 
@@ -59,7 +63,8 @@ export async function ensureRequirements(requirements: readonly Requirement[], s
   say(`Installing ${names} (${packages.join(" ")}) by apt-get; this takes a minute or two, once.`);
   await aptGet(["update", "-qq"]);
   await aptGet(["install", "-y", "-qq", "--no-install-recommends", ...packages]);
-  for (const requirement of missing) if (!(await requirement.present())) throw new Error(`${requirement.what} still can't be found after installing ${requirement.packages.join(" ")}`);
+  for (const requirement of missing)
+    if (!(await requirement.present())) throw new Error(`${requirement.what} still can't be found after installing ${requirement.packages.join(" ")}`);
 }
 
 function aptGet(words: string[]): Promise<void> {

@@ -10,7 +10,11 @@ const here = spawnSync(PYTHON, ["-c", "import importlib.util, sys; sys.exit(impo
 if (!here) process.stderr.write("skipped: PyTorch is not installed here (apt-get install python3-torch)\n");
 
 /** Four ranks started by hand; resolves to their exit codes and what rank 0 wrote. */
-async function train(args: string[], env: Record<string, string>, watch?: (output: string, pids: number[]) => void): Promise<{ codes: (number | null)[]; output: string }> {
+async function train(
+  args: string[],
+  env: Record<string, string>,
+  watch?: (output: string, pids: number[]) => void,
+): Promise<{ codes: (number | null)[]; output: string }> {
   const port = await freePort();
   let output = "";
   const ranks = [0, 1, 2, 3].map((rank) =>

@@ -2,7 +2,17 @@ import type { AttemptView } from "@muster/model";
 import { attemptLook } from "../../lib/words.ts";
 
 /** Picks an attempt; the newest is what one mostly wants. */
-export function AttemptChoice({ attempts, value, current, onPick }: { attempts: readonly AttemptView[]; value: number; current: number; onPick: (attempt: number) => void }): React.ReactNode {
+export function AttemptChoice({
+  attempts,
+  value,
+  current,
+  onPick,
+}: {
+  attempts: readonly AttemptView[];
+  value: number;
+  current: number;
+  onPick: (attempt: number) => void;
+}): React.ReactNode {
   const known = [...attempts].sort((a, b) => b.number - a.number);
   return (
     <label className="spread">

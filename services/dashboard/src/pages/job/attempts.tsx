@@ -15,7 +15,8 @@ interface Row {
 }
 
 const none = <span className="faint">–</span>;
-const took = (from: string | null, to: string | null): React.ReactNode => (from === null || to === null ? none : duration((Date.parse(to) - Date.parse(from)) / 1000));
+const took = (from: string | null, to: string | null): React.ReactNode =>
+  from === null || to === null ? none : duration((Date.parse(to) - Date.parse(from)) / 1000);
 
 /** Every attempt, newest first: how it ended and what that cost. */
 export function Attempts({ job, attempts }: { job: JobView; attempts: readonly AttemptView[] }): React.ReactNode {
@@ -41,9 +42,28 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
             <span className="faint">{attempt.resume_reason ? `begun: ${humanize(attempt.resume_reason).toLowerCase()}` : ""}</span>
           ),
       },
-      { id: "nodes", header: "Nodes", min: 90, grow: 1, yields: 3, cell: ({ attempt }) => <span className="mono muted" title={attempt.nodes.join(", ")}>{attempt.nodes.join(", ")}</span> },
+      {
+        id: "nodes",
+        header: "Nodes",
+        min: 90,
+        grow: 1,
+        yields: 3,
+        cell: ({ attempt }) => (
+          <span className="mono muted" title={attempt.nodes.join(", ")}>
+            {attempt.nodes.join(", ")}
+          </span>
+        ),
+      },
       { id: "ran", header: "Ran", min: 64, end: true, yields: 2, cell: ({ attempt }) => took(attempt.started_at, attempt.ended_at) },
-      { id: "steps", header: "Steps", min: 92, end: true, yields: 2, cell: ({ attempt }) => (attempt.last_step === null ? none : `${count(attempt.first_step ?? attempt.resumed_from_step ?? 0)}–${count(attempt.last_step)}`) },
+      {
+        id: "steps",
+        header: "Steps",
+        min: 92,
+        end: true,
+        yields: 2,
+        cell: ({ attempt }) =>
+          attempt.last_step === null ? none : `${count(attempt.first_step ?? attempt.resumed_from_step ?? 0)}–${count(attempt.last_step)}`,
+      },
       {
         id: "lost",
         header: "Made again",
@@ -73,7 +93,12 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
         min: 34,
         end: true,
         cell: ({ attempt }) => (
-          <Link to="/jobs/$job" params={{ job: job.id }} search={{ tab: "logs", attempt: attempt.number, ...(attempt.failure?.worker ? { worker: attempt.failure.worker } : {}) }} className="linked">
+          <Link
+            to="/jobs/$job"
+            params={{ job: job.id }}
+            search={{ tab: "logs", attempt: attempt.number, ...(attempt.failure?.worker ? { worker: attempt.failure.worker } : {}) }}
+            className="linked"
+          >
             logs
           </Link>
         ),
@@ -86,7 +111,14 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
       <header>
         <h2 id="attempts">Attempts</h2>
       </header>
-      <Table label="Attempts" columns={columns} rows={rows} rowId={({ attempt }) => String(attempt.number)} maxHeight={288} empty={<p className="none faint">It has not been started yet.</p>} />
+      <Table
+        label="Attempts"
+        columns={columns}
+        rows={rows}
+        rowId={({ attempt }) => String(attempt.number)}
+        maxHeight={288}
+        empty={<p className="none faint">It has not been started yet.</p>}
+      />
     </section>
   );
 }

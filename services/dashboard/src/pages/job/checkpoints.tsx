@@ -22,7 +22,17 @@ const COLUMNS: readonly Column<CheckpointView>[] = [
   { id: "state", header: "State", min: 104, cell: (checkpoint) => <State look={lookOf(checkpoint)} title={checkpoint.seal_error ?? undefined} /> },
   { id: "attempt", header: "Attempt", min: 56, end: true, yields: 1, cell: (checkpoint) => checkpoint.attempt },
   { id: "generation", header: "Generation", min: 70, end: true, yields: 4, cell: (checkpoint) => checkpoint.generation },
-  { id: "path", header: "Path", min: 160, grow: 1, cell: (checkpoint) => <span className="mono muted" title={checkpoint.sealed_path ?? checkpoint.path}>{checkpoint.sealed_path ?? checkpoint.path}</span> },
+  {
+    id: "path",
+    header: "Path",
+    min: 160,
+    grow: 1,
+    cell: (checkpoint) => (
+      <span className="mono muted" title={checkpoint.sealed_path ?? checkpoint.path}>
+        {checkpoint.sealed_path ?? checkpoint.path}
+      </span>
+    ),
+  },
   { id: "at", header: "Committed", min: 80, end: true, yields: 2, cell: (checkpoint) => <Ago at={checkpoint.accepted_at} /> },
 ];
 

@@ -126,7 +126,11 @@ function Need({ data }: { data: ExplainView }): React.ReactNode {
       <ul>
         {data.need.map((need) => (
           <li key={`${need.variant}/${need.role}`}>
-            <strong>{plural(need.nodes, "node")}</strong> <span className="muted">× {need.share > 0 && need.share < 1000 ? `${decimal(need.share / 1000)} of one` : need.accelerators_per_node} {need.accelerator ?? need.pool ?? "device"}</span>
+            <strong>{plural(need.nodes, "node")}</strong>{" "}
+            <span className="muted">
+              × {need.share > 0 && need.share < 1000 ? `${decimal(need.share / 1000)} of one` : need.accelerators_per_node}{" "}
+              {need.accelerator ?? need.pool ?? "device"}
+            </span>
             <span className="faint block">
               {decimal(need.cpus)} cpus, {bytes(need.memory)} each{data.need.length > 1 ? ` · variant ${need.variant + 1}, ${need.role}` : ""}
             </span>
@@ -147,7 +151,10 @@ function Free({ data }: { data: ExplainView }): React.ReactNode {
           const largest = Math.max(0, ...free.largest_gang.map((gang) => gang.nodes));
           return (
             <li key={free.pool}>
-              <strong>{decimal(free.devices)}</strong> <span className="muted">{free.accelerator} in</span> <Link to="/nodes" search={{ pool: free.pool }}>{free.pool}</Link>
+              <strong>{decimal(free.devices)}</strong> <span className="muted">{free.accelerator} in</span>{" "}
+              <Link to="/nodes" search={{ pool: free.pool }}>
+                {free.pool}
+              </Link>
               <span className="faint block">
                 {plural(free.whole_nodes, "whole node")}
                 {free.largest_gang.length > 0 ? `, largest gang ${plural(largest, "node")}` : ""}

@@ -18,7 +18,9 @@ export function FailurePanel({ failure, recovering }: { failure: FailureView; re
       <div className="body">
         <p className="message">{sentence(failure.message)}</p>
         <p className="muted">
-          {[failure.worker ? `worker ${failure.worker}` : "", failure.exit_code === null ? "" : `exit code ${failure.exit_code}`, failure.signal ?? ""].filter(Boolean).join(" · ")}
+          {[failure.worker ? `worker ${failure.worker}` : "", failure.exit_code === null ? "" : `exit code ${failure.exit_code}`, failure.signal ?? ""]
+            .filter(Boolean)
+            .join(" · ")}
           {failure.node ? (
             <>
               {failure.worker ? " on " : ""}

@@ -99,7 +99,15 @@ function ProgressCell({ job }: { job: JobView }): React.ReactNode {
       </span>
       {progress.total === null ? null : <Meter value={progress.step} of={progress.total} label="Progress" tone={job.state === "failed" ? "bad" : "run"} />}
       <span className="muted">
-        {[progress.loss === null ? "" : `loss ${figure(progress.loss)}`, progress.rate === null ? "" : `${decimal(progress.rate)} steps/s`, left === undefined ? "" : `${duration(left)} left`, progress.phase ?? ""].filter(Boolean).join(" · ")} · <Ago at={progress.at} />
+        {[
+          progress.loss === null ? "" : `loss ${figure(progress.loss)}`,
+          progress.rate === null ? "" : `${decimal(progress.rate)} steps/s`,
+          left === undefined ? "" : `${duration(left)} left`,
+          progress.phase ?? "",
+        ]
+          .filter(Boolean)
+          .join(" · ")}{" "}
+        · <Ago at={progress.at} />
       </span>
     </div>
   );

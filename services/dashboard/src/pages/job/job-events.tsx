@@ -17,7 +17,13 @@ export function JobEvents({ job, fill = false }: { job: string; fill?: boolean }
           </Link>
         </header>
       )}
-      {data ? <EventList events={fill ? events : events.slice(0, 9)} within="job" /> : error ? <Failure error={error} retry={() => void refetch()} /> : <Skeleton />}
+      {data ? (
+        <EventList events={fill ? events : events.slice(0, 9)} within="job" />
+      ) : error ? (
+        <Failure error={error} retry={() => void refetch()} />
+      ) : (
+        <Skeleton />
+      )}
     </section>
   );
 }

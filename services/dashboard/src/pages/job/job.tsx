@@ -21,7 +21,14 @@ import { Attempts } from "./attempts.tsx";
 import { TimelinePanel } from "./timeline-panel.tsx";
 import { Workers } from "./workers.tsx";
 
-const WORDS: Readonly<Record<JobTab, string>> = { overview: "Overview", workers: "Workers", logs: "Logs", events: "Events", checkpoints: "Checkpoints", spec: "Spec" };
+const WORDS: Readonly<Record<JobTab, string>> = {
+  overview: "Overview",
+  workers: "Workers",
+  logs: "Logs",
+  events: "Events",
+  checkpoints: "Checkpoints",
+  spec: "Spec",
+};
 
 export function JobPage(): React.ReactNode {
   const { job: id } = useParams({ from: "/jobs/$job" });
@@ -88,7 +95,9 @@ function JobOverview({ job }: { job: JobView }): React.ReactNode {
     <div className="job-overview">
       <div className="job-main">
         {waits(job.state) ? <Explain job={job} /> : null}
-        {job.failure && (job.state === "failed" || job.state === "recovering") ? <FailurePanel failure={job.failure} recovering={job.state === "recovering"} /> : null}
+        {job.failure && (job.state === "failed" || job.state === "recovering") ? (
+          <FailurePanel failure={job.failure} recovering={job.state === "recovering"} />
+        ) : null}
         {attempts.data ? (
           <>
             <TimelinePanel job={job} attempts={attempts.data} checkpoints={checkpoints.data ?? []} />

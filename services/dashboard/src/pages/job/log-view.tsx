@@ -131,7 +131,9 @@ export function LogView({ log, follow, onFollow, find, onFind }: Props): React.R
         ) : log.loading ? (
           <Skeleton lines={10} />
         ) : (
-          <Notice title={log.ended ? "It wrote nothing" : "Nothing written yet"}>{log.ended ? null : <p>The log appears here as soon as the worker writes.</p>}</Notice>
+          <Notice title={log.ended ? "It wrote nothing" : "Nothing written yet"}>
+            {log.ended ? null : <p>The log appears here as soon as the worker writes.</p>}
+          </Notice>
         )
       ) : (
         <div

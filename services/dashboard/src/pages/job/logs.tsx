@@ -21,7 +21,9 @@ interface Props {
 
 /** The worker to show when none was asked for: the one that failed, else that of rank 0. */
 export function likeliestWorker(workers: readonly WorkerView[], attempt: AttemptView | undefined): string | undefined {
-  const failed = attempt?.failure?.worker ?? workers.find((worker) => worker.state === "lost" || (worker.state === "exited" && worker.desired === "run" && worker.exit_code !== 0))?.worker;
+  const failed =
+    attempt?.failure?.worker ??
+    workers.find((worker) => worker.state === "lost" || (worker.state === "exited" && worker.desired === "run" && worker.exit_code !== 0))?.worker;
   const byRank = [...workers].sort((a, b) => a.first_rank - b.first_rank);
   return failed ?? byRank[0]?.worker;
 }
@@ -30,7 +32,10 @@ export function Logs({ job, search, onSearch }: Props): React.ReactNode {
   const number = search.attempt ?? job.attempt;
   const attempts = useQuery(attemptsQuery(job.id));
   const workers = useQuery({ ...workersQuery(job.id, number), enabled: number > 0 });
-  const known = useMemo(() => (workers.data ?? []).filter((worker) => worker.attempt === number).sort((a, b) => a.role.localeCompare(b.role) || a.node_rank - b.node_rank), [workers.data, number]);
+  const known = useMemo(
+    () => (workers.data ?? []).filter((worker) => worker.attempt === number).sort((a, b) => a.role.localeCompare(b.role) || a.node_rank - b.node_rank),
+    [workers.data, number],
+  );
   const attempt = attempts.data?.find((item) => item.number === number);
   const worker = search.worker ?? likeliestWorker(known, attempt);
   const [follow, setFollow] = useState(true);
@@ -59,7 +64,12 @@ export function Logs({ job, search, onSearch }: Props): React.ReactNode {
         />
         <label className="spread">
           <span className="muted">Worker</span>
-          <select className="input mono" style={{ height: 26 }} value={worker ?? ""} onChange={(event) => onSearch({ ...search, attempt: number, worker: event.target.value })}>
+          <select
+            className="input mono"
+            style={{ height: 26 }}
+            value={worker ?? ""}
+            onChange={(event) => onSearch({ ...search, attempt: number, worker: event.target.value })}
+          >
             {worker !== undefined && !chosen ? <option value={worker}>{worker}</option> : null}
             {known.map((item) => (
               <option key={item.worker} value={item.worker}>
@@ -92,7 +102,9 @@ function Download({ job, attempt, worker }: { job: string; attempt: number; work
   const say = useSay();
   const save = async (): Promise<void> => {
     try {
-      const response = await send(`/v1/jobs/${encodeURIComponent(job)}/logs?${new URLSearchParams({ attempt: String(attempt), worker })}`, { headers: { accept: "text/plain" } });
+      const response = await send(`/v1/jobs/${encodeURIComponent(job)}/logs?${new URLSearchParams({ attempt: String(attempt), worker })}`, {
+        headers: { accept: "text/plain" },
+      });
       const url = URL.createObjectURL(await response.blob());
       const link = document.createElement("a");
       link.href = url;

@@ -25,7 +25,15 @@ const LEFT = 34;
 const LEAST = 3;
 
 /** A job's life as a picture: a row for each attempt, its phases, how it ended, and the checkpoints that were committed. */
-export function TimelinePanel({ job, attempts, checkpoints }: { job: JobView; attempts: readonly AttemptView[]; checkpoints: readonly CheckpointView[] }): React.ReactNode {
+export function TimelinePanel({
+  job,
+  attempts,
+  checkpoints,
+}: {
+  job: JobView;
+  attempts: readonly AttemptView[];
+  checkpoints: readonly CheckpointView[];
+}): React.ReactNode {
   const now = useNow();
   const moving = job.finished_at === null;
   const until = moving ? now : Date.parse(job.finished_at ?? "");
@@ -60,7 +68,19 @@ export function TimelinePanel({ job, attempts, checkpoints }: { job: JobView; at
   );
 }
 
-function Picture({ timeline, width, job, checkpoints, moving }: { timeline: Timeline; width: number; job: JobView; checkpoints: readonly CheckpointView[]; moving: boolean }): React.ReactNode {
+function Picture({
+  timeline,
+  width,
+  job,
+  checkpoints,
+  moving,
+}: {
+  timeline: Timeline;
+  width: number;
+  job: JobView;
+  checkpoints: readonly CheckpointView[];
+  moving: boolean;
+}): React.ReactNode {
   const navigate = useNavigate();
   const inner = Math.max(60, width - LEFT - 26);
   const x = (moment: number): number => LEFT + placeOf(timeline, moment) * inner;
@@ -113,19 +133,42 @@ function Row({ row, top, edge, x, checkpoints, onOpen }: RowProps): React.ReactN
   const begin = bars[0]?.left ?? LEFT;
   const noteWidth = note.length * 6.2 + 22;
   const widest = bars.reduce<Bar | undefined>((most, bar) => (bar.segment.phase !== "waiting" && bar.width > (most?.width ?? 0) ? bar : most), undefined);
-  const noteAt = room > noteWidth ? { x: (end?.left ?? 0) + (end?.width ?? 0) + 20, anchor: "start" as const } : begin - LEFT > noteWidth ? { x: begin - 6, anchor: "end" as const } : widest && widest.width > noteWidth ? { x: widest.left + 8, anchor: "start" as const, inside: true } : undefined;
-  const summary = attempt ? `Attempt ${attempt.number}: ${look?.label ?? attempt.state}${note ? `, ${note}` : ""}. ${row.segments.map((segment) => `${segment.phase} ${duration((segment.to - segment.from) / 1000)}`).join(", ")}` : `Waiting for ${duration(((row.segments[0]?.to ?? 0) - (row.segments[0]?.from ?? 0)) / 1000)}`;
+  const noteAt =
+    room > noteWidth
+      ? { x: (end?.left ?? 0) + (end?.width ?? 0) + 20, anchor: "start" as const }
+      : begin - LEFT > noteWidth
+        ? { x: begin - 6, anchor: "end" as const }
+        : widest && widest.width > noteWidth
+          ? { x: widest.left + 8, anchor: "start" as const, inside: true }
+          : undefined;
+  const summary = attempt
+    ? `Attempt ${attempt.number}: ${look?.label ?? attempt.state}${note ? `, ${note}` : ""}. ${row.segments.map((segment) => `${segment.phase} ${duration((segment.to - segment.from) / 1000)}`).join(", ")}`
+    : `Waiting for ${duration(((row.segments[0]?.to ?? 0) - (row.segments[0]?.from ?? 0)) / 1000)}`;
   const open = (): void => {
     if (attempt) onOpen(attempt.number);
   };
   return (
-    <g className={attempt ? "attempt" : "attempt still"} {...(attempt ? { role: "button", tabIndex: 0, onClick: open, onKeyDown: (event: React.KeyboardEvent) => event.key === "Enter" && open() } : { role: "img" })} aria-label={summary}>
+    <g
+      className={attempt ? "attempt" : "attempt still"}
+      {...(attempt
+        ? { role: "button", tabIndex: 0, onClick: open, onKeyDown: (event: React.KeyboardEvent) => event.key === "Enter" && open() }
+        : { role: "img" })}
+      aria-label={summary}
+    >
       <rect className="hit" x={0} y={top} width={edge + 26} height={ROW} rx={4} />
       <text className="number" x={6} y={middle + 4}>
         {attempt ? `#${attempt.number}` : "now"}
       </text>
       {bars.map((bar) => (
-        <rect key={`${bar.segment.phase}${bar.segment.from}`} data-phase={bar.segment.phase} x={bar.left} y={middle - (bar.segment.phase === "waiting" ? 1.5 : BAR / 2)} width={bar.width} height={bar.segment.phase === "waiting" ? 3 : BAR} rx={bar.segment.phase === "waiting" ? 1.5 : 2}>
+        <rect
+          key={`${bar.segment.phase}${bar.segment.from}`}
+          data-phase={bar.segment.phase}
+          x={bar.left}
+          y={middle - (bar.segment.phase === "waiting" ? 1.5 : BAR / 2)}
+          width={bar.width}
+          height={bar.segment.phase === "waiting" ? 3 : BAR}
+          rx={bar.segment.phase === "waiting" ? 1.5 : 2}
+        >
           <title>
             {bar.segment.phase} {duration((bar.segment.to - bar.segment.from) / 1000)}
             {bar.segment.open ? " so far" : ""}
@@ -133,7 +176,14 @@ function Row({ row, top, edge, x, checkpoints, onOpen }: RowProps): React.ReactN
         </rect>
       ))}
       {checkpoints.slice(-200).map((checkpoint) => (
-        <line key={checkpoint.id} className="checkpoint" x1={x(Date.parse(checkpoint.accepted_at))} x2={x(Date.parse(checkpoint.accepted_at))} y1={middle - BAR / 2 - 3} y2={middle - BAR / 2 + 3}>
+        <line
+          key={checkpoint.id}
+          className="checkpoint"
+          x1={x(Date.parse(checkpoint.accepted_at))}
+          x2={x(Date.parse(checkpoint.accepted_at))}
+          y1={middle - BAR / 2 - 3}
+          y2={middle - BAR / 2 + 3}
+        >
           <title>checkpoint at step {checkpoint.step}</title>
         </line>
       ))}
@@ -174,9 +224,6 @@ function noteOf(row: TimelineRow): string {
   const { failure } = attempt;
   const cause = failure ? FAILURE_WORDS[failure.class].toLowerCase() : "";
   const how = failure ? (failure.signal ?? (failure.exit_code === null ? failure.rule.replaceAll("_", " ") : `exit ${failure.exit_code}`)) : "";
-  const parts = [
-    how === "" || how === cause ? cause : `${cause}: ${how}`,
-    (row.stepsLost ?? 0) > 0 ? `${row.stepsLost} steps made again` : "",
-  ];
+  const parts = [how === "" || how === cause ? cause : `${cause}: ${how}`, (row.stepsLost ?? 0) > 0 ? `${row.stepsLost} steps made again` : ""];
   return parts.filter(Boolean).join(" · ");
 }

@@ -30,7 +30,8 @@ export interface Log extends Kept {
 }
 
 const fresh = (key: string): Kept => ({ key, state: emptyLog, loading: true, error: undefined, ended: false });
-const pathOf = ({ job, attempt, worker }: LogSource, query: Record<string, string>): string => `/v1/jobs/${encodeURIComponent(job)}/logs?${new URLSearchParams({ attempt: String(attempt), worker, ...query })}`;
+const pathOf = ({ job, attempt, worker }: LogSource, query: Record<string, string>): string =>
+  `/v1/jobs/${encodeURIComponent(job)}/logs?${new URLSearchParams({ attempt: String(attempt), worker, ...query })}`;
 
 function pieceOf(data: string): (LogPiece & { end?: boolean }) | undefined {
   try {
@@ -42,7 +43,8 @@ function pieceOf(data: string): (LogPiece & { end?: boolean }) | undefined {
 }
 
 /** Whether to ask again after an error: a worker that has not started has no log yet, but may come to have one. */
-const mayCome = (error: unknown): boolean => !(error instanceof ApiError) || error.status === 0 || error.status === 404 || error.status === 429 || error.status >= 500;
+const mayCome = (error: unknown): boolean =>
+  !(error instanceof ApiError) || error.status === 0 || error.status === 404 || error.status === 429 || error.status >= 500;
 
 /** Reads a worker's log from near its end and follows it; goes on where it was after a pause or a lost connection. */
 export function useLog(source: LogSource | undefined, follow: boolean): Log {
@@ -69,7 +71,13 @@ export function useLog(source: LogSource | undefined, follow: boolean): Log {
       timer = undefined;
       const taken = pieces;
       pieces = [];
-      change((old) => ({ ...old, loading: false, error: undefined, ended: at.ended, state: taken.reduce((state, piece) => appendLog(state, piece), old.state) }));
+      change((old) => ({
+        ...old,
+        loading: false,
+        error: undefined,
+        ended: at.ended,
+        state: taken.reduce((state, piece) => appendLog(state, piece), old.state),
+      }));
     };
     const read = async (): Promise<void> => {
       await readStream({
@@ -116,7 +124,9 @@ export function useLog(source: LogSource | undefined, follow: boolean): Log {
     if (first === 0) return;
     const offset = Math.max(0, first - OLDER);
     const add = async (): Promise<void> => {
-      const response = await send(pathOf({ job, attempt, worker }, { offset: String(offset), limit: String(first - offset) }), { headers: { accept: "text/plain" } });
+      const response = await send(pathOf({ job, attempt, worker }, { offset: String(offset), limit: String(first - offset) }), {
+        headers: { accept: "text/plain" },
+      });
       const piece = wholeLines(offset, new Uint8Array(await response.arrayBuffer()));
       setKept((old) => (old.key === key ? { ...old, state: prependLog(old.state, piece) } : old));
     };

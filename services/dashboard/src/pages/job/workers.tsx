@@ -29,7 +29,14 @@ export function Workers({ job, search, onSearch }: Props): React.ReactNode {
     () => [
       { id: "worker", header: "Worker", min: 92, cell: (worker) => <span className="mono">{worker.worker}</span> },
       { id: "state", header: "State", min: 112, cell: (worker) => <State look={workerLook(worker)} /> },
-      { id: "ranks", header: "Ranks", min: 62, end: true, yields: 3, cell: (worker) => (worker.ranks > 1 ? `${worker.first_rank}–${worker.first_rank + worker.ranks - 1}` : worker.first_rank) },
+      {
+        id: "ranks",
+        header: "Ranks",
+        min: 62,
+        end: true,
+        yields: 3,
+        cell: (worker) => (worker.ranks > 1 ? `${worker.first_rank}–${worker.first_rank + worker.ranks - 1}` : worker.first_rank),
+      },
       {
         id: "node",
         header: "Node",
@@ -41,10 +48,63 @@ export function Workers({ job, search, onSearch }: Props): React.ReactNode {
           </Link>
         ),
       },
-      { id: "devices", header: "Devices", min: 80, grow: 1, yields: 2, cell: (worker) => (worker.devices.length === 0 ? <span className="faint">none</span> : <span className="mono">{ranges(worker.devices)}{worker.share < 1000 ? ` (${decimal(worker.share / 1000)})` : ""}</span>) },
-      { id: "exit", header: "Exit", min: 76, yields: 1, cell: (worker) => (worker.oom ? <span data-tone="bad" className="toned">out of memory</span> : worker.signal ?? (worker.exit_code === null ? <span className="faint">–</span> : <span data-tone={workerLook(worker).tone} className="toned">code {worker.exit_code}</span>)) },
-      { id: "reason", header: "Reason", min: 90, grow: 2, yields: 5, cell: (worker) => <span className="muted" title={worker.reason ?? undefined}>{worker.reason ?? ""}</span> },
-      { id: "up", header: "Up", min: 70, end: true, yields: 4, cell: (worker) => (worker.ended_at && worker.started_at ? <span className="faint">ended</span> : <Since at={worker.started_at} />) },
+      {
+        id: "devices",
+        header: "Devices",
+        min: 80,
+        grow: 1,
+        yields: 2,
+        cell: (worker) =>
+          worker.devices.length === 0 ? (
+            <span className="faint">none</span>
+          ) : (
+            <span className="mono">
+              {ranges(worker.devices)}
+              {worker.share < 1000 ? ` (${decimal(worker.share / 1000)})` : ""}
+            </span>
+          ),
+      },
+      {
+        id: "exit",
+        header: "Exit",
+        min: 76,
+        yields: 1,
+        cell: (worker) =>
+          worker.oom ? (
+            <span data-tone="bad" className="toned">
+              out of memory
+            </span>
+          ) : (
+            (worker.signal ??
+            (worker.exit_code === null ? (
+              <span className="faint">–</span>
+            ) : (
+              <span data-tone={workerLook(worker).tone} className="toned">
+                code {worker.exit_code}
+              </span>
+            )))
+          ),
+      },
+      {
+        id: "reason",
+        header: "Reason",
+        min: 90,
+        grow: 2,
+        yields: 5,
+        cell: (worker) => (
+          <span className="muted" title={worker.reason ?? undefined}>
+            {worker.reason ?? ""}
+          </span>
+        ),
+      },
+      {
+        id: "up",
+        header: "Up",
+        min: 70,
+        end: true,
+        yields: 4,
+        cell: (worker) => (worker.ended_at && worker.started_at ? <span className="faint">ended</span> : <Since at={worker.started_at} />),
+      },
       {
         id: "log",
         header: "Log",
@@ -71,7 +131,16 @@ export function Workers({ job, search, onSearch }: Props): React.ReactNode {
           <p>Workers are there once the job has a place.</p>
         </Notice>
       ) : data ? (
-        <Table label="Workers" columns={columns} rows={rows} rowId={(worker) => `${worker.attempt}/${worker.worker}`} fill keys onOpen={(worker) => onSearch({ tab: "logs", attempt: worker.attempt, worker: worker.worker })} empty={<Notice title="This attempt has no workers" />} />
+        <Table
+          label="Workers"
+          columns={columns}
+          rows={rows}
+          rowId={(worker) => `${worker.attempt}/${worker.worker}`}
+          fill
+          keys
+          onOpen={(worker) => onSearch({ tab: "logs", attempt: worker.attempt, worker: worker.worker })}
+          empty={<Notice title="This attempt has no workers" />}
+        />
       ) : error ? (
         <Failure error={error} retry={() => void refetch()} />
       ) : (

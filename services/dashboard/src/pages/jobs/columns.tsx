@@ -47,7 +47,14 @@ export const JOB_COLUMNS: readonly Column<JobView>[] = [
     min: 58,
     end: true,
     yields: 7,
-    cell: (job) => (restartsOf(job) > 0 ? <span data-tone="warn" className="toned">{restartsOf(job)}</span> : <span className="faint">0</span>),
+    cell: (job) =>
+      restartsOf(job) > 0 ? (
+        <span data-tone="warn" className="toned">
+          {restartsOf(job)}
+        </span>
+      ) : (
+        <span className="faint">0</span>
+      ),
   },
   { id: "for", header: "In state", min: 58, end: true, yields: 4, cell: (job) => <Since at={job.state_since} short /> },
   { id: "submitted", header: "Submitted", min: 68, end: true, yields: 4, cell: (job) => <Ago at={job.submitted_at} /> },

@@ -21,12 +21,34 @@ export function JobFilters({ search, onChange }: Props): React.ReactNode {
   return (
     <search className="filters">
       <NameFilter search={search} onChange={onChange} />
-      <Choice label="Queue" value={search.queue} options={(queues.data ?? []).map((queue) => [queue.name, queue.name])} onPick={(queue) => onChange(withFilter(search, { queue }))} />
-      <Choice label="Project" value={search.project} options={(projects.data ?? []).map((project) => [project.name, project.name])} onPick={(project) => onChange(withFilter(search, { project }))} />
-      <Choice label="Reason" value={search.reason} options={WAIT_REASONS.map((reason) => [reason, WAIT_WORDS[reason].label])} onPick={(reason) => onChange(withFilter(search, { reason: reason as WaitReason | "" }))} />
+      <Choice
+        label="Queue"
+        value={search.queue}
+        options={(queues.data ?? []).map((queue) => [queue.name, queue.name])}
+        onPick={(queue) => onChange(withFilter(search, { queue }))}
+      />
+      <Choice
+        label="Project"
+        value={search.project}
+        options={(projects.data ?? []).map((project) => [project.name, project.name])}
+        onPick={(project) => onChange(withFilter(search, { project }))}
+      />
+      <Choice
+        label="Reason"
+        value={search.reason}
+        options={WAIT_REASONS.map((reason) => [reason, WAIT_WORDS[reason].label])}
+        onPick={(reason) => onChange(withFilter(search, { reason: reason as WaitReason | "" }))}
+      />
       <LabelFilter search={search} onChange={onChange} />
       {extra.map(([key, value]) => (
-        <button key={key} type="button" className="chip" aria-pressed="true" title={`Remove this filter`} onClick={() => onChange(withFilter(search, { [key]: "" }))}>
+        <button
+          key={key}
+          type="button"
+          className="chip"
+          aria-pressed="true"
+          title={`Remove this filter`}
+          onClick={() => onChange(withFilter(search, { [key]: "" }))}
+        >
           {key} <b>{value}</b>
           <Icon name="close" size={10} />
         </button>
@@ -35,7 +57,17 @@ export function JobFilters({ search, onChange }: Props): React.ReactNode {
   );
 }
 
-function Choice({ label, value, options, onPick }: { label: string; value: string | undefined; options: readonly (readonly [string, string])[]; onPick: (value: string) => void }): React.ReactNode {
+function Choice({
+  label,
+  value,
+  options,
+  onPick,
+}: {
+  label: string;
+  value: string | undefined;
+  options: readonly (readonly [string, string])[];
+  onPick: (value: string) => void;
+}): React.ReactNode {
   // A link may name what this list does not hold (yet).
   const all = value === undefined || options.some(([key]) => key === value) ? options : [[value, value] as const, ...options];
   return (
@@ -58,7 +90,18 @@ function NameFilter({ search, onChange }: Props): React.ReactNode {
     const timer = setTimeout(() => onChange(withFilter(search, { name: typed.trim() })), 250);
     return () => clearTimeout(timer);
   }, [typed, search, onChange]);
-  return <input className="input" data-filter type="search" aria-label="Name begins with" placeholder="Name begins with…  (f)" spellCheck={false} value={typed} onChange={(event) => setTyped(event.target.value)} />;
+  return (
+    <input
+      className="input"
+      data-filter
+      type="search"
+      aria-label="Name begins with"
+      placeholder="Name begins with…  (f)"
+      spellCheck={false}
+      value={typed}
+      onChange={(event) => setTyped(event.target.value)}
+    />
+  );
 }
 
 function LabelFilter({ search, onChange }: Props): React.ReactNode {
@@ -73,7 +116,17 @@ function LabelFilter({ search, onChange }: Props): React.ReactNode {
         setTyped("");
       }}
     >
-      <input className="input" style={{ width: 118 }} aria-label="Label, key=value" placeholder="label: key=value" title="Type key=value, then Enter" aria-invalid={typed !== "" && !valid} spellCheck={false} value={typed} onChange={(event) => setTyped(event.target.value)} />
+      <input
+        className="input"
+        style={{ width: 118 }}
+        aria-label="Label, key=value"
+        placeholder="label: key=value"
+        title="Type key=value, then Enter"
+        aria-invalid={typed !== "" && !valid}
+        spellCheck={false}
+        value={typed}
+        onChange={(event) => setTyped(event.target.value)}
+      />
     </form>
   );
 }

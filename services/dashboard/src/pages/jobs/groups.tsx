@@ -24,7 +24,14 @@ export function StateCounts({ search, onChange }: Props): React.ReactNode {
   return (
     <div className="spread wrap" role="group" aria-label="States">
       {shown.map((state: JobState) => (
-        <button key={state} type="button" className="chip" data-tone={JOB_LOOK[state].tone} aria-pressed={picked.includes(state)} onClick={() => onChange(toggleState(search, state))}>
+        <button
+          key={state}
+          type="button"
+          className="chip"
+          data-tone={JOB_LOOK[state].tone}
+          aria-pressed={picked.includes(state)}
+          onClick={() => onChange(toggleState(search, state))}
+        >
           <span className="toned" style={{ display: "flex" }}>
             <ShapeMark shape={JOB_LOOK[state].shape} size={11} />
           </span>
@@ -41,7 +48,12 @@ export function StateCounts({ search, onChange }: Props): React.ReactNode {
 }
 
 /** Groups that are filters too; the others can only be counted. */
-const FILTER_OF: Partial<Record<JobGroup, "reason" | "queue" | "project" | "submitter">> = { reason: "reason", queue: "queue", project: "project", submitter: "submitter" };
+const FILTER_OF: Partial<Record<JobGroup, "reason" | "queue" | "project" | "submitter">> = {
+  reason: "reason",
+  queue: "queue",
+  project: "project",
+  submitter: "submitter",
+};
 const GROUP_WORDS: Readonly<Record<JobGroup, string>> = { reason: "Reason", queue: "Queue", project: "Project", priority: "Priority", submitter: "Submitter" };
 
 /** Jobs and devices by one attribute, counted by the server under the same filters as the rows. */
@@ -57,7 +69,12 @@ export function JobGroups({ search, onChange }: Props): React.ReactNode {
       <header>
         <label className="spread">
           <span className="muted">By</span>
-          <select className="input" style={{ height: 24 }} value={group} onChange={(event) => onChange(withFilter(search, { group: event.target.value as JobGroup }))}>
+          <select
+            className="input"
+            style={{ height: 24 }}
+            value={group}
+            onChange={(event) => onChange(withFilter(search, { group: event.target.value as JobGroup }))}
+          >
             {JOB_GROUPS.map((item) => (
               <option key={item} value={item}>
                 {GROUP_WORDS[item]}
@@ -75,7 +92,12 @@ export function JobGroups({ search, onChange }: Props): React.ReactNode {
             const on = filter !== undefined && key !== null && search[filter] === key;
             return (
               <li key={key ?? ""}>
-                <button type="button" aria-pressed={on} disabled={filter === undefined || key === null} onClick={() => filter && onChange(withFilter(search, { [filter]: on ? "" : key }))}>
+                <button
+                  type="button"
+                  aria-pressed={on}
+                  disabled={filter === undefined || key === null}
+                  onClick={() => filter && onChange(withFilter(search, { [filter]: on ? "" : key }))}
+                >
                   <i style={{ width: `${(item.jobs / most) * 100}%` }} />
                   <span className={key === null ? "clip faint" : "clip"}>{text}</span>
                   <b>{count(item.jobs)}</b>

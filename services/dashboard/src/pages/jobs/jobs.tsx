@@ -23,7 +23,8 @@ export function JobsPage(): React.ReactNode {
   const { data, error, isPlaceholderData, refetch } = useQuery(jobsQuery(query));
   const held = useHeldRows(query.toString(), isPlaceholderData ? undefined : data?.items, idOf);
   // Typing a name is one step of the history, not one for each letter.
-  const change = (next: JobSearch): void => void navigate({ to: "/jobs", search: next, replace: search.name !== undefined && next.name !== undefined && search.name !== next.name });
+  const change = (next: JobSearch): void =>
+    void navigate({ to: "/jobs", search: next, replace: search.name !== undefined && next.name !== undefined && search.name !== next.name });
   useEffect(() => leaveTrail.jobs(search), [search]);
   const filtered = Object.keys(search).some((key) => !["group", "sort", "cursor"].includes(key));
   const pill = pillText(held.fresh, held.gone.size);
@@ -82,7 +83,17 @@ export function JobsPage(): React.ReactNode {
   );
 }
 
-function Pager({ search, shown, next, onChange }: { search: JobSearch; shown: number; next: string | null; onChange: (next: JobSearch) => void }): React.ReactNode {
+function Pager({
+  search,
+  shown,
+  next,
+  onChange,
+}: {
+  search: JobSearch;
+  shown: number;
+  next: string | null;
+  onChange: (next: JobSearch) => void;
+}): React.ReactNode {
   const { cursor, sort, ...rest } = search;
   return (
     <nav className="pager" aria-label="Pages of the list">

@@ -13,8 +13,15 @@ import { Icon } from "../../ui/icons.tsx";
 import { useSay } from "../../ui/toast.tsx";
 
 const WORDS: Readonly<Record<NodeAction, { label: string; effect: (jobs: number) => string }>> = {
-  cordon: { label: "Cordon", effect: (jobs) => `It gets no new work. ${jobs > 0 ? `${plural(jobs, "job")} on it ${jobs === 1 ? "goes" : "go"} on.` : "Nothing runs on it."}` },
-  drain: { label: "Drain", effect: (jobs) => `It gets no new work, and ${jobs > 0 ? `${plural(jobs, "job")} on it ${jobs === 1 ? "writes a checkpoint and moves" : "write a checkpoint and move"} elsewhere before the deadline.` : "is free to be taken out, since nothing runs on it."}` },
+  cordon: {
+    label: "Cordon",
+    effect: (jobs) => `It gets no new work. ${jobs > 0 ? `${plural(jobs, "job")} on it ${jobs === 1 ? "goes" : "go"} on.` : "Nothing runs on it."}`,
+  },
+  drain: {
+    label: "Drain",
+    effect: (jobs) =>
+      `It gets no new work, and ${jobs > 0 ? `${plural(jobs, "job")} on it ${jobs === 1 ? "writes a checkpoint and moves" : "write a checkpoint and move"} elsewhere before the deadline.` : "is free to be taken out, since nothing runs on it."}`,
+  },
   uncordon: { label: "Uncordon", effect: () => "It takes work again from now on." },
 };
 const DEADLINES = [

@@ -75,7 +75,15 @@ function NodeBody({ node }: { node: NodeView }): React.ReactNode {
             <strong className="clip" title={node.health_reason}>
               {node.health_reason}
             </strong>
-            <span className="muted">{node.drain_deadline ? <>drains until <Moment at={node.drain_deadline} /></> : "the reason of its state"}</span>
+            <span className="muted">
+              {node.drain_deadline ? (
+                <>
+                  drains until <Moment at={node.drain_deadline} />
+                </>
+              ) : (
+                "the reason of its state"
+              )}
+            </span>
           </div>
         ) : null}
         <div className="cell">

@@ -51,8 +51,22 @@ const COLUMNS: readonly Column<NodeView>[] = [
   { id: "free", header: "Free", min: 34, end: true, yields: 5, cell: (node) => (freeDevices(node) > 0 ? freeDevices(node) : <span className="faint">0</span>) },
   { id: "pool", header: "Pool", min: 90, grow: 1, yields: 3, cell: (node) => <span title={node.accelerator}>{node.pool}</span> },
   { id: "fabric", header: "Fabric", min: 84, grow: 1, yields: 6, cell: (node) => <span className="mono muted">{node.fabric.join("/")}</span> },
-  { id: "reason", header: "Reason", min: 110, grow: 3, yields: 2, cell: (node) => <span title={node.health_reason ?? undefined}>{node.health_reason ?? ""}</span> },
-  { id: "who", header: "By", min: 74, grow: 1, yields: 7, cell: (node) => <span className="muted">{node.health === "ready" ? "" : (node.health_actor ?? "")}</span> },
+  {
+    id: "reason",
+    header: "Reason",
+    min: 110,
+    grow: 3,
+    yields: 2,
+    cell: (node) => <span title={node.health_reason ?? undefined}>{node.health_reason ?? ""}</span>,
+  },
+  {
+    id: "who",
+    header: "By",
+    min: 74,
+    grow: 1,
+    yields: 7,
+    cell: (node) => <span className="muted">{node.health === "ready" ? "" : (node.health_actor ?? "")}</span>,
+  },
   { id: "since", header: "Since", min: 42, end: true, yields: 4, cell: (node) => <Since at={node.health_since} short /> },
   {
     id: "jobs",
@@ -70,7 +84,15 @@ const COLUMNS: readonly Column<NodeView>[] = [
       ),
   },
   { id: "seen", header: "Heard", min: 62, end: true, yields: 8, cell: (node) => <Ago at={node.last_seen} empty="never" /> },
-  { id: "act", header: <span className="hidden-text">Actions</span>, min: 26, end: true, loose: true, yields: 9, cell: (node) => <NodeActions node={node} compact /> },
+  {
+    id: "act",
+    header: <span className="hidden-text">Actions</span>,
+    min: 26,
+    end: true,
+    loose: true,
+    yields: 9,
+    cell: (node) => <NodeActions node={node} compact />,
+  },
 ];
 
 export function NodesPage(): React.ReactNode {
@@ -78,7 +100,8 @@ export function NodesPage(): React.ReactNode {
   const navigate = useNavigate();
   const { data, error, refetch } = useQuery(nodesQuery);
   const pools = useQuery(poolsQuery);
-  const change = (next: { [Key in keyof NodeSearch]?: NodeSearch[Key] | "" }): void => void navigate({ to: "/nodes", search: parseNodeSearch({ ...search, ...next }) });
+  const change = (next: { [Key in keyof NodeSearch]?: NodeSearch[Key] | "" }): void =>
+    void navigate({ to: "/nodes", search: parseNodeSearch({ ...search, ...next }) });
   useEffect(() => leaveTrail.nodes(search), [search]);
   const inPool = useMemo(() => filterNodes(data ?? [], search.pool === undefined ? {} : { pool: search.pool }), [data, search.pool]);
   const rows = useMemo(() => sortNodes(filterNodes(data ?? [], search)), [data, search]);
@@ -92,7 +115,14 @@ export function NodesPage(): React.ReactNode {
         <h1>Nodes</h1>
         <div className="spread wrap" role="group" aria-label="Health">
           {healthCounts(inPool).map(({ health, nodes }) => (
-            <button key={health} type="button" className="chip" data-tone={NODE_LOOK[health].tone} aria-pressed={search.health === health} onClick={() => change({ health: search.health === health ? "" : health })}>
+            <button
+              key={health}
+              type="button"
+              className="chip"
+              data-tone={NODE_LOOK[health].tone}
+              aria-pressed={search.health === health}
+              onClick={() => change({ health: search.health === health ? "" : health })}
+            >
               <span className="toned" style={{ display: "flex" }}>
                 <ShapeMark shape={NODE_LOOK[health].shape} size={11} />
               </span>
@@ -104,7 +134,13 @@ export function NodesPage(): React.ReactNode {
       <section className="panel grow-panel" aria-label="Nodes">
         <search className="filters">
           <NameFilter value={search.name ?? ""} onChange={(name) => change({ name })} />
-          <select className="input" aria-label="Pool" data-set={search.pool !== undefined} value={search.pool ?? ""} onChange={(event) => change({ pool: event.target.value })}>
+          <select
+            className="input"
+            aria-label="Pool"
+            data-set={search.pool !== undefined}
+            value={search.pool ?? ""}
+            onChange={(event) => change({ pool: event.target.value })}
+          >
             <option value="">Pool: any</option>
             {[...new Set([...names, ...(search.pool === undefined ? [] : [search.pool])])].map((name) => (
               <option key={name} value={name}>
@@ -113,7 +149,13 @@ export function NodesPage(): React.ReactNode {
             ))}
           </select>
           {NODE_SHOWS.map((show) => (
-            <button key={show} type="button" className="chip" aria-pressed={search.show === show} onClick={() => change({ show: search.show === show ? "" : show })}>
+            <button
+              key={show}
+              type="button"
+              className="chip"
+              aria-pressed={search.show === show}
+              onClick={() => change({ show: search.show === show ? "" : show })}
+            >
               {SHOW_WORDS[show]}
             </button>
           ))}
@@ -167,5 +209,16 @@ function NameFilter({ value, onChange }: { value: string; onChange: (name: strin
     const timer = setTimeout(() => onChange(typed.trim()), 200);
     return () => clearTimeout(timer);
   }, [typed, value, onChange]);
-  return <input className="input" type="search" data-filter aria-label="Node, place in the fabric or job" placeholder="Node, fabric or job…  (f)" spellCheck={false} value={typed} onChange={(event) => setTyped(event.target.value)} />;
+  return (
+    <input
+      className="input"
+      type="search"
+      data-filter
+      aria-label="Node, place in the fabric or job"
+      placeholder="Node, fabric or job…  (f)"
+      spellCheck={false}
+      value={typed}
+      onChange={(event) => setTyped(event.target.value)}
+    />
+  );
 }

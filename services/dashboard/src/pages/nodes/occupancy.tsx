@@ -3,11 +3,22 @@ import { shares } from "../../lib/format.ts";
 import { freeDevices, heldShares } from "../../lib/nodes.ts";
 
 /** One cell a device, filled by how much of it is held. */
-export function Occupancy({ node, large = false }: { node: Pick<NodeView, "name" | "held" | "schedulable" | "devices" | "cpus" | "cpus_held">; large?: boolean }): React.ReactNode {
+export function Occupancy({
+  node,
+  large = false,
+}: {
+  node: Pick<NodeView, "name" | "held" | "schedulable" | "devices" | "cpus" | "cpus_held">;
+  large?: boolean;
+}): React.ReactNode {
   if (node.held.length === 0) {
     const part = node.cpus > 0 ? node.cpus_held / node.cpus : 0;
     return (
-      <span className="devices" role="img" aria-label={`${node.name}: no devices, ${node.cpus_held} of ${node.cpus} cpus held`} title={`${node.cpus_held} of ${node.cpus} cpus held`}>
+      <span
+        className="devices"
+        role="img"
+        aria-label={`${node.name}: no devices, ${node.cpus_held} of ${node.cpus} cpus held`}
+        title={`${node.cpus_held} of ${node.cpus} cpus held`}
+      >
         <i className="cpu" style={{ ["--held" as string]: `${part * 100}%` }} />
       </span>
     );
@@ -23,7 +34,9 @@ export function Occupancy({ node, large = false }: { node: Pick<NodeView, "name"
       role="img"
       aria-label={`${node.name}: ${text}`}
       title={text}
-      style={large ? undefined : { width: across * (cell + 2), ["--cell" as string]: `${cell}px`, ["--tall" as string]: node.held.length > 8 ? "10px" : "14px" }}
+      style={
+        large ? undefined : { width: across * (cell + 2), ["--cell" as string]: `${cell}px`, ["--tall" as string]: node.held.length > 8 ? "10px" : "14px" }
+      }
     >
       {node.held.map((held, index) => (
         <i key={index} style={{ ["--held" as string]: `${held / 10}%` }} />

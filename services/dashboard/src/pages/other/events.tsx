@@ -39,7 +39,18 @@ export function EventsPage(): React.ReactNode {
                 change(key, typeof value === "string" ? value : "");
               }}
             >
-              <input key={search[key] ?? ""} className="input" style={{ width: 150 }} name={key} data-filter={key === "job" ? "" : undefined} aria-label={key} placeholder={key} title="Type, then Enter" spellCheck={false} defaultValue={search[key] ?? ""} />
+              <input
+                key={search[key] ?? ""}
+                className="input"
+                style={{ width: 150 }}
+                name={key}
+                data-filter={key === "job" ? "" : undefined}
+                aria-label={key}
+                placeholder={key}
+                title="Type, then Enter"
+                spellCheck={false}
+                defaultValue={search[key] ?? ""}
+              />
             </form>
           ))}
           {Object.keys(search).length > 0 ? (
@@ -49,7 +60,17 @@ export function EventsPage(): React.ReactNode {
             </button>
           ) : null}
         </search>
-        {data ? held.rows.length > 0 ? <EventList events={held.rows} /> : <Notice title="No events" /> : error ? <Failure error={error} retry={() => void refetch()} /> : <Skeleton lines={14} />}
+        {data ? (
+          held.rows.length > 0 ? (
+            <EventList events={held.rows} />
+          ) : (
+            <Notice title="No events" />
+          )
+        ) : error ? (
+          <Failure error={error} retry={() => void refetch()} />
+        ) : (
+          <Skeleton lines={14} />
+        )}
         {pill ? (
           <button type="button" className="pill" style={{ bottom: 52 }} onClick={held.take}>
             {pill}: show
@@ -63,7 +84,12 @@ export function EventsPage(): React.ReactNode {
                 First page
               </button>
             ) : null}
-            <button type="button" className="button small" disabled={data.next_cursor === null} onClick={() => data.next_cursor !== null && change("cursor", data.next_cursor)}>
+            <button
+              type="button"
+              className="button small"
+              disabled={data.next_cursor === null}
+              onClick={() => data.next_cursor !== null && change("cursor", data.next_cursor)}
+            >
               Next {PAGE_SIZE}
             </button>
           </nav>

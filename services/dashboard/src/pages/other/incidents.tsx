@@ -94,7 +94,11 @@ function Incident({ incident }: { incident: IncidentView }): React.ReactNode {
         {incident.action ? <span className="done"> → {humanize(incident.action)}</span> : null}
         {cost.length > 0 ? <span className="faint"> · cost: {cost.join(", ")}</span> : null}
       </p>
-      {open ? <pre className="evidence">{[incident.rule ? `rule: ${incident.rule}` : "", ...incident.evidence].filter(Boolean).join("\n") || "No further evidence."}</pre> : null}
+      {open ? (
+        <pre className="evidence">
+          {[incident.rule ? `rule: ${incident.rule}` : "", ...incident.evidence].filter(Boolean).join("\n") || "No further evidence."}
+        </pre>
+      ) : null}
     </li>
   );
 }

@@ -7,7 +7,12 @@ import { Failure, Notice, Skeleton } from "../../ui/notice.tsx";
 import { State } from "../../ui/state.tsx";
 import { Pools } from "../overview/pools.tsx";
 
-const amounts = (value: Record<string, number> | undefined): string => (value === undefined ? "" : Object.entries(value).map(([name, amount]) => `${decimal(amount)} ${name}`).join(", "));
+const amounts = (value: Record<string, number> | undefined): string =>
+  value === undefined
+    ? ""
+    : Object.entries(value)
+        .map(([name, amount]) => `${decimal(amount)} ${name}`)
+        .join(", ");
 
 export function QueuesPage(): React.ReactNode {
   const queues = useQuery(queuesQuery);
@@ -69,7 +74,13 @@ function Queues({ queues }: { queues: readonly QueueView[] }): React.ReactNode {
                   <strong>{queue.name}</strong>
                 </Link>
               </td>
-              <td>{queue.paused ? <State look={{ label: "Paused", tone: "hold", shape: "pause" }} /> : <State look={{ label: "Open", tone: "run", shape: "dot" }} />}</td>
+              <td>
+                {queue.paused ? (
+                  <State look={{ label: "Paused", tone: "hold", shape: "pause" }} />
+                ) : (
+                  <State look={{ label: "Open", tone: "run", shape: "dot" }} />
+                )}
+              </td>
               <td className="end">
                 <Link to="/jobs" search={{ queue: queue.name, state: "queued" }}>
                   {count(queue.waiting.jobs)}

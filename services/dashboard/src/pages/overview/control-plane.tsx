@@ -18,9 +18,20 @@ export function ControlPlane({ overview }: { overview: OverviewView }): React.Re
       </header>
       <dl className="health">
         <Item tone={scheduler.leader === null ? "bad" : "run"} name="Scheduler">
-          {scheduler.leader === null ? "no leader" : <span className="clip" title={scheduler.leader}>leads</span>}
+          {scheduler.leader === null ? (
+            "no leader"
+          ) : (
+            <span className="clip" title={scheduler.leader}>
+              leads
+            </span>
+          )}
           {scheduler.cycle_ms === null ? null : <span className="muted"> · cycle {milliseconds(scheduler.cycle_ms)}</span>}
-          {scheduler.lag_ms === null ? null : <span className={scheduler.lag_ms > 5000 ? "toned" : "muted"} data-tone="warn"> · lag {milliseconds(scheduler.lag_ms)}</span>}
+          {scheduler.lag_ms === null ? null : (
+            <span className={scheduler.lag_ms > 5000 ? "toned" : "muted"} data-tone="warn">
+              {" "}
+              · lag {milliseconds(scheduler.lag_ms)}
+            </span>
+          )}
         </Item>
         <Item tone={away.length > 0 ? "bad" : "run"} name="Engines">
           {shards.length - away.length}/{shards.length} answer

@@ -6,7 +6,21 @@ import type { Shape, Tone } from "../../lib/words.ts";
 import { ShapeMark } from "../../ui/shape.tsx";
 import { Since } from "../../ui/time.tsx";
 
-function Figure({ value, label, state, tone, shape, children }: { value: number; label: string; state: string; tone: Tone; shape: Shape; children?: React.ReactNode }): React.ReactNode {
+function Figure({
+  value,
+  label,
+  state,
+  tone,
+  shape,
+  children,
+}: {
+  value: number;
+  label: string;
+  state: string;
+  tone: Tone;
+  shape: Shape;
+  children?: React.ReactNode;
+}): React.ReactNode {
   return (
     <Link to="/jobs" search={{ state }} className="figure" data-tone={tone} data-none={value === 0}>
       <span className="value">{count(value)}</span>

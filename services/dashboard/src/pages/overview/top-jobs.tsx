@@ -26,8 +26,22 @@ const COLUMNS: readonly Column<JobView>[] = [
   { id: "devices", header: "Devices", min: 58, end: true, yields: 1, cell: (job) => count(job.devices) },
   { id: "progress", header: "Progress", min: 120, grow: 2, yields: 2, cell: (job) => <Progress job={job} /> },
   { id: "left", header: "Left", min: 66, end: true, yields: 4, cell: (job) => <Left job={job} /> },
-  { id: "rate", header: "Steps/s", min: 58, end: true, yields: 6, cell: (job) => (job.progress?.rate ? figure(job.progress.rate) : <span className="faint">–</span>) },
-  { id: "loss", header: "Loss", min: 58, end: true, yields: 7, cell: (job) => (job.progress?.loss === null || job.progress?.loss === undefined ? <span className="faint">–</span> : figure(job.progress.loss)) },
+  {
+    id: "rate",
+    header: "Steps/s",
+    min: 58,
+    end: true,
+    yields: 6,
+    cell: (job) => (job.progress?.rate ? figure(job.progress.rate) : <span className="faint">–</span>),
+  },
+  {
+    id: "loss",
+    header: "Loss",
+    min: 58,
+    end: true,
+    yields: 7,
+    cell: (job) => (job.progress?.loss === null || job.progress?.loss === undefined ? <span className="faint">–</span> : figure(job.progress.loss)),
+  },
   { id: "seen", header: "Last step", min: 66, end: true, yields: 5, cell: (job) => <Ago at={job.progress?.at} /> },
   {
     id: "restarts",
@@ -37,7 +51,11 @@ const COLUMNS: readonly Column<JobView>[] = [
     yields: 3,
     cell: (job) =>
       restartsOf(job) > 0 ? (
-        <span data-tone="warn" className="toned" title={`failures: ${job.restarts.infrastructure} infrastructure, ${job.restarts.user} of ${job.restarts.max_user} the job's own, ${job.restarts.unknown} unknown`}>
+        <span
+          data-tone="warn"
+          className="toned"
+          title={`failures: ${job.restarts.infrastructure} infrastructure, ${job.restarts.user} of ${job.restarts.max_user} the job's own, ${job.restarts.unknown} unknown`}
+        >
           {restartsOf(job)}
         </span>
       ) : (
