@@ -1,6 +1,5 @@
 export * from "./actions.ts";
 export * from "./advisory-locks.ts";
-export * from "./advisory-locks.ts";
 export * from "./api/index.ts";
 export * from "./attempt-token.ts";
 export * from "./cluster.ts";

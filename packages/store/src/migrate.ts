@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
 import { ADVISORY_LOCKS } from "./advisory-locks.ts";
-import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 
 const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), "..", "migrations");
 
@@ -27,7 +26,7 @@ export async function migrate(databaseUrl: string): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: "muster-migrate" });
   await client.connect();
   try {
-    await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCKS.migration]);
+    await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCKS.migrations]);
     const files = readdirSync(MIGRATIONS)
       .filter((file) => file.endsWith(".sql"))
       .sort();

@@ -1,4 +1,3 @@
-import { ADVISORY_LOCKS } from "../advisory-locks.ts";
 import { randomBytes } from "node:crypto";
 import { sameFault, type RecoveryTimes } from "@muster/lifecycle";
 import { makeId } from "@muster/model";
