@@ -55,10 +55,11 @@ it("SIGKILL of the whole control plane, database included: workers go on and are
 
 it("a backup restored under running jobs, twice: nothing runs doubly, what matches is adopted, each restore is an incarnation of its own", async () => {
   const seen: string[] = [];
+  const jobs = new Set<string>();
   const watching = new AbortController();
   const watch = (async () => {
     while (!watching.signal.aborted) {
-      seen.push(...doubles());
+      seen.push(...doubles(jobs));
       await delay(30);
     }
   })();
@@ -67,7 +68,9 @@ it("a backup restored under running jobs, twice: nothing runs doubly, what match
   const kept = await plane.submit({ ...whole, run: counts("end") });
   const gone = await plane.submit({ ...whole, run: counts("end") });
   for (const { id } of [kept, gone]) await plane.untilState(id, "running");
+  for (const { id } of [kept, gone]) jobs.add(id);
   const next = await plane.submit({ ...whole, run: counts("end") });
+  jobs.add(next.id);
   await plane.stop();
   const backup = plane.backUp();
   await plane.start();
@@ -77,6 +80,7 @@ it("a backup restored under running jobs, twice: nothing runs doubly, what match
   await plane.untilState(next.id, "running");
   const later = await plane.submit({ accelerator: "h20", resources: { accelerators: 8 }, run: counts("end") });
   await plane.untilState(later.id, "running");
+  jobs.add(later.id);
 
   const incarnations = [first];
   for (const round of [1, 2]) {

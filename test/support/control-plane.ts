@@ -182,7 +182,13 @@ export class ControlPlane {
 
   /** Ends all that it started, and fails where something is left. */
   async close(): Promise<void> {
-    if (this.running) await this.stop();
+    let failure: unknown;
+    if (this.running) {
+      await this.stop().catch(async (error: unknown) => {
+        failure = error;
+        await this.kill();
+      });
+    }
     const agents = join(this.stateDir, "agents");
     for (const shard of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(join(agents, shard), true);
     signalAll(this.#databasePids(), "SIGKILL");
@@ -190,6 +196,7 @@ export class ControlPlane {
       if (Date.now() > end) throw new Error(`left behind: ${JSON.stringify(processesNaming(this.dir))}`);
     }
     rmSync(this.dir, { recursive: true, force: true });
+    if (failure) throw failure;
   }
 }
 

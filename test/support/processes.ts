@@ -95,16 +95,16 @@ export function processesNaming(path: string): { pid: number; command: string }[
 }
 
 /**
- * What runs doubly now: two attempts of one job, or two jobs on one device of one node. Workers are told apart by what
- * they were started with.
+ * What runs doubly now among these jobs: two attempts of one, or two of them on one device of one node. Workers are told apart
+ * by what they were started with.
  */
-export function doubles(): string[] {
+export function doubles(jobs: ReadonlySet<string>): string[] {
   const attempts = new Map<string, Set<string>>();
   const holders = new Map<string, Set<string>>();
   for (const pid of livePids()) {
     const environment = environmentOf(pid);
     const job = environment?.get("MUSTER_JOB_ID");
-    if (environment === undefined || job === undefined) continue;
+    if (environment === undefined || job === undefined || !jobs.has(job)) continue;
     const attempt = environment.get("MUSTER_CHECKPOINT_DIR") ?? "";
     put(attempts, job, attempt);
     for (const device of (environment.get("CUDA_VISIBLE_DEVICES") ?? "").split(",")) {
