@@ -18,7 +18,7 @@ const file = (name: string): string => join(plane.dir, name);
 const counts = (name: string, code = 0): string[] => [
   "sh",
   "-c",
-  `i=0; until [ -e ${file(name)} ]; do i=$((i+1)); echo line $i; sleep 0.05; done; echo last $i; exit ${code}`,
+  `i=0; until [ -e ${file(name)} ] || [ $i = 6000 ]; do i=$((i+1)); echo line $i; sleep 0.05; done; echo last $i; exit ${code}`,
 ];
 
 async function logOf(id: string, attempt: number, worker: string): Promise<string> {
