@@ -69,8 +69,10 @@ describe.each(["spawner.pl", "spawner.mjs"])("an agent that was killed, its work
 
   test("reports a worker lost whose processes were all killed with it", async () => {
     const key = someWorker();
-    await agent.engine.start([startOf(key, script("sleep 600 & sleep 600"))]);
+    await agent.engine.start([startOf(key, script("sleep 600 & echo up; wait"))]);
     await seen.wait("started", key);
+    // from now on no process is added
+    await until("its output", async () => (await outputOf(agent.engine, key)) === "up\n");
     const { last } = seen;
     await kill();
     for (const pid of findByMark().get(workerMark(key)) ?? []) process.kill(pid, "SIGKILL");

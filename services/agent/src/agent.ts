@@ -57,7 +57,7 @@ export class Agent {
     this.log = log;
     this.area = new Area(config);
     this.users = new Users(config.state_dir);
-    this.spawner = makeSpawner(config.state_dir, this.area.pool, log);
+    this.spawner = makeSpawner(config.state_dir, log);
     this.slots = new SlotPool(config.state_dir, bases, (slot) => this.spawner.drop(slot));
     this.sources = new Sources(config, this.area.path);
     this.pruner = new Pruner(join(config.state_dir, "logs"), config.logs.keep, (leftovers) => this.spawner.remove(leftovers), log);

@@ -38,12 +38,6 @@ export class Area {
     this.path = config.area ?? defaultArea(config.state_dir);
     makeOwn(this.path, 0o711);
     makeOwn(join(this.path, "run"), 0o711);
-    makeOwn(this.pool, 0o700);
-  }
-
-  /** Where empty folders wait to be used again. */
-  get pool(): string {
-    return join(this.path, "pool");
   }
 
   get checkpointRoot(): string {
@@ -154,7 +148,7 @@ export class Area {
     const folders = [...workers.map((worker) => this.workerDir(worker)), ...(existsSync(shared) ? [shared] : [])];
     return {
       folders,
-      ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume, reusable: inside(this.path, checkpoint) } }),
+      ...(checkpoint !== undefined && resume !== undefined && { checkpoint: { folder: checkpoint, link: resume } }),
     };
   }
 }

@@ -1,5 +1,4 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { signalName } from "./slots.ts";
@@ -29,18 +28,13 @@ interface Helper {
 
 export class PerlSpawner implements Spawner {
   private readonly perl: string;
-  private readonly pool: string;
   private helper: Helper;
   private nextRemoval = 0;
   private corked = false;
   private closing = false;
 
-  /** `pool`: a folder of the agent's alone, on the file system of workers' folders. */
-  constructor(perl: string, pool: string) {
+  constructor(perl: string) {
     this.perl = perl;
-    this.pool = pool;
-    // what earlier ones kept is not known any more
-    for (const name of readdirSync(pool)) rmSync(join(pool, name), { recursive: true, force: true });
     this.helper = this.make();
   }
 
@@ -81,7 +75,7 @@ export class PerlSpawner implements Spawner {
   }
 
   private make(): Helper {
-    const child = spawn(this.perl, [PROGRAM, ROOM, this.pool], { stdio: ["pipe", "pipe", "inherit"], env: {}, cwd: "/" });
+    const child = spawn(this.perl, [PROGRAM, ROOM], { stdio: ["pipe", "pipe", "inherit"], env: {}, cwd: "/" });
     const helper: Helper = { child, workers: new Map(), removals: new Map() };
     let rest = "";
     child.stdout.setEncoding("latin1").on("data", (data: string) => {
@@ -156,8 +150,7 @@ export function encodeStart({ id, mark, files, prepare, argv, env, cwd, user, wr
 
 export function encodeRemoval(id: number, leftovers: readonly Leftover[]): Buffer {
   const fields = ["remove", String(id)];
-  for (const { folders, checkpoint } of leftovers)
-    fields.push(checkpoint?.folder ?? "", checkpoint?.link ?? "", checkpoint?.reusable ? "1" : "", String(folders.length), ...folders);
+  for (const { folders, checkpoint } of leftovers) fields.push(checkpoint?.folder ?? "", checkpoint?.link ?? "", String(folders.length), ...folders);
   return encode(fields, "");
 }
 

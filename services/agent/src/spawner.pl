@@ -1,18 +1,18 @@
 use strict;
 use POSIX ();
-use Fcntl qw(O_RDONLY O_WRONLY O_RDWR O_APPEND O_CREAT O_DIRECTORY O_EXCL O_TRUNC O_NONBLOCK O_NOFOLLOW);
+use Fcntl qw(O_RDONLY O_WRONLY O_RDWR O_APPEND O_CREAT O_DIRECTORY O_EXCL O_NONBLOCK O_NOFOLLOW);
 
 # The process that workers are forked from. Forking costs time by the memory of who forks, and this holds next to nothing.
 #
 # Orders come on standard input: four bytes of length, four of the text's length, the text (fields that end with NUL), and
 # the content of files, one behind the other. The fields of a start: "start", id, mark, uid and gid (both empty: stay who
 # we are), folder, output pipe, exit record; then, each list behind its length: groups, steps (what is made, path, mode,
-# uid, gid, size of the content), variables, words that stand before; then the words. Of a removal: "remove", id; then of each attempt: checkpoint
-# and link (or empty), whether that may be used again, number of folders, these. Nothing in an order is ever read by a shell. Reports go to standard
-# output, a line each:
+# uid, gid, size of the content), variables, words that stand before; then the words. Of a removal: "remove", id; then of
+# each attempt: checkpoint and link (or empty), number of folders, these. Nothing in an order is ever read by a shell.
+# Reports go to standard output, a line each:
 #   started ID PID STARTTIME | exited ID CODE SIGNAL | failed ID REASON | gone ID | removed ID
 #
-# Arguments: what is never read, as a shim's name takes its place and needs room there; a folder for what is kept.
+# The argument is never read: a shim's name takes the place of this process's arguments, and needs room there.
 #
 # Each worker has a shim: a copy of this process that leads the worker's session, stays who it is (so the worker can
 # neither end it nor write its record), waits for the worker, and keeps its exit record whatever happens to the others.
@@ -22,10 +22,6 @@ my $RECORD_CAP = 8192;
 # How soon it is noticed that a shim was killed.
 my $REAP_SECONDS = 0.2;
 my $READ_BYTES = 65536;
-
-# Empty folders kept of each kind, and how large one may have grown.
-my $MAX_KEPT = 256;
-my $FOLDER_BYTES = 4096;
 
 # F_SETPIPE_SZ, which perl's modules don't name.
 my $SET_PIPE_SIZE = 1031;
@@ -44,9 +40,6 @@ END
 my $parent = $$;
 my $me = $>;
 my $own_group = (split / /, $))[0];
-my $pool = $ARGV[1];
-my %kept = (worker => [], job => []);
-my $kept_names = 0;
 my %shims;
 
 # Nothing that is sent to a worker's whole session may end its shim; the worker itself begins with an empty mask.
@@ -97,85 +90,52 @@ sub become {
     give_up(125, 'is still privileged') if $< != $uid || $> != $uid || POSIX::setuid(0);
 }
 
-# An inode costs as much as forking does on file systems that don't give out the numbers of deleted ones at once. So
-# folders in which nothing is left are kept, as this process's own and where nobody else gets, and used for later workers.
-sub own { return chown $me, $own_group, $_[0] }
-
-sub entries {
-    opendir my $folder, $_[0] or return ('?');
-    return grep { $_ ne '.' && $_ ne '..' } readdir $folder;
-}
-
-# A folder that is as it was made.
-sub fresh {
-    my ($path, $mode) = @_;
-    return lstat $path && -d _ && ((lstat _)[2] & 07777) == $mode && -s _ <= $FOLDER_BYTES;
-}
-
-sub keep {
-    my ($kind, $path) = @_;
-    my $kept = "$pool/$parent-" . $kept_names++;
-    return rename($path, $kept) && push @{$kept{$kind}}, $kept;
-}
-
-# A worker's folder with nothing but a token that nothing else leads to.
-sub keep_worker {
-    my ($folder) = @_;
-    return @{$kept{worker}} < $MAX_KEPT && fresh($folder, 0700) && own($folder) && "@{[entries($folder)]}" eq 'token'
-        && lstat "$folder/token" && -f _ && own("$folder/token") && chmod(0600, "$folder/token") && (lstat "$folder/token")[3] == 1 && keep('worker', $folder);
-}
-
-# A job's checkpoint folder with nothing but an attempt's empty one.
-sub keep_job {
-    my ($job, $attempt) = @_;
-    return @{$kept{job}} < $MAX_KEPT && fresh($job, 0711) && "@{[entries($job)]}" eq $attempt && fresh("$job/$attempt", 0700)
-        && own("$job/$attempt") && !entries("$job/$attempt") && rename("$job/$attempt", "$job/attempt") && keep('job', $job);
-}
-
-# These two say what is wrong, or nothing.
+# Says what is wrong, or nothing.
 sub ensure {
     my ($path, $mode, $uid, $gid) = @_;
-    if (mkdir $path, $mode) {
-        return '' if $uid == $me;
-        # through a descriptor: never what a link leads to
-        my $made;
-        return sysopen($made, $path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) && chown($uid, $gid, $made) ? '' : "$path: $!";
+    if (!mkdir $path, $mode) {
+        return "$path: $!" if $! != POSIX::EEXIST();
+        my $owner = (lstat $path)[4] // return "$path: $!";
+        return "$path is there but is not a folder of user $uid" if !-d _ || $owner != $uid && $owner != $me;
+        return '' if $owner == $uid;
+        # another worker's shim has just made it, and was about to hand it over
     }
-    return "$path: $!" if $! != POSIX::EEXIST();
-    return lstat $path && -d _ && (lstat _)[4] == $uid ? '' : "$path is there but is not a folder of user $uid";
+    return '' if $uid == $me;
+    # through a descriptor: never what a link leads to
+    my $made;
+    return sysopen($made, $path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) && chown($uid, $gid, $made) ? '' : "$path: $!";
 }
 
-sub make_checkpoint {
+# The folder around it may just go with an earlier attempt.
+sub ensure_checkpoint {
     my ($path, $mode, $uid, $gid) = @_;
-    my ($job, $attempt) = $path =~ m{^(.*)/([^/]+)\z}s or return "$path is no path";
-    if (my $kept = pop @{$kept{job}}) {
-        # an empty folder may be replaced, no other
-        return '' if chown($uid, $gid, "$kept/attempt") && rename($kept, $job) && rename("$job/attempt", $path);
-        push @{$kept{job}}, $kept if -d $kept && own("$kept/attempt");
+    my ($job) = $path =~ m{^(.*)/}s or return "$path is no path";
+    my $wrong = '';
+    for (1 .. 5) {
+        $wrong = ensure($job, 0711, $me, $own_group) || ensure($path, $mode, $uid, $gid);
+        last if $wrong eq '' || $! != POSIX::ENOENT();
     }
-    return ensure($job, 0711, $me, $own_group) || ensure($path, $mode, $uid, $gid);
+    return $wrong;
 }
 
 # As steps.ts does it where there is no perl; that says what the kinds of steps are for.
 sub take_steps {
-    my ($id, $steps, $contents, $kept) = @_;
+    my ($id, $steps, $contents) = @_;
     for (@$steps) {
         my ($make, $path, $mode, $uid, $gid, $size) = @$_;
         my $others = $uid != $me;
-        if ($make eq 'ensure') {
-            my $wrong = ensure($path, $mode, $uid, $gid);
+        if ($make eq 'ensure' || $make eq 'checkpoint') {
+            my $wrong = ($make eq 'ensure' ? \&ensure : \&ensure_checkpoint)->($path, $mode, $uid, $gid);
             failed($id, $wrong) if $wrong ne '';
         }
-        elsif ($make eq 'folder') { ($kept ? rename $kept, $path : mkdir $path, $mode) or failed($id, "$path: $!") }
+        elsif ($make eq 'folder') { mkdir $path, $mode or failed($id, "$path: $!") }
         elsif ($make eq 'own') { !$others || chown $uid, $gid, $path or failed($id, "$path: $!") }
         else {
             my $plain = !($mode & ~0600);
-            # of a folder that was kept the token is still there
-            my $flags = O_WRONLY | O_CREAT | O_NOFOLLOW | ($kept && $path =~ m{/token\z} ? O_TRUNC : O_EXCL);
-            sysopen my $file, $path, $flags, $plain ? $mode : 0600 or failed($id, "$path: $!");
+            sysopen my $file, $path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, $plain ? $mode : 0600 or failed($id, "$path: $!");
             my $content = substr $$contents, 0, $size, '';
             $size == 0 || (syswrite($file, $content) // 0) == $size or failed($id, "$path: $!");
-            $plain && !$kept || chmod $mode, $file or failed($id, "$path: $!");
+            $plain || chmod $mode, $file or failed($id, "$path: $!");
             !$others || chown $uid, $gid, $file or failed($id, "$path: $!");
         }
     }
@@ -235,7 +195,7 @@ sub shim {
     close $orders;
     POSIX::setsid();
     $0 = "muster-worker $order->{mark}";
-    take_steps(@$order{qw(id steps contents kept)});
+    take_steps(@$order{qw(id steps contents)});
     chdir $order->{cwd} or failed($id, "its folder can't be entered: $!");
     # open for reading too: a worker so keeps it alive through the agent's death, and never meets SIGPIPE
     sysopen(my $pipe, $order->{out}, O_RDWR | O_NOFOLLOW) or failed($id, "its output pipe can't be opened: $!");
@@ -266,14 +226,6 @@ sub start {
     $order{groups} = [$list->()];
     my @steps = $list->(6);
     $order{steps} = [map { [splice @steps, 0, 6] } 1 .. @steps / 6];
-    # not in the shim: whoever removes the folder around it must not do so meanwhile
-    my @checkpoints = grep { $_->[0] eq 'checkpoint' } @{$order{steps}};
-    $order{steps} = [grep { $_->[0] ne 'checkpoint' } @{$order{steps}}];
-    for (@checkpoints) {
-        my $wrong = make_checkpoint(@$_[1 .. 4]);
-        return report('failed', $order{id}, $wrong =~ tr/\n/ /r) if $wrong ne '';
-    }
-    $order{kept} = pop @{$kept{worker}} if grep { $_->[0] eq 'folder' } @{$order{steps}};
     $order{env} = [$list->()];
     $order{wrap} = [$list->()];
     $order{words} = $fields;
@@ -286,33 +238,26 @@ sub start {
 sub remove {
     my ($fields) = @_;
     my $id = shift @$fields;
+    my $pid = fork;
+    # without another process this one does it
+    return if $pid;
     my @rest;
     while (@$fields) {
-        my ($checkpoint, $link, $reusable, $count) = splice @$fields, 0, 4;
+        my ($checkpoint, $link, $count) = splice @$fields, 0, 3;
         for my $folder (splice @$fields, 0, $count) {
-            next if keep_worker($folder);
             unlink "$folder/token";
             rmdir $folder or push @rest, $folder;
         }
-        next if $checkpoint eq '';
-        my ($job, $attempt) = $checkpoint =~ m{^(.*)/([^/]+)\z}s or next;
-        # one that holds anything stays, and so does what leads to it
-        next if entries($checkpoint);
-        unlink $link;
-        $reusable && keep_job($job, $attempt) || rmdir $checkpoint && rmdir $job;
+        if ($checkpoint ne '' && rmdir $checkpoint) {
+            unlink $link;
+            rmdir $checkpoint =~ s{/[^/]*\z}{}r;
+        }
     }
-    if (@rest) {
-        # walking may take its time; without another process this one does it
-        my $pid = fork;
-        return if $pid;
-        # rm walks by descriptors, so a link planted meanwhile leads it nowhere
-        $ENV{PATH} = '/usr/bin:/bin';
-        system { 'rm' } 'rm', '-rf', '--', @rest;
-        report('removed', $id);
-        POSIX::_exit(0) if defined $pid;
-        return;
-    }
+    # rm walks by descriptors, so a link planted meanwhile leads it nowhere
+    $ENV{PATH} = '/usr/bin:/bin';
+    system { 'rm' } 'rm', '-rf', '--', @rest if @rest;
     report('removed', $id);
+    POSIX::_exit(0) if defined $pid;
 }
 
 # A shim that ends by itself has reported; of one that was killed this tells.
@@ -323,7 +268,6 @@ sub reap {
     }
 }
 
-report('ready');
 my $buffer = '';
 for (;;) {
     my $there = select my $ready = $order_bits, undef, undef, %shims ? $REAP_SECONDS : undef;

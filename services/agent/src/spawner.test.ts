@@ -96,6 +96,14 @@ describe.each(["perl", "node"])("workers forked by %s", (by) => {
     expect(exitCode).toBe(3);
   });
 
+  test("of one attempt share its checkpoint folder, however many begin at once", async () => {
+    const { job } = someWorker();
+    const keys = Array.from({ length: 24 }, (_, i) => ({ job, incarnation: "1", attempt: 1, worker: `worker/${i}` }));
+    await agent.engine.start(keys.map((key) => startOf(key, script('echo x > "$MUSTER_CHECKPOINT_DIR/$MUSTER_NODE_RANK"'))));
+    await until("all ends", () => seen.of("exited", job).length + seen.of("refused", job).length === keys.length);
+    expect(seen.of("exited", job).map(({ exitCode }) => exitCode)).toEqual(keys.map(() => 0));
+  });
+
   test("whose shim is killed end with it", async () => {
     const key = someWorker();
     await agent.engine.start([startOf(key, script("echo up; exec sleep 600"))]);
@@ -125,48 +133,10 @@ describe("an order to perl", () => {
   };
   test("is lengths, fields that end with NUL, and the content of files", () => {
     const data = encodeStart(order);
-    expect(fields(data)).toEqual([
-      "start",
-      "7",
-      "m",
-      "5",
-      "6",
-      "/",
-      "/o",
-      "/r",
-      "1",
-      "/g",
-      "1",
-      "file",
-      "/f",
-      "256",
-      "5",
-      "6",
-      "3",
-      "1",
-      "A=1",
-      "0",
-      "a",
-      "b",
-      "",
-    ]);
+    expect(fields(data).join("|")).toBe("start|7|m|5|6|/|/o|/r|1|/g|1|file|/f|256|5|6|3|1|A=1|0|a|b|");
     expect(data.toString("utf8", 8 + data.readUInt32BE(4))).toBe("ü\0");
-    expect(fields(encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l", reusable: true } }]))).toEqual([
-      "remove",
-      "3",
-      "",
-      "",
-      "",
-      "2",
-      "/a",
-      "/b",
-      "/k",
-      "/l",
-      "1",
-      "1",
-      "/c",
-      "",
-    ]);
+    const removal = encodeRemoval(3, [{ folders: ["/a", "/b"] }, { folders: ["/c"], checkpoint: { folder: "/k", link: "/l" } }]);
+    expect(fields(removal).join("|")).toBe("remove|3|||2|/a|/b|/k|/l|1|/c|");
   });
   test("leaves becoming the user to what stands before the program", () => {
     const wrapped = fields(encodeStart({ ...order, wrap: ["w"] }));

@@ -47,9 +47,9 @@ export interface Spawner {
   close: () => void;
 }
 
-export function makeSpawner(stateDir: string, pool: string, log: Logger): Spawner {
+export function makeSpawner(stateDir: string, log: Logger): Spawner {
   const perl = findPerl((process.env["PATH"] ?? "").split(":"), existsSync);
-  if (perl !== undefined) return new PerlSpawner(perl, pool);
+  if (perl !== undefined) return new PerlSpawner(perl);
   log.warn("there is no perl here that could fork the workers; Node does it, which takes several times as long");
   return new NodeSpawner(stateDir);
 }

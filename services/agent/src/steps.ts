@@ -29,8 +29,8 @@ export interface Step {
 export interface Leftover {
   /** Removed with all that is in them. */
   folders: string[];
-  /** Removed if nothing is in it, and then the link beside it; and the folder of both, if nothing else is in that. `reusable`: only the agent can write around it. */
-  checkpoint?: { folder: string; link: string; reusable: boolean };
+  /** Removed if nothing is in it, and then the link beside it; and the folder of both, if nothing else is in that. */
+  checkpoint?: { folder: string; link: string };
 }
 
 /** A file that every worker has: where it is all that is left, the folder needs no walk. */
