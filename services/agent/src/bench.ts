@@ -64,47 +64,6 @@ function cpuOfAll(pid: number): number {
   return [pid, ...helpers].map(cpu).reduce((sum, { own, children }) => sum + own + children, 0);
 }
 
-interface Figures {
-  rate: number;
-  /** Milliseconds of processor time a job: of the agent or spawning process itself, and of all that takes part. */
-  own: number;
-  all: number;
-}
-
-async function bare(folder: string): Promise<Figures> {
-  const before = cpu(process.pid);
-  const began = performance.now();
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < jobs) {
-      const log = openSync(join(folder, `${next++}.log`), "a");
-      const child = spawn("true", [], { stdio: ["ignore", log, log] });
-      closeSync(log);
-      await new Promise((resolve) => {
-        child.on("exit", resolve);
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: BARE_AT_ONCE }, lane));
-  const rate = (jobs / (performance.now() - began)) * 1000;
-  const after = cpu(process.pid);
-  const own = (after.own - before.own) / jobs;
-  return { rate, own, all: own + (after.children - before.children) / jobs };
-}
-
-/** Milliseconds of processor time of a process itself, and of its ended children. */
-function cpu(pid: number): { own: number; children: number } {
-  const fields = (readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.split(" ") ?? []).map(Number) as [number];
-  const at = (index: number): number => fields[index] ?? 0;
-  return { own: (at(11) + at(12)) * TICK_MS, children: (at(13) + at(14)) * TICK_MS };
-}
-
-/** Those of a process and of the processes that it has started: forkers, shims and programs. */
-function cpuOfAll(pid: number): number {
-  const helpers = allPids().filter((one) => readStat(one)?.ppid === pid);
-  return [pid, ...helpers].map(cpu).reduce((sum, { own, children }) => sum + own + children, 0);
-}
-
 async function agent(folder: string): Promise<Figures> {
   const { socket, pid } = await startAgent({ shard: "bench", state_dir: folder, nodes: [{ name: "node-a" }] });
   const engine = new LocalEngine({ shard: "bench", socket });
