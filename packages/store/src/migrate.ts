@@ -8,7 +8,7 @@ import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 
 const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), "..", "migrations");
 
-/** The database's schema is newer than this program: it must not run on it. */
+/** The database's schema has changed in a way that this program doesn't know: it must not run on it. */
 export class SchemaTooNew extends Error {
   override name = "SchemaTooNew";
 }
@@ -19,7 +19,8 @@ export class MigrationEdited extends Error {
 }
 
 /**
- * Brings the schema up to this program's, each migration in its own transaction. Several may call it at once.
+ * Brings the schema up to this program's, each migration in its own transaction. Several may call it at once. A newer schema is
+ * taken as it is where all that it has more only adds to what this program knows.
  * @throws SchemaTooNew, MigrationEdited
  */
 export async function migrate(databaseUrl: string): Promise<void> {
@@ -31,6 +32,7 @@ export async function migrate(databaseUrl: string): Promise<void> {
       .filter((file) => file.endsWith(".sql"))
       .sort();
     await client.query("CREATE TABLE IF NOT EXISTS migration_hashes (name text PRIMARY KEY, sha256 text NOT NULL)");
+    await client.query("ALTER TABLE migration_hashes ADD COLUMN IF NOT EXISTS oldest_program text");
     await refuseForeign(client, files);
     await runner({
       dbClient: client,
@@ -44,7 +46,12 @@ export async function migrate(databaseUrl: string): Promise<void> {
       logger: silent,
     });
     for (const file of files) {
-      await client.query("INSERT INTO migration_hashes (name, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING", [file.replace(/\.sql$/, ""), hashOf(file)]);
+      const text = readFileSync(join(MIGRATIONS, file), "utf8");
+      await client.query("INSERT INTO migration_hashes (name, sha256, oldest_program) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", [
+        nameOf(file),
+        hashOf(text),
+        oldestProgram(text),
+      ]);
     }
   } finally {
     await client.end();
@@ -52,22 +59,34 @@ export async function migrate(databaseUrl: string): Promise<void> {
 }
 
 async function refuseForeign(client: pg.Client, files: string[]): Promise<void> {
-  const { rows } = await client.query<{ name: string; sha256: string }>("SELECT name, sha256 FROM migration_hashes");
-  const known = new Map(files.map((file) => [file.replace(/\.sql$/, ""), hashOf(file)]));
-  for (const row of rows) {
-    const hash = known.get(row.name);
-    if (hash === undefined)
+  const { rows } = await client.query<{ name: string; sha256: string; oldest_program: string | null }>(
+    "SELECT name, sha256, oldest_program FROM migration_hashes ORDER BY name",
+  );
+  const known = new Map(files.map((file) => [nameOf(file), hashOf(readFileSync(join(MIGRATIONS, file), "utf8"))]));
+  const newest = files.map(nameOf).at(-1) ?? "";
+  for (const { name, sha256, oldest_program: oldest } of rows) {
+    const hash = known.get(name);
+    if (hash === undefined && oldest !== null && newest < oldest)
       throw new SchemaTooNew(
-        `The database has migration ${row.name}, which this version of Muster doesn't know; run a version at least as new as the one that made it`,
+        `The database has migration ${name}, on which no version of Muster can run that doesn't know migration ${oldest}, and this one knows ${newest} at most; ` +
+          "run a version at least as new as that, or restore a backup from before it",
       );
-    if (hash !== row.sha256) throw new MigrationEdited(`Migration ${row.name} was changed after it was applied; restore its file`);
+    if (hash !== undefined && hash !== sha256) throw new MigrationEdited(`Migration ${name} was changed after it was applied; restore its file`);
   }
 }
 
-function hashOf(file: string): string {
-  return createHash("sha256")
-    .update(readFileSync(join(MIGRATIONS, file)))
-    .digest("hex");
+/**
+ * The number of the migration that a program must know to run on what this one makes: `-- Oldest program: 0007` in its text. One that
+ * only adds says nothing, as any program can go on with it.
+ */
+export function oldestProgram(migration: string): string | null {
+  return /^-- Oldest program: (\d{4})$/m.exec(migration)?.[1] ?? null;
+}
+
+const nameOf = (file: string): string => file.replace(/\.sql$/, "");
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 const silent = { info() {}, warn() {}, error() {}, debug() {} };

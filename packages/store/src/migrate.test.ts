@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { migrate, MigrationEdited, oldestProgram, SchemaTooNew } from "./migrate.ts";
+import { testDatabase, type TestDatabase } from "./test-database.ts";
+
+const MIGRATIONS = join(import.meta.dirname, "../migrations");
+const files = readdirSync(MIGRATIONS).sort();
+/** Migrations of before a program could run on a newer schema than its own. */
+const FIRST_RELEASE = files.slice(0, 4);
+
+describe("a program on a schema that is newer than its own", () => {
+  let db: TestDatabase;
+  beforeAll(async () => void (db = await testDatabase()));
+  afterAll(() => db.drop());
+  beforeEach(() => db.pool.query("DELETE FROM migration_hashes WHERE name LIKE '9%'"));
+
+  const newer = (name: string, oldest: string | null) =>
+    db.pool.query("INSERT INTO migration_hashes (name, sha256, oldest_program) VALUES ($1, 'x', $2)", [name, oldest]);
+
+  test("runs where the newer migrations only add, so that a release can be gone back from", async () => {
+    await newer("9001_adds", null);
+    await expect(migrate(db.url)).resolves.toBeUndefined();
+  });
+
+  test("runs where what they take away is nothing that it uses", async () => {
+    await newer("9001_takes_away", files.at(-1)?.slice(0, 4) ?? "");
+    await expect(migrate(db.url)).resolves.toBeUndefined();
+  });
+
+  test("refuses where they take away what it uses, and says which version it takes", async () => {
+    await newer("9002_takes_away", "9001");
+    await expect(migrate(db.url)).rejects.toThrow(SchemaTooNew);
+    await expect(migrate(db.url)).rejects.toThrow(/9002_takes_away.*doesn't know migration 9001/);
+  });
+
+  test("refuses a migration that was edited after it was applied", async () => {
+    await db.pool.query("UPDATE migration_hashes SET sha256 = 'x' WHERE name = '0001_initial'");
+    await expect(migrate(db.url)).rejects.toThrow(MigrationEdited);
+  });
+});
+
+test.each(files.filter((file) => !FIRST_RELEASE.includes(file)))("%s only adds, or says which program it still suits", (file) => {
+  const text = readFileSync(join(MIGRATIONS, file), "utf8");
+  const up = text.slice(0, text.indexOf("-- Down Migration")).replaceAll(/--.*$/gm, "");
+  const takesAway = /\b(DROP\s+(TABLE|COLUMN|FUNCTION|VIEW)|RENAME|SET\s+NOT\s+NULL|COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE)\b/i.test(up);
+  const demands = up.split(/,|;/).some((part) => /\bADD\s+(COLUMN\s+)?\w+\s.*NOT\s+NULL/is.test(part) && !/\bDEFAULT\b/i.test(part));
+  if (takesAway || demands) expect(oldestProgram(text)).toMatch(/^\d{4}$/);
+});
+
+test("the oldest program is read from a line of its own", () => {
+  expect(oldestProgram("-- Up Migration\n-- Oldest program: 0007\nDROP TABLE x;")).toBe("0007");
+  expect(oldestProgram("-- Up Migration\nALTER TABLE x ADD COLUMN y int; -- Oldest program: 0007 and more")).toBeNull();
+});
