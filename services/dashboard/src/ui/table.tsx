@@ -73,8 +73,14 @@ export function Table<Row>({
     if (!row) return;
     setActive(rowId(row));
     virtual.scrollToIndex(to);
-    // The row may be drawn only after the scroll.
-    requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${to}"]`)?.focus({ preventScroll: true }));
+    const drawn = (): HTMLElement | null | undefined => scroller.current?.querySelector<HTMLElement>(`[data-index="${to}"]`);
+    // At once, so that an Enter that follows goes to this row and not to the button that had the focus before.
+    if (drawn()) drawn()?.focus({ preventScroll: true });
+    else {
+      // It is drawn only after the scroll; until then Enter opens what is active.
+      if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+      requestAnimationFrame(() => drawn()?.focus({ preventScroll: true }));
+    }
   };
   const open = (): void => {
     const row = rows.find((item) => rowId(item) === active);
