@@ -55,7 +55,7 @@ const linkTo = (path: string): string => `${muster.url}${path}#token=${muster.to
 const submit = (spec: Partial<SubmittedJobSpec> & { name: string }): Promise<JobView> =>
   muster.client.jobs.submit({ version: 1, kind: "job", project: "pretrain", queue: "prod", ...spec });
 const untilShown = (text: string | RegExp): Promise<void> => page.getByText(text).first().waitFor();
-const stateIs = (label: string): Promise<void> => page.locator(".job-strip .state.large", { hasText: label }).waitFor();
+const stateIs = (label: string): Promise<void> => page.locator(".job-strip .state.large", { hasText: new RegExp(`^${label}$`) }).waitFor();
 
 /** Pids of a job's own processes, those that its workers run, by their command. */
 function processesOf(job: string, command: string): number[] {
