@@ -1,4 +1,4 @@
-export { createSupervisor, type Supervisor, type SupervisorOptions } from "./supervisor.ts";
+export { createSupervisor, supervise, type Supervisor, type SupervisorOptions, type SupervisorStore } from "./supervisor.ts";
 export type { EngineProvider } from "./shard-keeper.ts";
-export type { Check } from "./side-work.ts";
+export type { Check, SideWorkOptions, Timers } from "./side-work.ts";
 export { localProvider, type LocalProviderOptions } from "./local-provider.ts";

@@ -26,11 +26,17 @@ export interface SideWorkOptions {
   checks: readonly Check[];
 }
 
+export interface Timers {
+  /** Wakes the scheduler when a job's back-off is over. */
+  backoff(job: string, seconds: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /**
  * Timers and schedules, by BullMQ on the same Postgres. A message carries only a key; what is due is read from the store, so
  * that losing or repeating one changes nothing.
  */
-export class SideWork {
+export class SideWork implements Timers {
   readonly #queue: OnPostgres["queue"];
   readonly #worker: OnPostgres["worker"];
   readonly #logger: Logger;
@@ -73,7 +79,6 @@ export class SideWork {
     this.#worker.on("failed", (job, error) => logger.error({ check: job?.name, err: error }, "a check failed; it runs again on schedule"));
   }
 
-  /** Wakes the scheduler when a job's back-off is over. */
   async backoff(job: string, seconds: number): Promise<void> {
     await this.#queue.add("backoff", { job }, { delay: Math.ceil(seconds * 1000), removeOnComplete: true, removeOnFail: true }).catch((error: Error) => {
       this.#logger.warn({ err: error, job }, "no timer for a back-off; the scheduler's own clock does it");

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
 import type { LogStore } from "@muster/logs";
-import { createPool, isConnectionError, listenForWakes, Waker } from "@muster/store";
+import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
 import type { Logger } from "pino";
 import { drainNodes } from "./drains.ts";
 import { HangWatch } from "./hang-watch.ts";
@@ -14,7 +14,7 @@ import { Ownership, RENEW_EVERY } from "./ownership.ts";
 import { settle } from "./settle.ts";
 import type { EngineProvider } from "./shard-keeper.ts";
 import { Signal } from "./signal.ts";
-import { SideWork, type Check } from "./side-work.ts";
+import { SideWork, type Check, type SideWorkOptions, type Timers } from "./side-work.ts";
 import { SilenceWatch } from "./silence-watch.ts";
 
 const POLL = 1000;
@@ -34,6 +34,13 @@ export interface SupervisorOptions {
   silence?: Partial<SilenceLimits>;
 }
 
+/** What a supervisor stands on beside its options: its store, who wakes it, and its timers. */
+export interface SupervisorStore {
+  pool: Pool;
+  listen(onWake: () => void): { close(): Promise<void> };
+  startSideWork(work: Omit<SideWorkOptions, "databaseUrl">): Promise<Timers>;
+}
+
 export interface Supervisor {
   readonly id: string;
   readonly shards: string[];
@@ -41,10 +48,18 @@ export interface Supervisor {
 }
 
 /** Starts a supervisor. Several may run on one database; each shard is kept by one of them at a time. */
-export async function createSupervisor(options: SupervisorOptions): Promise<Supervisor> {
-  const { databaseUrl, logger, logs, engines, apiUrl } = options;
+export function createSupervisor({ databaseUrl, ...options }: SupervisorOptions): Promise<Supervisor> {
+  return supervise(options, {
+    pool: createPool(databaseUrl, "supervisor", { max: 12, genericPlans: true }),
+    listen: (onWake) => listenForWakes(databaseUrl, onWake),
+    startSideWork: (work) => SideWork.start({ databaseUrl, ...work }),
+  });
+}
+
+/** The same on a store that is given: it ends the pool when it is closed. */
+export async function supervise(options: Omit<SupervisorOptions, "databaseUrl">, { pool, listen, startSideWork }: SupervisorStore): Promise<Supervisor> {
+  const { logger, logs, engines, apiUrl } = options;
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
-  const pool = createPool(databaseUrl, "supervisor", { max: 12, genericPlans: true });
   const waker = new Waker(pool);
   const limits = { ...SILENCE_LIMITS, ...options.silence };
   // the timer alone: the time itself is in the store, and the scheduler looks at its own clock as well
@@ -75,8 +90,8 @@ export async function createSupervisor(options: SupervisorOptions): Promise<Supe
     },
     ...housekeeping(pool, logs),
   ];
-  const sideWork = await SideWork.start({ databaseUrl, pool, waker, logger, checks });
-  const listener = listenForWakes(databaseUrl, () => {
+  const sideWork = await startSideWork({ pool, waker, logger, checks });
+  const listener = listen(() => {
     woken.set();
     ownership.wakeAll();
   });
