@@ -2,7 +2,7 @@ import { compareFence, type RefusalCode, type WorkerKey, type WorkerStart } from
 import type { AgentConfig } from "./config.ts";
 import { workerName, workerOf } from "./keys.ts";
 import type { Ledger, News } from "./ledger.ts";
-import { checkOutputSpec } from "./output.ts";
+import { checkOutputSpec } from "@muster/output";
 
 /* Whether a start may go ahead: the fence first, then what can be told without making anything. */
 

@@ -1,16 +1,11 @@
 import { readdirSync, realpathSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { entryOfStep } from "@muster/output";
 import { inside } from "./area.ts";
 
-/* Which checkpoint a marker or a log line speaks of. */
+/* Which checkpoint on disk a marker or a log line speaks of. */
 
 const MAX_ENTRIES = 10_000;
-
-/** `1000` or `global_step1000` → 1000; undefined where the text doesn't end in a step. */
-export function markerStep(text: string): number | undefined {
-  const digits = /(?:^|\D)(\d{1,15})\s*$/.exec(text.slice(0, 256))?.[1];
-  return digits === undefined ? undefined : Number(digits);
-}
 
 /** The named path, if it exists below the attempt's folder once all links are followed. */
 export function commitPath(folder: string, named: string): string | undefined {
@@ -32,9 +27,10 @@ export function commitByStep(folder: string, step: number, marker: string | unde
   } catch {
     return undefined;
   }
-  const bearing = entries
-    .slice(0, MAX_ENTRIES)
-    .filter((entry) => entry.name !== marker && [...entry.name.matchAll(/\d+/g)].some((digits) => Number(digits[0]) === step));
-  const best = bearing.find((entry) => entry.isDirectory()) ?? bearing.find((entry) => entry.isFile());
-  return best && commitPath(folder, best.name);
+  const best = entryOfStep(
+    entries.slice(0, MAX_ENTRIES).flatMap((entry) => (entry.isDirectory() || entry.isFile() ? [{ name: entry.name, folder: entry.isDirectory() }] : [])),
+    step,
+    marker,
+  );
+  return best === undefined ? undefined : commitPath(folder, best);
 }

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { chownSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync, readSync, unlinkSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
+import { signalName } from "@muster/output";
 import { WorkerGroup, type CgroupBases } from "./cgroups.ts";
 
 /*
@@ -106,31 +107,6 @@ export class Slot {
 export interface Exit {
   code: number | null;
   signal: string | null;
-}
-
-const SIGNALS = new Map<number, string>([
-  [1, "SIGHUP"],
-  [2, "SIGINT"],
-  [3, "SIGQUIT"],
-  [4, "SIGILL"],
-  [5, "SIGTRAP"],
-  [6, "SIGABRT"],
-  [7, "SIGBUS"],
-  [8, "SIGFPE"],
-  [9, "SIGKILL"],
-  [10, "SIGUSR1"],
-  [11, "SIGSEGV"],
-  [12, "SIGUSR2"],
-  [13, "SIGPIPE"],
-  [14, "SIGALRM"],
-  [15, "SIGTERM"],
-  [24, "SIGXCPU"],
-  [25, "SIGXFSZ"],
-  [31, "SIGSYS"],
-]);
-
-export function signalName(number: number): string {
-  return SIGNALS.get(number) ?? `signal ${number}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { signalName } from "./slots.ts";
+import { signalName } from "@muster/output";
 import type { Spawned, Spawner, WorkerOrder } from "./spawner.ts";
 import type { Leftover } from "./steps.ts";
 

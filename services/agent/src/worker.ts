@@ -1,13 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { RankExit } from "@muster/engine";
-import { commitByStep, commitPath, markerStep } from "./commits.ts";
+import { markerStep, OutputReader, parseProgressLine, reportedRanks, type Progress } from "@muster/output";
+import { commitByStep, commitPath } from "./commits.ts";
 import { workerOf } from "./keys.ts";
 import type { Ledger, WorkerEntry } from "./ledger.ts";
 import { LogWriter, type LogLimits } from "./logs.ts";
-import { OutputReader } from "./output.ts";
 import { findByMark, isDead, rankProcesses, readStat, signalPid, workerMark, type RankProcess } from "./procs.ts";
-import { parseProgressLine, type Progress } from "./progress-presets.ts";
-import { reportedRanks } from "./rank-exits.ts";
 import { readWorkerFile } from "./safe-read.ts";
 import type { Exit, Slot } from "./slots.ts";
 import type { Spawner, WorkerOrder } from "./spawner.ts";

@@ -1,5 +1,10 @@
-import type { RankExit } from "@muster/engine";
-import { signalName } from "./slots.ts";
+import { signalName } from "./signals.ts";
+
+export interface RankExit {
+  rank: number;
+  exitCode: number | null;
+  signal: string | null;
+}
 
 /*
  * How single ranks ended, as their launcher prints it when it fails: torchrun's failure report (one block a rank), and
