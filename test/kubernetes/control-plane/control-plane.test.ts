@@ -1,0 +1,49 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { processesNaming } from "../../support/processes.ts";
+import { noControlPlane } from "../ready.ts";
+import { ControlPlane } from "./control-plane.ts";
+
+describe.skipIf(noControlPlane)("the control plane of the tests", () => {
+  it("runs controllers and the scheduler, and its API server comes back with what it held", async () => {
+    const plane = await ControlPlane.start();
+    const { dir } = plane;
+    try {
+      const { admin } = plane;
+      await admin.create("/api/v1/namespaces", { metadata: { name: "here" } });
+      await until(() => admin.find("/api/v1/namespaces/here/serviceaccounts/default"));
+      await admin.create("/api/v1/namespaces/here/pods", { metadata: { name: "one" }, spec: { containers: [{ name: "main", image: "none" }] } });
+      const waiting = async (): Promise<unknown> =>
+        (await admin.get("/api/v1/namespaces/here/pods/one")).status.conditions?.find((one: { reason: string }) => one.reason === "Unschedulable");
+      await until(waiting);
+      await plane.restartApiserver();
+      await plane.compact();
+      expect(await waiting()).toBeDefined();
+    } finally {
+      await plane.stop();
+    }
+    expect(processesNaming(dir)).toEqual([]);
+  });
+
+  it("ends when the process that started it is killed", async () => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], { stdio: ["ignore", "pipe", "inherit"] });
+    const [kubeconfig] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+    const dir = dirname(kubeconfig);
+    expect(processesNaming(dir).length).toBeGreaterThanOrEqual(4);
+    child.kill("SIGKILL");
+    await until(() => Promise.resolve(processesNaming(dir).length === 0));
+    rmSync(dir, { recursive: true });
+  });
+});
+
+async function until(look: () => Promise<unknown>): Promise<void> {
+  for (const end = Date.now() + 60_000; ; await delay(50)) {
+    if (await look()) return;
+    if (Date.now() > end) throw new Error("it didn't come");
+  }
+}
