@@ -1,7 +1,8 @@
 /**
  * Defragmentation: a 12,500-node cluster, 85 % full of small jobs put down at random, and as many gangs of 512 devices
- * as its free room would hold. Which share of them can start: before anything, after half of the jobs ended and were
- * placed again by the engine, and after consolidation.
+ * as its free room would hold. Which share of them can start: before anything; after placement alone, that is, once half
+ * of the jobs have ended and jobs like them were placed by the engine; after consolidation of the random state alone; and
+ * after both. Lost work is what the moved jobs had done since their last checkpoint, over what the cluster does in a day.
  */
 import { createEngine } from "@muster/placement";
 import type { JobInput, MemberPlacement, PlacementEngine } from "@muster/placement";
@@ -95,7 +96,7 @@ function scattered(consolidation: boolean): Cluster {
 }
 
 /** Submits gangs for all free devices and counts those that start; what is moved on the way is lost work. */
-function startGangs(cluster: Cluster): { share: number; lost: number; moves: number } {
+function startGangs(cluster: Cluster): { share: number; started: number; lost: number; moves: number } {
   const { engine, running } = cluster;
   const free = NODES * DEVICES - [...running.values()].reduce((sum, members) => sum + members.reduce((n, member) => n + member.devices.length, 0), 0);
   const gangs = Math.floor(free / (GANG_NODES * DEVICES));
@@ -115,7 +116,7 @@ function startGangs(cluster: Cluster): { share: number; lost: number; moves: num
     startedGangs += result.starts.filter((start) => start.job.startsWith("gang")).length;
     quiet = result.starts.length + result.moves.length > 0 ? 0 : quiet + 1;
   }
-  return { share: gangs === 0 ? 1 : startedGangs / gangs, lost, moves };
+  return { share: gangs === 0 ? 1 : startedGangs / gangs, started: startedGangs, lost, moves };
 }
 
 /** Half of the jobs end, and equal ones are placed by the engine. */
@@ -135,21 +136,30 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const placed = scattered(false);
   turnOver(placed);
   const afterPlacement = startGangs(placed);
-  const moved = scattered(true);
-  const afterMoves = startGangs(moved);
+  const afterMoves = startGangs(scattered(true));
+  const both = scattered(true);
+  turnOver(both);
+  // Those that were placed again are left alone for the protected run time.
+  both.now += HOUR;
+  for (const id of both.running.keys()) both.engine.checkpointed(id, both.now - Math.floor(both.random() * CHECKPOINT_MS));
+  const afterBoth = startGangs(both);
   const day = NODES * DEVICES * 24 * HOUR;
   const figures = {
     startable_before: round(before.share),
     startable_after_placement: round(afterPlacement.share),
     startable_after_consolidation: round(afterMoves.share),
     lost_work_ratio: round(afterMoves.lost / day),
+    moves_per_gang: round(afterMoves.moves / Math.max(1, afterMoves.started)),
+    startable_after_both: round(afterBoth.share),
+    lost_work_ratio_after_both: round(afterBoth.lost / day),
   };
   console.error(`gangs of 512 devices that start, of those that the free devices would hold (${NODES} nodes, ${FULL * 100} % full at random)`);
   console.error(`  at once                           ${(before.share * 100).toFixed(1)} %`);
-  console.error(`  after half of the jobs turned over ${(afterPlacement.share * 100).toFixed(1)} %`);
-  console.error(
-    `  after consolidation               ${(afterMoves.share * 100).toFixed(1)} %, ${afterMoves.moves} moves, ${(afterMoves.lost / HOUR).toFixed(0)} device-hours lost`,
-  );
+  console.error(`  after placement alone             ${(afterPlacement.share * 100).toFixed(1)} %`);
+  const moved = (name: string, { share, moves, lost }: ReturnType<typeof startGangs>): void =>
+    console.error(`  ${name.padEnd(33)} ${(share * 100).toFixed(1)} %, ${moves} moves, ${(lost / HOUR).toFixed(0)} device-hours lost`);
+  moved("after consolidation alone", afterMoves);
+  moved("after both", afterBoth);
   return { figures, peers: {} };
 }
 

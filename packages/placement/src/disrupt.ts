@@ -42,9 +42,10 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
 
 /** Moves jobs to the homes found for them and keeps the places they leave for the job. */
 export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decided: Decided): void {
-  for (const { job: moved, home } of plan.moves) {
-    const lost = lostWork(moved, state.now);
-    state.evict(moved, job.input.id);
+  const lost = plan.moves.map(({ job: moved }) => lostWork(moved, state.now));
+  // All leave before any arrives: one may go where another stood.
+  for (const { job: moved } of plan.moves) state.evict(moved, job.input.id);
+  for (const [i, { job: moved, home }] of plan.moves.entries()) {
     state.placer.take(home);
     state.occupy(moved, home, state.now, [moved]);
     decided.moves.push({
@@ -52,7 +53,7 @@ export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decid
       start: state.startOf(moved, locality(state.placer, moved.request, home)),
       cause: { kind: "consolidation", forJob: job.input.id, message: `moves together with others so that ${job.input.id} fits` },
       graceMs: moved.input.checkpoint?.grace ?? 0,
-      lostWork: lost,
+      lostWork: lost[i]!,
     });
   }
   state.placer.take(plan.placement);

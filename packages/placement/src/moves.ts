@@ -1,4 +1,5 @@
-import type { JobRecord } from "./jobs.ts";
+import { devicesOf, findHomes, type Relocation } from "./homes.ts";
+import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Placement } from "./placer.ts";
 import { atLeast, focusNodes, Search } from "./preempt.ts";
 import type { State } from "./state.ts";
@@ -7,7 +8,7 @@ import { goesFirst, mayGo, Source, wholeUnit, type Unit } from "./victims.ts";
 /** A start, and running jobs with the new homes that make room for it. */
 export interface MovePlan {
   placement: Placement;
-  moves: { job: JobRecord; home: Placement }[];
+  moves: Relocation[];
 }
 
 /** Work that moving may lose, per device of the job that starts by it: what it would gain in this time. */
@@ -32,13 +33,13 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const needed = role.min * role.shape.devices;
       if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
       searched = true;
+      const mayMove = (other: JobRecord): boolean => other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
         const units: Unit[] = [];
         const emptiest = emptiestNodes(state, partition.nodeAt);
         for (const other of state.holding) {
           if (!other.placement!.roles.some(({ members }) => members.some((member) => emptiest.has(member.node)))) continue;
-          const movable = other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
-          if (movable) units.push(wholeUnit(state, other));
+          if (mayMove(other)) units.push(wholeUnit(state, other));
         }
         return units.sort(goesFirst);
       });
@@ -47,19 +48,29 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       if (focus === null) continue;
       const plan = new Search(state, job, least, partition, usage).run([source.narrow(focus)]);
       if (plan === null || plan.units.length === 0) continue;
-      const lost = plan.units.reduce((sum, unit) => sum + unit.lostWork, 0);
-      const moved = plan.units.reduce((sum, unit) => sum + unit.holdings.reduce((n, holding) => n + holding.devices.length, 0), 0);
-      if (lost > needed * WORTH_MS || moved > needed) continue;
-      const moves = findHomes(
-        state,
-        plan.placement,
-        plan.units.map((unit) => unit.job),
-      );
+      const leaving = plan.units.map((unit) => unit.job);
+      if (!isWorth(state, leaving, needed)) continue;
+      const moves = findHomes(state, partition, plan.placement, leaving, mayMove);
       quota.freed = freed;
-      if (moves !== null) return { plan: { placement: plan.placement, moves }, searched };
+      if (
+        moves === null ||
+        !isWorth(
+          state,
+          moves.map((move) => move.job),
+          needed,
+        )
+      )
+        continue;
+      return { plan: { placement: plan.placement, moves }, searched };
     }
   }
   return { plan: null, searched };
+}
+
+/** What moves loses less than is gained, and is no more than what starts by it. */
+function isWorth(state: State, moved: readonly JobRecord[], needed: number): boolean {
+  const lost = moved.reduce((sum, job) => sum + lostWork(job, state.now), 0);
+  return lost <= needed * WORTH_MS && moved.reduce((sum, job) => sum + devicesOf(job), 0) <= needed;
 }
 
 /** Nodes that are partly free, the emptiest first: the others are not worth clearing. */
@@ -78,23 +89,4 @@ function freeDevices(state: State, slots: Int32Array): number {
   let free = 0;
   for (const slot of slots) if (nodes.schedulable[slot] === 1) free += nodes.freeDevices[slot]!;
   return free;
-}
-
-/** New homes of the same size for all, beside the placement; null when one finds none. */
-function findHomes(state: State, placement: Placement, jobs: readonly JobRecord[]): MovePlan["moves"] | null {
-  const { placer } = state;
-  for (const job of jobs) placer.untake(job.placement!);
-  placer.take(placement);
-  const moves: MovePlan["moves"] = [];
-  for (const job of jobs) {
-    const { variant, roles } = job.placement!;
-    const sized = { ...variant, roles: variant.roles.map((role, i) => ({ ...role, min: roles[i]!.members.length, max: roles[i]!.members.length })) };
-    const home = placer.place({ ...job.request, variants: [sized] });
-    if (home === null) break;
-    moves.push({ job, home: { ...home, variant, roles: home.roles.map((placed, i) => ({ ...placed, role: variant.roles[i]! })) } });
-  }
-  for (const { home } of moves) placer.untake(home);
-  placer.untake(placement);
-  for (const job of jobs) placer.take(job.placement!);
-  return moves.length === jobs.length ? moves : null;
 }

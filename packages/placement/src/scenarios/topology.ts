@@ -231,4 +231,23 @@ export const consolidation: Scenario[] = [
       },
     ],
   },
+  {
+    id: "N01",
+    title: "small neighbours change places where a moved job finds no home else",
+    source: "ours",
+    nodes: { n0: { gpu: 8 }, n1: { gpu: 8 }, n2: { gpu: 8 } },
+    queues: { q: {} },
+    running: [
+      { job: "a", gpu: 4, on: ["n0"] },
+      { job: "b", gpu: 1, on: ["n1"] },
+      { job: "c", gpu: 4, on: ["n1"] },
+      { job: "d", gpu: 7, preemptible: false, on: ["n2"] },
+    ],
+    steps: [
+      {
+        submit: [{ job: "whole", gpu: 8, priority: 1 }],
+        expect: { start: { whole: ["n0"] }, move: { a: ["n1"], b: ["n2"] }, evict: [], keep: ["c", "d"] },
+      },
+    ],
+  },
 ];
