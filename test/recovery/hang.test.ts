@@ -58,6 +58,9 @@ describe("a job that lives and makes no step", () => {
     expect(record?.phases["detect"]).toBeGreaterThanOrEqual(3);
     expect(record?.cost.device_seconds).toBeGreaterThanOrEqual(4 * 3);
     expect(record?.evidence.join("\n")).toMatch(/no step for .* the last was 3\n.*recovery\.hang_timeout/);
+    // what its processes were doing: both shells waited for their sleep
+    expect(record?.evidence.join("\n")).toMatch(/ on n0.* on n1|and \d+ more:/);
+    expect(record?.evidence.some((line) => /^  (sh|sleep), state S$|^  Thread/.test(line))).toBe(true);
     expect(processesOf(id)).toEqual([]);
     expect(await listIncidents(cluster.pool, { visible: ["default"], job: id }, 10, null)).toMatchObject([
       { kind: "hang", project: "default", job: id, attempt: 1, evidence: record?.evidence, cost: { attempts: 1 } },
@@ -92,6 +95,36 @@ describe("a job that lives and makes no step", () => {
     writeFileSync(go, "");
     expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });
     expect(await kinds(id)).not.toContain("job.no_progress");
+  });
+
+  it("keeps its clock over restarts of the control plane, which kill nothing by themselves", async () => {
+    const go = join(cluster.dir, "go-clock");
+    const spec = (name: string): Parameters<TestCluster["submit"]>[0] => ({
+      name,
+      env: { GO: go },
+      run: ["sh", "-c", 'echo "step=1"; until [ -e "$GO" ]; do sleep 0.2; done'],
+      progress: { pattern: "^step=(?<step>\\d+)$" },
+      recovery: { hang_timeout: 1800, max_restarts: 0 },
+    });
+    const [hung, quiet] = (await cluster.submit(spec("hung"), spec("quiet"))) as [string, string];
+    for (const id of [hung, quiet]) await expect.poll(() => kinds(id), WAIT).toContain("attempt.progressing");
+    const restart = async (): Promise<void> => {
+      await (cluster.supervisors.pop() as { close(): Promise<void> }).close();
+      await cluster.startSupervisor({ silence: SILENCE });
+    };
+    await restart();
+    // both quiet for an hour; of that the control plane was away for ten minutes, and for fifty of the second job's
+    const { rows } = await cluster.pool.query<{ shard: string }>("SELECT shard FROM nodes WHERE name = 'n0'");
+    await cluster.pool.query("UPDATE progress SET step_at = now() - interval '60 min' WHERE job = ANY ($1)", [[hung, quiet]]);
+    await cluster.pool.query("INSERT INTO shard_gaps VALUES ($1, now() - interval '50 min', now() - interval '40 min')", [rows[0]?.shard]);
+    await cluster.pool.query("UPDATE progress SET step_at = now() - interval '35 min' WHERE job = $1", [quiet]);
+    await cluster.pool.query("INSERT INTO shard_gaps VALUES ($1, now() - interval '30 min', now() - interval '20 min')", [rows[0]?.shard]);
+    await restart();
+    await expect.poll(() => kinds(hung), WAIT).toContain("job.no_progress");
+    expect(await kinds(quiet)).not.toContain("job.no_progress");
+    writeFileSync(go, "");
+    expect(await cluster.untilState(hung, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 2, infrastructure_failures: 1 });
+    expect(await cluster.untilState(quiet, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });
   });
 
   it("is left alone when it never reported progress and has no timeout", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { stopAgent } from "@muster/agent";
-import type { SilenceLimits } from "@muster/lifecycle";
+import type { SilenceLimits, StragglerLimits } from "@muster/lifecycle";
 import { DirectoryLogStore, logKey } from "@muster/logs";
 import { makeId, poolSpec, resolveJobSpec, type JobState, type SubmittedJobSpec } from "@muster/model";
 import { createScheduler, type Scheduler } from "@muster/scheduler";
@@ -21,7 +21,7 @@ import {
   Waker,
   type Pool,
 } from "@muster/store";
-import { createSupervisor, localProvider, type Supervisor } from "@muster/supervisor";
+import { createSupervisor, localProvider, type LocalProviderOptions, type Supervisor } from "@muster/supervisor";
 import { pino } from "pino";
 import { agentPid, descendants, pidsWhere, processesNaming } from "./processes.ts";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
@@ -105,18 +105,29 @@ export class TestCluster {
     return scheduler;
   }
 
-  async startSupervisor({ apiUrl = "http://127.0.0.1:9", silence }: { apiUrl?: string; silence?: Partial<SilenceLimits> } = {}): Promise<Supervisor> {
+  async startSupervisor({
+    apiUrl = "http://127.0.0.1:9",
+    silence,
+    straggler,
+    agent,
+  }: {
+    apiUrl?: string;
+    silence?: Partial<SilenceLimits>;
+    straggler?: Partial<StragglerLimits>;
+    agent?: LocalProviderOptions["agent"];
+  } = {}): Promise<Supervisor> {
     const supervisor = await createSupervisor({
       databaseUrl: this.db.url,
       logger,
       logs: this.logs,
       apiUrl,
       ...(silence && { silence }),
+      ...(straggler && { straggler }),
       engines: {
         local: localProvider({
           pool: this.pool,
           agentsDir: join(this.dir, "agents"),
-          agent: { area: join(this.dir, "area"), checkpoint_roots: [join(this.dir, "ckpt")] },
+          agent: { area: join(this.dir, "area"), checkpoint_roots: [join(this.dir, "ckpt")], ...agent },
         }),
       },
     });

@@ -17,6 +17,7 @@ function facts(quiet: number, part: Partial<ProgressFacts> = {}): ProgressFacts 
     intervals: Array.from({ length: 50 }, () => 2000),
     hangTimeout: null,
     heardSince: 0,
+    unheard: 0,
     ...part,
   };
 }
@@ -47,10 +48,18 @@ describe("judgeHang", () => {
     expect(judgeHang(facts(0, { reports: false, stepAt: null, upAt: 0 }))).toMatchObject({ kind: "unknown" });
   });
 
-  it("says nothing while a shard isn't heard of, nor within one limit of its being heard again", () => {
+  it("says nothing while a shard isn't heard of, nor until what was done meanwhile has been told", () => {
     expect(judgeHang(facts(100 * MINUTE, { heardSince: null }))).toMatchObject({ kind: "unknown" });
-    expect(judgeHang(facts(100 * MINUTE, { heardSince: NOW - MINUTE + 1 }))).toMatchObject({ kind: "well" });
-    expect(judgeHang(facts(100 * MINUTE, { heardSince: NOW - MINUTE }))).toMatchObject({ kind: "hung", since: NOW - 100 * MINUTE });
+    expect(judgeHang(facts(100 * MINUTE, { heardSince: NOW - 29_999 }))).toMatchObject({ kind: "well" });
+    expect(judgeHang(facts(100 * MINUTE, { heardSince: NOW - 30_000 }))).toMatchObject({ kind: "hung", since: NOW - 100 * MINUTE });
+    expect(judgeHang(facts(100 * MINUTE, { hangTimeout: 5000, heardSince: NOW - 5000 }))).toMatchObject({ kind: "hung" });
+  });
+
+  it("goes on with the clock after time in which it could not be heard, without counting that", () => {
+    expect(judgeHang(facts(3 * MINUTE, { unheard: 2 * MINUTE + 1 }))).toMatchObject({ kind: "well" });
+    const decision = judgeHang(facts(3 * MINUTE, { unheard: 2 * MINUTE }));
+    expect(decision).toMatchObject({ kind: "hung" });
+    expect(decision.kind === "hung" && decision.evidence).toContain("120 s of that don't count: a shard of it was not heard of");
   });
 
   it("tells what it saw", () => {

@@ -1,8 +1,8 @@
 import type { Verdict } from "./classify.ts";
 
 /*
- * When a job that lives makes no progress. Decided from facts by the database's clock, all in milliseconds. Time in which
- * nobody listened to the job's shards, or in which they could not be heard, counts as silence of nobody.
+ * When a job that lives makes no progress. Decided from facts by the database's clock, all in milliseconds. Time in which the
+ * job's shards could not be heard, or nobody listened to them, doesn't count as quiet.
  */
 
 export interface HangLimits {
@@ -15,9 +15,19 @@ export interface HangLimits {
   firstStep: number;
   evaluation: number;
   checkpoint: number;
+  /** A shard that is heard of again has so long to tell what it did meanwhile. */
+  settle: number;
 }
 
-export const HANG_LIMITS: HangLimits = { floor: 60_000, factor: 10, intervals: 5, firstStep: 1_800_000, evaluation: 7_200_000, checkpoint: 1_800_000 };
+export const HANG_LIMITS: HangLimits = {
+  floor: 60_000,
+  factor: 10,
+  intervals: 5,
+  firstStep: 1_800_000,
+  evaluation: 7_200_000,
+  checkpoint: 1_800_000,
+  settle: 30_000,
+};
 
 export interface ProgressFacts {
   now: number;
@@ -34,8 +44,10 @@ export interface ProgressFacts {
   intervals: readonly number[];
   /** `recovery.hang_timeout`. */
   hangTimeout: number | null;
-  /** Since when all shards of its workers have been heard without a gap; null: one of them isn't now. */
+  /** Since when somebody listens to all shards of its workers, and hears of them; null: one of them isn't heard of now. */
   heardSince: number | null;
+  /** Of the time since its last step, what one of them was not heard of. */
+  unheard: number;
 }
 
 export type HangDecision =
@@ -48,11 +60,13 @@ export function judgeHang(facts: ProgressFacts, limits: HangLimits = HANG_LIMITS
   if (facts.heardSince === null) return { kind: "unknown", why: "a shard of it isn't heard of" };
   const { limit, rule } = limitOf(facts, limits);
   const last = facts.stepAt ?? facts.upAt;
-  if (facts.now - Math.max(last, facts.heardSince) < limit) return { kind: "well", limit };
+  const quiet = facts.now - last - facts.unheard;
+  if (quiet < limit || facts.now - facts.heardSince < Math.min(limit, limits.settle)) return { kind: "well", limit };
   const silent = seconds(facts.now - last);
   const evidence = [
     facts.stepAt === null ? `no first step ${silent} after all workers were up` : `no step for ${silent}; the last was ${facts.step ?? "not numbered"}`,
     `limit ${seconds(limit)}: ${rule}`,
+    ...(facts.unheard > 0 ? [`${seconds(facts.unheard)} of that don't count: a shard of it was not heard of`] : []),
     ...(facts.intervals.length > 0 ? [`median time between reports ${seconds(median(facts.intervals))}, of the last ${facts.intervals.length}`] : []),
     ...(facts.phase === null ? [] : [`phase ${facts.phase}`]),
   ];

@@ -12,3 +12,5 @@ export * from "./restart-policy.ts";
 export * from "./rule-table.ts";
 export * from "./silence.ts";
 export * from "./spares.ts";
+export * from "./stacks.ts";
+export * from "./straggler.ts";

@@ -9,6 +9,8 @@ export interface Progress {
   loss?: number | null;
   rate?: number;
   phase?: string;
+  /** What a step took one rank by itself; without a rank, the worker's first. */
+  own?: { rank?: number; seconds: number };
 }
 
 export type ProgressParser = (line: string) => Progress | undefined;
@@ -44,6 +46,8 @@ const find = (label: string): RegExp => new RegExp(`${label}\\s{0,4}${NUMBER}`);
 const MUSTER_STEP = /\bstep[=:] ?(\d{1,16})(?:\/(\d{1,16}))?/;
 const MUSTER_LOSS = find("\\bloss[=:]");
 const MUSTER_RATE = find("\\brate[=:]");
+const MUSTER_OWN = find("\\bstep_time[=:]");
+const MUSTER_RANK = /\brank[=:] ?(\d{1,7})\b/;
 const MUSTER_PHASE = /\bphase[=:] ?([\w-]{1,64})/;
 
 const MEGATRON_STEP = /\biteration\s{1,16}(\d{1,16})\/\s{0,16}(\d{1,16})/;
@@ -73,7 +77,8 @@ const PRESETS: Record<string, ProgressParser> = {
     const phase = MUSTER_PHASE.exec(line)?.[1];
     if (!step && phase === undefined) return undefined;
     const found = step ? progress(step[1], step[2], MUSTER_LOSS.exec(line)?.[1], MUSTER_RATE.exec(line)?.[1]) : {};
-    return phase === undefined ? found : { ...found, phase };
+    const own = ownTime(MUSTER_OWN.exec(line)?.[1], MUSTER_RANK.exec(line)?.[1]);
+    return { ...found, ...(phase !== undefined && { phase }), ...(own && { own }) };
   },
   // iteration 120/ 1000 | ... | elapsed time per iteration (ms): 512.3 | ... | lm loss: 2.31E+00 |
   megatron: (line) => {
@@ -120,7 +125,13 @@ export function progressParser(spec: { preset: string } | { pattern: string }): 
   };
 }
 
-/** One line of `$MUSTER_PROGRESS_FILE`: a JSON object with any of step, total, loss, rate, phase. */
+function ownTime(seconds: string | undefined, rank: string | undefined): Progress["own"] {
+  const time = toNumber(seconds);
+  const number = whole(rank);
+  return time === undefined || time === null || time <= 0 ? undefined : { seconds: time, ...(number !== undefined && { rank: number }) };
+}
+
+/** One line of `$MUSTER_PROGRESS_FILE`: a JSON object with any of step, total, loss, rate, phase, and step_time with rank. */
 export function parseProgressLine(line: string): Progress | undefined {
   let value: unknown;
   try {
@@ -129,9 +140,11 @@ export function parseProgressLine(line: string): Progress | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { step, total, loss, rate, phase } = value as Record<string, unknown>;
+  const { step, total, loss, rate, phase, rank, step_time: time } = value as Record<string, unknown>;
   const text = (one: unknown): string | undefined => (typeof one === "number" ? String(one) : typeof one === "string" ? one.slice(0, 32) : undefined);
   const found = progress(text(step), text(total), loss === null ? "nan" : text(loss), text(rate)) ?? {};
   if (typeof phase === "string" && /^[\w-]{1,64}$/.test(phase)) found.phase = phase;
+  const own = ownTime(text(time), text(rank));
+  if (own) found.own = own;
   return Object.keys(found).length > 0 ? found : undefined;
 }

@@ -91,6 +91,7 @@ export async function retain(pool: Pool, now: number, retention: Retention = DEF
   let removed = 0;
   for (let batch = -1; batch !== 0; removed += batch) batch = await removeFinished(pool, new Date(now - retention.jobs * 1000));
   await pool.query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '2 days'");
+  await pool.query("DELETE FROM shard_gaps WHERE ended < now() - interval '30 days'");
   return { dropped, removed };
 }
 
@@ -136,5 +137,5 @@ async function removeFinished(pool: Pool, before: Date): Promise<number> {
 }
 
 async function removeSatellites(client: Client, condition: string, values: unknown[]): Promise<void> {
-  for (const table of ["progress", "checkpoints", "job_dependencies"]) await client.query(`DELETE FROM ${table} WHERE job ${condition}`, values);
+  for (const table of ["progress", "step_times", "checkpoints", "job_dependencies"]) await client.query(`DELETE FROM ${table} WHERE job ${condition}`, values);
 }

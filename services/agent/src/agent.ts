@@ -66,6 +66,7 @@ export class Agent {
       spawner: this.spawner,
       logs: join(config.state_dir, "logs"),
       limits: config.logs,
+      stepTimesEvery: config.step_times_every * 1000,
       ended: (worker, clean) => this.ended(worker, clean),
       trouble: (message, error) => log.error({ error }, message),
     };

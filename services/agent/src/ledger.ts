@@ -35,7 +35,7 @@ export interface WorkerEntry {
   oom: boolean;
   pid?: number;
   startTime?: string;
-  stop?: { mode: "graceful" | "kill"; since: number; grace: number };
+  stop?: { mode: "graceful" | "kill"; since: number; grace: number; inspect?: boolean };
   /** Bytes of output from which matches are already observed. */
   parsed: number;
   matched: Set<string>;

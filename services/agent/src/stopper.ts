@@ -1,15 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { AttemptKey, WorkerStop } from "@muster/engine";
 import type { Area } from "./area.ts";
-import { attemptName, workerName } from "./keys.ts";
+import { attemptName, workerName, workerOf } from "./keys.ts";
 import { alive, type Ledger, type WorkerEntry } from "./ledger.ts";
 import { signalPid } from "./procs.ts";
+import { collectStacks } from "./stacks.ts";
 import type { Worker } from "./worker.ts";
 
 /*
  * How workers are asked to checkpoint and brought to an end. Graceful: the control file and the checkpoint signal first;
  * after the commit, or half of the grace, SIGTERM to the ranks; at the end of the grace, the kill.
  */
+
+const INSPECT_MS = 4000;
 
 interface Stopping {
   worker: Worker;
@@ -52,10 +55,10 @@ export class Stopper {
   }
 
   /** Records a stop if it says more than those before; false where it doesn't. */
-  private keep(entry: WorkerEntry, { mode, grace }: WorkerStop): boolean {
+  private keep(entry: WorkerEntry, { mode, grace, inspect }: WorkerStop): boolean {
     const now = Date.now();
     const before = entry.stop;
-    if (!before) this.ledger.stop(entry, { mode, since: now, grace });
+    if (!before) this.ledger.stop(entry, { mode, since: now, grace, ...(inspect && { inspect }) });
     else if (before.mode === "kill") return false;
     else if (mode === "kill") this.ledger.stop(entry, { mode, since: before.since, grace: 0 });
     else {
@@ -73,7 +76,7 @@ export class Stopper {
     const name = workerName(record);
     if (stop.mode === "kill") {
       this.stopping.delete(name);
-      void this.killNow(worker);
+      void (stop.inspect ? this.inspect(worker) : Promise.resolve()).then(() => this.killNow(worker));
       return;
     }
     const { checkpoint } = record;
@@ -127,6 +130,12 @@ export class Stopper {
         void this.killNow(worker);
       }
     }
+  }
+
+  /** Observes what the worker's processes are doing; takes a few seconds at most, and never fails. */
+  private async inspect(worker: Worker): Promise<void> {
+    const stacks = await Promise.race([collectStacks(worker), delay(INSPECT_MS, [])]).catch(() => []);
+    if (stacks.length > 0 && alive(worker.entry)) this.ledger.observe({ kind: "stacks", stacks, ...workerOf(worker.entry.record) });
   }
 
   /** Kills until the end is recorded: a process may just be on its way up. */

@@ -88,7 +88,12 @@ export const workerStart: z.ZodType<WorkerStart> = z.object({
   ranks: z.int().min(0),
 });
 
-export const workerStop: z.ZodType<WorkerStop> = z.object({ ...worker, mode: z.enum(["graceful", "kill"]), grace: z.number().min(0).max(3_153_600_000) });
+export const workerStop: z.ZodType<WorkerStop> = z.object({
+  ...worker,
+  mode: z.enum(["graceful", "kill"]),
+  grace: z.number().min(0).max(3_153_600_000),
+  inspect: z.boolean().exactOptional(),
+});
 
 export const sealCheckpoint: z.ZodType<SealCheckpoint> = z.object({
   ...attempt,

@@ -30,6 +30,8 @@ export interface WorkerContext {
   spawner: Spawner;
   logs: string;
   limits: LogLimits;
+  /** Milliseconds between reports of step times. */
+  stepTimesEvery: number;
   ended: (worker: Worker, clean: boolean) => void;
   trouble: (message: string, error: unknown) => void;
 }
@@ -48,6 +50,8 @@ export class Worker {
   private lastProgress = 0;
   private pendingProgress: Progress | undefined;
   private progressOffset = 0;
+  private stepTimes = new Map<number, { sum: number; count: number }>();
+  private stepTimesReported = 0;
   private markerText: string | undefined;
   private pendingCommits: { step: number; named: string | undefined; end: number; until: number; via: "marker" | "log" }[] = [];
   private dropped = 0;
@@ -183,6 +187,7 @@ export class Worker {
       for (const one of pending) if (one.until > now && !this.tryCommit(one)) this.pendingCommits.push(one);
     }
     if (this.pendingProgress && now - this.lastProgress >= PROGRESS_INTERVAL_MS) this.reportProgress(this.pendingProgress, now);
+    if (now - this.stepTimesReported >= this.context.stepTimesEvery) this.reportStepTimes(now);
     this.reportDropped(now, false);
     this.reportSize(now, false);
   }
@@ -251,8 +256,10 @@ export class Worker {
     this.context.ledger.observe({ kind: "matched", id, line, ...workerOf(this.entry.record) }, { parsed: end });
   }
 
-  private onProgress(progress: Progress): void {
+  private onProgress({ own, ...progress }: Progress): void {
     const now = Date.now();
+    if (own) this.addStepTime(own);
+    if (Object.keys(progress).length === 0) return;
     this.pendingProgress = { ...this.pendingProgress, ...progress };
     if (now - this.lastProgress >= PROGRESS_INTERVAL_MS) this.reportProgress(this.pendingProgress, now);
   }
@@ -261,6 +268,23 @@ export class Worker {
     this.lastProgress = now;
     this.pendingProgress = undefined;
     this.context.ledger.observe({ kind: "progress", ...progress, ...workerOf(this.entry.record) });
+  }
+
+  /** Of ranks that aren't the worker's nothing is taken. */
+  private addStepTime({ rank, seconds }: NonNullable<Progress["own"]>): void {
+    const { firstRank, ranks } = this.entry.record;
+    const of = rank ?? firstRank;
+    if (of < firstRank || of >= firstRank + Math.max(1, ranks)) return;
+    const known = this.stepTimes.get(of) ?? { sum: 0, count: 0 };
+    this.stepTimes.set(of, { sum: known.sum + seconds, count: known.count + 1 });
+  }
+
+  private reportStepTimes(now: number): void {
+    this.stepTimesReported = now;
+    if (this.stepTimes.size === 0) return;
+    const ranks = Object.fromEntries([...this.stepTimes].map(([rank, { sum, count }]) => [rank, Number((sum / count).toPrecision(6))]));
+    this.stepTimes = new Map();
+    this.context.ledger.observe({ kind: "step_times", ranks, ...workerOf(this.entry.record) });
   }
 
   private readProgressFile(): void {

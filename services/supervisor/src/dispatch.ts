@@ -57,6 +57,7 @@ export async function dispatchCommands(context: DispatchContext): Promise<Dispat
         worker: row.worker,
         mode: row.desired === "kill" ? "kill" : "graceful",
         grace: row.grace,
+        ...(row.inspect && { inspect: true }),
       })),
     );
     await stopDelivered(pool, stops);

@@ -24,7 +24,7 @@ export async function endAttempts(client: Client, ended: readonly { gang: GangRo
   );
   await stopAttempts(
     client,
-    ended.map(({ gang }) => ({ job: gang.job, mode: "kill", grace: 0 })),
+    ended.map(({ gang, found }) => ({ job: gang.job, mode: "kill", grace: 0, inspect: found.rule === "hang" })),
   );
   await appendEvents(
     client,

@@ -1,4 +1,4 @@
-import { judgeHang, type HangDecision } from "@muster/lifecycle";
+import { HANG_LIMITS, judgeHang, type HangDecision } from "@muster/lifecycle";
 import { attemptKey, lockGangs, readQuiet, readWatchedShards, takeLease, transaction, type Pool, type QuietRow } from "@muster/store";
 import type { Logger } from "pino";
 import { leaveBadNodes } from "./bad-nodes.ts";
@@ -16,8 +16,9 @@ export interface HangWatchOptions {
 }
 
 /**
- * Ends attempts that live and make no progress, one supervisor at a time. Only time in which a shard was listened to without a
- * gap counts against what runs there: after a restart, or a database that was away, everyone has one whole limit again.
+ * Ends attempts that live and make no progress, one supervisor at a time. Time in which a shard was not listened to, as while the
+ * control plane or the database was away, doesn't count against what runs there: the store keeps it, so that restarts don't
+ * begin the clock anew. What this remembers is only since when it hears of each shard.
  */
 export class HangWatch {
   readonly #options: HangWatchOptions;
@@ -60,7 +61,8 @@ export class HangWatch {
   #judge(row: QuietRow): HangDecision {
     const heard = row.shards.map((shard) => this.#heard.get(shard));
     const all = heard.filter((one) => one !== undefined);
-    return judgeHang({
+    const { silentAfter } = this.#options;
+    const facts = {
       // what was done since a shard was last heard of can't be known yet
       now: Math.min(row.now, ...all.map((one) => one.until)),
       upAt: row.up_at,
@@ -70,9 +72,11 @@ export class HangWatch {
       phase: row.phase,
       intervals: row.intervals,
       // shorter than this, a shard that isn't heard of can't be told from a job that hangs
-      hangTimeout: row.hang_timeout === null ? null : Math.max(row.hang_timeout, 2 * this.#options.silentAfter),
+      hangTimeout: row.hang_timeout === null ? null : Math.max(row.hang_timeout, 2 * silentAfter),
       heardSince: all.length < heard.length ? null : Math.max(0, ...all.map((one) => one.since)),
-    });
+      unheard: row.unheard,
+    };
+    return judgeHang(facts, { ...HANG_LIMITS, settle: Math.min(HANG_LIMITS.settle, 6 * silentAfter) });
   }
 
   /** Judges once more with the jobs locked, and brings down what is still hung: the restart policy goes by what was found. */

@@ -2,6 +2,7 @@ import {
   badNodeVerdict,
   classify,
   decideRestart,
+  describeStacks,
   escalate,
   evaluateGang,
   failedByItself,
@@ -12,8 +13,10 @@ import {
   RULES_VERSION,
   ruleTable,
   shadowMatches,
+  stragglerVerdict,
   type Ending,
   type JobEvent,
+  type ProcessStack,
   type Verdict,
   type WorkerFacts,
 } from "@muster/lifecycle";
@@ -192,7 +195,7 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
     kind: gang.found?.rule === "hang" ? "hang" : "job_failure",
     severity: decision.restart ? "info" : "warning",
     node: verdict.node,
-    evidence: [failure["message"] as string, ...verdict.evidence],
+    evidence: [failure["message"] as string, ...verdict.evidence, ...describeStacks(members.flatMap(stacksOf))],
     class: verdict.class,
     rule: verdict.rule,
     action: decision.restart ? (exclude === undefined ? "restarted" : `restarted without ${exclude}`) : "given up",
@@ -225,8 +228,13 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
   );
 }
 
+function stacksOf({ worker, node, detail }: MemberRow): ProcessStack[] {
+  return (detail?.stacks ?? []).map((stack) => ({ worker, node, ...stack }));
+}
+
 function foundVerdict(found: Found, repeated: boolean): Verdict {
-  return found.rule === "hang" ? hangVerdict(found.evidence, repeated) : badNodeVerdict(found.node ?? null, found.evidence);
+  if (found.rule === "hang") return hangVerdict(found.evidence, repeated);
+  return found.rule === "straggler" ? stragglerVerdict(found.node ?? null, found.evidence) : badNodeVerdict(found.node ?? null, found.evidence);
 }
 
 function onDue(gang: GangRow, out: Judgement): void {

@@ -1,4 +1,4 @@
-import type { Observation } from "@muster/engine";
+import type { Observation, WorkerStack } from "@muster/engine";
 import {
   appendEvents,
   attemptKey,
@@ -9,6 +9,8 @@ import {
   recordMatches,
   recordOutput,
   recordProgress,
+  recordStacks,
+  recordStepTimes,
   recordPruned,
   recordSealed,
   recordSealFailed,
@@ -52,6 +54,8 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
     await lockJobs(client, [...sorted.facts, ...sorted.commits]);
     await recordMatches(client, sorted.matches);
     await recordOutput(client, sorted.output);
+    await recordStacks(client, sorted.stacks);
+    await recordStepTimes(client, [...sorted.stepTimes.values()]);
     const events: NewEvent[] = [...sorted.events];
     for (const commit of await recordCommits(client, sorted.commits)) {
       events.push({
@@ -99,6 +103,8 @@ interface Sorted {
   facts: WorkerFact[];
   matches: (WorkerId & { id: string; line: string })[];
   output: (WorkerId & { size: number })[];
+  stacks: (WorkerId & { stacks: WorkerStack[] })[];
+  stepTimes: Map<string, WorkerId & { ranks: Record<string, number> }>;
   commits: CommitFact[];
   seals: Seal[];
   progress: ProgressFact[];
@@ -110,7 +116,7 @@ function sort(observations: readonly Observation[]): Sorted {
   const facts = new Map<string, WorkerFact>();
   const output = new Map<string, WorkerId & { size: number }>();
   const progress = new Map<string, ProgressFact>();
-  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = { matches: [], commits: [], seals: [], events: [] };
+  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = { matches: [], stacks: [], stepTimes: new Map(), commits: [], seals: [], events: [] };
   const base = { exitCode: null, signal: null, oom: false, reason: null, detail: null };
   for (const one of observations) {
     switch (one.kind) {
@@ -167,6 +173,12 @@ function sort(observations: readonly Observation[]): Sorted {
         break;
       case "matched":
         sorted.matches.push({ ...id(one), id: one.id, line: printable(one.line) });
+        break;
+      case "stacks":
+        sorted.stacks.push({ ...id(one), stacks: one.stacks.map((stack) => ({ ...stack, text: printable(stack.text) })) });
+        break;
+      case "step_times":
+        sorted.stepTimes.set(workerKey(one), { ...id(one), ranks: one.ranks });
         break;
       case "output":
         output.set(workerKey(one), { ...id(one), size: one.size });

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
+import { SILENCE_LIMITS, STRAGGLER_LIMITS, type SilenceLimits, type StragglerLimits } from "@muster/lifecycle";
 import type { LogStore } from "@muster/logs";
 import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
 import type { Logger } from "pino";
@@ -16,8 +16,10 @@ import type { EngineProvider } from "./shard-keeper.ts";
 import { Signal } from "./signal.ts";
 import { SideWork, type Check, type SideWorkOptions, type Timers } from "./side-work.ts";
 import { SilenceWatch } from "./silence-watch.ts";
+import { watchStragglers } from "./straggler-watch.ts";
 
 const POLL = 1000;
+const STRAGGLERS_EVERY = 5000;
 /** Milliseconds; both are shortened with the limits of silence. */
 const UNREACHABLE_AFTER = 5000;
 const BEAT_EVERY = 2000;
@@ -32,6 +34,8 @@ export interface SupervisorOptions {
   apiUrl: string;
   /** When nodes that aren't heard of are suspect and lost, where the cluster's settings don't say. */
   silence?: Partial<SilenceLimits>;
+  /** When a rank is slow. */
+  straggler?: Partial<StragglerLimits>;
 }
 
 /** What a supervisor stands on beside its options: its store, who wakes it, and its timers. */
@@ -62,6 +66,7 @@ export async function supervise(options: Omit<SupervisorOptions, "databaseUrl">,
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
   const waker = new Waker(pool);
   const limits = { ...SILENCE_LIMITS, ...options.silence };
+  const straggler = { ...STRAGGLER_LIMITS, ...options.straggler };
   // the timer alone: the time itself is in the store, and the scheduler looks at its own clock as well
   const onBackoff = ({ job, seconds }: Backoff): void => void sideWork.backoff(job, seconds);
   const ownership = new Ownership({
@@ -126,6 +131,14 @@ export async function supervise(options: Omit<SupervisorOptions, "databaseUrl">,
         return 0;
       },
       pause(Math.min(POLL, limits.suspect / 5)),
+    ),
+    repeat(
+      "watching for stragglers",
+      async () => {
+        if (await watchStragglers({ pool, logger, holder: id, limits: straggler })) waker.wake();
+        return 0;
+      },
+      pause(Math.min(STRAGGLERS_EVERY, straggler.span / 5)),
     ),
     repeat("following incidents", async () => (await followIncidents(pool, id), 0), pause(POLL)),
     repeat("ownership", async () => (await ownership.round(), 0), pause(RENEW_EVERY)),

@@ -72,6 +72,15 @@ export interface WorkerStop extends WorkerKey {
   mode: StopMode;
   /** Seconds from the first stop command to the kill. */
   grace: number;
+  /** Before the kill, what its processes are doing is collected and observed as `stacks`, where the engine can. */
+  inspect?: boolean;
+}
+
+/** What one process was doing. */
+export interface WorkerStack {
+  pid: number;
+  rank: number | null;
+  text: string;
 }
 
 export interface SealCheckpoint extends AttemptKey {
@@ -102,6 +111,9 @@ export type Observation = { seq: number; at: string } & (
   /** The worker has written this many bytes in all; at most about once a second per worker, and before its `exited` or `lost`. */
   | ({ kind: "output"; size: number } & WorkerKey)
   | ({ kind: "log_dropped"; bytes: number; reason: string } & WorkerKey)
+  /** Seconds that a step took each rank by itself, without its waiting for others: the mean since the last such report. */
+  | ({ kind: "step_times"; ranks: Record<string, number> } & WorkerKey)
+  | ({ kind: "stacks"; stacks: WorkerStack[] } & WorkerKey)
   | { kind: "node"; node: string; bootId: string; health: "ready" | "bad"; reason?: string }
   /** The engine knows a newer (incarnation, attempt) than the command's: a restored backup, or a lagging replica. */
   | { kind: "newer_known"; job: string; incarnation: string; attempt: number }

@@ -100,16 +100,18 @@ describe("with the rules that ship", () => {
     expect(runJob({ ...CALM, nodes: 2048, faults }, muster(OPTIONS))).toMatchObject({ failures: 1, failedStarts: 0, invariantsBroken: 0 });
   });
 
-  it("finds a hang by its limit of a minute, and listens anew after the control plane was away", () => {
+  it("finds a hang by its limit of a minute, and goes on with its clock after the control plane was away", () => {
     const hang = fault(10_000, "software bug", { hangs: true });
     const seen = one(hang).downtime.p50;
     expect(seen).toBeGreaterThanOrEqual(120 + 54);
     expect(seen).toBeLessThan(120 + 70);
     const later = one(hang, { controlAway: [{ from: 10_040, until: 10_045 }] }).downtime.p50;
-    expect(later).toBeGreaterThanOrEqual(120 + 105);
+    // half a minute for what was done meanwhile to be told
+    expect(later).toBeGreaterThanOrEqual(120 + 75);
+    expect(later).toBeLessThan(120 + 85);
   });
 
-  it("leaves a hang to the framework's own watchdog where its limit never comes", () => {
+  it("leaves a hang to the framework's own watchdog where that is sooner", () => {
     const kills = Array.from({ length: 143 }, (_, index) => ({ from: (index + 1) * 600, until: (index + 1) * 600 + 5 }));
     // no step yet, so that the limit is half an hour
     const outcome = one(fault(100, "software bug", { hangs: true }), { controlAway: kills });

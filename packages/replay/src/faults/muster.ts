@@ -256,12 +256,18 @@ class MusterRecoverer implements Recoverer {
           intervals,
           hangTimeout: null,
           heardSince: this.#watchingSince(round) * 1000,
+          unheard: this.#away(stepAt ?? failure.startedAt + this.#setting.start, round) * 1000,
         },
         HANG_LIMITS,
       );
       if (decision.kind === "hung") return { seen: round, evidence: decision.evidence };
     }
     return { seen: Infinity, evidence: [] };
+  }
+
+  /** Seconds between two times in which the control plane was away. */
+  #away(from: number, until: number): number {
+    return this.#setting.controlAway.reduce((sum, window) => sum + Math.max(0, Math.min(window.until, until) - Math.max(window.from, from)), 0);
   }
 
   #watchingSince(at: number): number {

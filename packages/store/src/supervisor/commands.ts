@@ -16,6 +16,7 @@ export interface CommandRow extends WorkerId {
   memory: string;
   desired: "run" | "stop" | "kill";
   grace: number;
+  inspect: boolean;
   checkpoint_asked: boolean;
   state: string;
   job_state: string;
@@ -36,7 +37,7 @@ export async function readCommands(client: Client, shard: string, limit: number)
   const { rows } = await client.query<CommandRow>({
     name: "read-commands",
     text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.role, w.node_rank, w.first_rank, w.ranks, w.node, p.vendor,
-        w.devices, w.share, w.cpus, w.memory::text, w.desired, w.grace, w.checkpoint_asked, w.state, j.state AS job_state, j.project, j.array_index,
+        w.devices, w.share, w.cpus, w.memory::text, w.desired, w.grace, w.inspect, w.checkpoint_asked, w.state, j.state AS job_state, j.project, j.array_index,
         a.state AS attempt_state, a.gang, a.variant, a.rendezvous_address, a.rendezvous_port, a.resume_reason,
         CASE WHEN w.desired = 'run' THEN s.resolved END AS resolved, s.source_commit,
         (j.incarnation, j.attempt) = (w.incarnation, w.attempt) AS current

@@ -57,6 +57,18 @@ export async function recordMatches(client: Client, matches: readonly (WorkerId 
   });
 }
 
+/** What a worker's processes were doing before they were killed. */
+export async function recordStacks(client: Client, stacks: readonly (WorkerId & { stacks: unknown[] })[]): Promise<void> {
+  if (stacks.length === 0) return;
+  await client.query({
+    name: "record-stacks",
+    text: `UPDATE workers w SET detail = coalesce(w.detail, '{}') || jsonb_build_object('stacks', k.stacks)
+      FROM unnest($1::text[], $2::bigint[], $3::int[], $4::text[], $5::jsonb[]) AS k(job, incarnation, attempt, worker, stacks)
+      WHERE (w.job, w.incarnation, w.attempt, w.worker) = (k.job, k.incarnation, k.attempt, k.worker)`,
+    values: [...columns(stacks), stacks.map((one) => one.worker), stacks.map((one) => JSON.stringify(one.stacks))],
+  });
+}
+
 export interface ProgressFact extends AttemptId {
   step: number | null;
   total: number | null;

@@ -85,6 +85,7 @@ export interface MemberRow extends AttemptId {
     ranks?: { rank: number; exitCode: number | null; signal: string | null }[];
     matched?: { id: string; line: string }[];
     refused?: string;
+    stacks?: { pid: number; rank: number | null; text: string }[];
   } | null;
   ended_at: Date | null;
   node_lost: boolean;

@@ -14,6 +14,8 @@ export interface QuietRow extends AttemptId {
   intervals: number[];
   hang_timeout: number | null;
   shards: string[];
+  /** Milliseconds since its last step in which one of them was not heard of. */
+  unheard: number;
 }
 
 /**
@@ -27,9 +29,13 @@ export async function readQuiet(client: Client, only: readonly AttemptId[] | nul
         (extract(epoch FROM a.started_at) * 1000)::float8 AS up_at, CASE WHEN p.attempt = a.number THEN (extract(epoch FROM p.step_at) * 1000)::float8 END AS step_at,
         CASE WHEN p.attempt = a.number THEN p.step END AS step, CASE WHEN p.attempt = a.number THEN p.phase END AS phase, p.job IS NOT NULL AS reports,
         ARRAY (SELECT 1000 * i FROM unnest(p.intervals) AS i) AS intervals, (s.resolved->'recovery'->>'hang_timeout')::float8 * 1000 AS hang_timeout,
-        ARRAY (SELECT DISTINCT w.shard FROM workers w WHERE (w.job, w.incarnation, w.attempt) = (a.job, a.incarnation, a.number) AND w.state NOT IN ('exited', 'lost')) AS shards
+        w.shards, coalesce((SELECT sum(extract(epoch FROM upper(r) - lower(r)))::float8 * 1000 FROM (SELECT unnest(range_agg(tstzrange(greatest(g.began, q.since), g.ended))) AS r
+          FROM shard_gaps g WHERE g.shard = ANY (w.shards) AND g.ended > q.since) AS gap), 0) AS unheard
       FROM attempts a JOIN jobs j ON (j.id, j.incarnation, j.attempt) = (a.job, a.incarnation, a.number)
         JOIN job_specs s ON s.job = a.job LEFT JOIN progress p ON p.job = a.job
+        CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN p.attempt = a.number THEN p.step_at END, a.started_at) AS since) q
+        CROSS JOIN LATERAL (SELECT coalesce(array_agg(DISTINCT w.shard), '{}') AS shards FROM workers w
+          WHERE (w.job, w.incarnation, w.attempt) = (a.job, a.incarnation, a.number) AND w.state NOT IN ('exited', 'lost')) w
       WHERE a.state = 'running' AND j.state = 'running' AND a.started_at <= now() - interval '2 s' AND (p.job IS NULL OR p.step_at IS NULL OR p.step_at <= now() - interval '2 s' OR p.attempt < a.number)
         AND (p.job IS NOT NULL OR s.resolved->'recovery' ? 'hang_timeout')
         ${only ? "AND (a.job, a.incarnation, a.number) IN (SELECT * FROM unnest($1::text[], $2::bigint[], $3::int[]))" : ""}`,
@@ -40,7 +46,7 @@ export async function readQuiet(client: Client, only: readonly AttemptId[] | nul
 
 /** What was found about a live attempt, for which it is ended. */
 export interface Found {
-  rule: "hang" | "bad_node";
+  rule: "hang" | "bad_node" | "straggler";
   evidence: string[];
   node?: string;
 }

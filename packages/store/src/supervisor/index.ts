@@ -11,3 +11,4 @@ export * from "./kept-logs.ts";
 export * from "./losses.ts";
 export * from "./shards.ts";
 export * from "./silence.ts";
+export * from "./step-times.ts";
