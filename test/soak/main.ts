@@ -3,9 +3,11 @@ import { runChurn } from "../crash/scenarios/churn.ts";
 import { runCrashPoints, WRITES, type CrashPoint } from "../crash/scenarios/crash-points.ts";
 import { random } from "../crash/scenarios/random.ts";
 import { runSubmissions } from "../crash/scenarios/submissions.ts";
+import { runUpgrade } from "../crash/scenarios/upgrade.ts";
+import { buildImage } from "../deploy/build-image.ts";
 import setup from "../global-setup.ts";
 
-/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length. Prints what each found; ends with 1 where one failed. */
+/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, the image's steps. Prints what each found; ends with 1 where one failed. */
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: "string", default: String(Date.now() % 1_000_000) } } });
 const seed = Number(values.seed);
@@ -24,6 +26,8 @@ const SCENARIOS: Record<string, () => Promise<object>> = {
     return figures;
   },
   churn: () => runChurn(500, random(seed)),
+  upgrade: () => runUpgrade(100),
+  image: () => buildImage(),
 };
 
 const names = positionals.length > 0 ? positionals : Object.keys(SCENARIOS);

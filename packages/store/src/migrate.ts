@@ -6,7 +6,7 @@ import { runner } from "node-pg-migrate";
 import pg from "pg";
 import { ADVISORY_LOCKS } from "./advisory-locks.ts";
 
-const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), "..", "migrations");
+export const MIGRATIONS = join(dirname(fileURLToPath(import.meta.url)), "..", "migrations");
 
 /** The database's schema has changed in a way that this program doesn't know: it must not run on it. */
 export class SchemaTooNew extends Error {

@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { runner } from "node-pg-migrate";
 import pg from "pg";
+import { MIGRATIONS } from "./migrate.ts";
 import { createPool, type Pool } from "./pool.ts";
 
 export interface TestDatabase {
@@ -35,4 +38,13 @@ export async function onServer(server: string, statement: string): Promise<void>
   } finally {
     await client.end();
   }
+}
+
+/** Takes the schema back to that of a version that had only so many migrations, as its rows would be there. */
+export async function migrateDownTo(databaseUrl: string, migrations: number): Promise<void> {
+  const extra = readdirSync(MIGRATIONS).length - migrations;
+  if (extra <= 0) return;
+  const silent = { info() {}, warn() {}, error() {}, debug() {} };
+  await runner({ databaseUrl, dir: MIGRATIONS, migrationsTable: "migrations", direction: "down", count: extra, noLock: true, log: () => {}, logger: silent });
+  await onServer(databaseUrl, "DELETE FROM migration_hashes WHERE name NOT IN (SELECT name FROM migrations)");
 }
