@@ -45,7 +45,8 @@ function follow({ instructions }: Stage, root: string, dir: string, figures: Ima
       figures.skipped++;
       continue;
     } else if (name === "RUN") {
-      const env = { PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`, HOME: dir };
+      // the settings by which npm reaches its registry are this machine's
+      const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env["PATH"]}` };
       execFileSync("sh", ["-c", text], { cwd: workdir, env, stdio: ["ignore", "ignore", "inherit"] });
     }
     figures.steps++;
