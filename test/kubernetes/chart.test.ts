@@ -84,15 +84,9 @@ describe.skipIf(noControlPlane)("the chart", () => {
     const deployments = async (): Promise<Thing[]> => plane.admin.list("/apis/apps/v1/namespaces/muster-real/deployments");
     expect(await deployments()).toHaveLength(3);
     // its pods pass admission: kube-controller-manager makes them
-    await expect
-      .poll(
-        async () =>
-          (await plane.admin.list("/api/v1/namespaces/muster-real/pods")).map((pod: Thing) => pod.metadata.labels["app.kubernetes.io/component"]).sort(),
-        {
-          timeout: 60_000,
-        },
-      )
-      .toEqual(["api", "api", "scheduler", "scheduler", "supervisor", "supervisor"]);
+    const components = async (): Promise<string[]> =>
+      (await plane.admin.list("/api/v1/namespaces/muster-real/pods")).map((pod): string => pod.metadata.labels["app.kubernetes.io/component"]).toSorted();
+    await expect.poll(components, { timeout: 60_000 }).toEqual(["api", "api", "scheduler", "scheduler", "supervisor", "supervisor"]);
     helm("upgrade", ...words, "--set", "scheduler.replicas=3");
     expect((await deployments()).map((thing) => thing.spec.replicas)).toEqual([2, 3, 2]);
     helm("rollback", "muster", "1", "--namespace", "muster-real");
