@@ -197,3 +197,32 @@ test("get shows any kind of thing, in YAML that apply takes names from", async (
   server.on("GET /v1/projects/{name}", () => ({ status: 404, body: fakeProblem(404, "not_found", "there is no project x") }));
   expect((await cli("get project x")).code).toBe(4);
 });
+
+test("what time went into: the sum, each queue, the phases of recoveries and the costliest faults", async () => {
+  const total = {
+    jobs: 3,
+    ettr: 0.9712,
+    goodput: 0.99,
+    productive_device_hours: 97.12,
+    wall_device_hours: 100,
+    wasted_device_hours: { start: 0.5, infrastructure: 2.38 },
+  };
+  server.on("GET /v1/accounting", {
+    as_of: "2026-03-01T10:05:00.000Z",
+    since: "2026-02-28T10:05:00.000Z",
+    partial: false,
+    total,
+    queues: [{ queue: "default", ...total }],
+    recoveries: { total: { p50: 65, p99: 190, count: 4 }, phases: { detect: { p50: 5, p99: 26, count: 4 } } },
+    faults: [{ rule: "node_lost", class: "infrastructure", attempts: 4, device_hours: 2.38 }],
+  });
+  const { out } = await cli("accounting --since 24h -q default");
+  expect(server.requests[0]?.query.toString()).toBe("since=86400&queue=default");
+  expect(out).toMatch(/ETTR +97\.1 % \(97\.12 of 100\.00 device-hours productive\)/);
+  expect(out).toMatch(/wasted +device-hours: 2\.38 by infrastructure, 0\.50 by start/);
+  expect(out).toMatch(/recovered +4 times, p50 1m05s, p99 3m10s/);
+  expect(out).toMatch(/QUEUE .*\ndefault +3 +97\.1 % +99\.0 % /);
+  expect(out).toMatch(/PHASE .*\ndetect +5\.?0?s? +26/);
+  expect(out).toMatch(/RULE .*\nnode_lost +infrastructure +4 +2\.38/);
+  expect(JSON.parse((await cli("accounting -o json")).out)).toMatchObject({ total });
+});

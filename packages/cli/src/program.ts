@@ -1,5 +1,6 @@
 import { Command, type CommanderError } from "commander";
 import { addApply } from "./commands/apply.ts";
+import { addAccounting } from "./commands/accounting.ts";
 import { addAdmin, addCluster } from "./commands/cluster.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDeclared } from "./commands/declared.ts";
@@ -36,6 +37,7 @@ of wait, submit --wait and --follow: 0 succeeded, 100 failed, 101 not finished, 
   addGet(program, io, outcome);
   addToken(program, io, outcome);
   addFeeds(program, io, outcome);
+  addAccounting(program, io, outcome);
   addCluster(program, io, outcome);
   addAdmin(program, io, outcome);
   addScheduler(program, io, outcome);

@@ -1,4 +1,5 @@
 import {
+  accountView,
   eventView,
   incidentView,
   meView,
@@ -7,6 +8,7 @@ import {
   poolView,
   projectView,
   queueView,
+  type AccountView,
   type EventView,
   type IncidentView,
   type OverviewView,
@@ -71,6 +73,14 @@ export class MusterClient {
 
   async overview(options: CallOptions = {}): Promise<OverviewView> {
     return this.#transport.json(overviewView, { ...options, path: "/v1/overview" });
+  }
+
+  /** What the time of jobs went into. */
+  async accounting(
+    query: { since?: string | number | undefined; project?: string | undefined; queue?: string | undefined } = {},
+    options: CallOptions = {},
+  ): Promise<AccountView> {
+    return this.#transport.json(accountView, { ...options, path: "/v1/accounting", query });
   }
 
   async eventPage(query: Query = {}, options: CallOptions = {}): Promise<Page<EventView>> {

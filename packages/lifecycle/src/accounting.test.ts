@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { accountFor, type AttemptTimes } from "./accounting.ts";
+import { accountFor, sumUp, type Accounting, type AttemptTimes } from "./accounting.ts";
 
 const HOUR = 3_600_000;
 const attempt = (part: Partial<AttemptTimes>): AttemptTimes => ({
@@ -66,5 +66,44 @@ describe("accountFor", () => {
       3 * HOUR,
     );
     expect(account).toMatchObject({ steps: { done: 30, kept: 10 }, ettr: 0.3333, wasted_device_hours: { unknown: 16 } });
+  });
+});
+
+describe("sumUp", () => {
+  const account = (part: Partial<Accounting>): Accounting => ({
+    ettr: null,
+    goodput: null,
+    steps: { done: 0, kept: 0 },
+    productive_seconds: 0,
+    wall_seconds: 0,
+    wasted_device_hours: {},
+    ...part,
+  });
+  it("weighs jobs by their devices, and adds up what was wasted by its cause", () => {
+    const large = account({
+      productive_seconds: 1800,
+      wall_seconds: 3600,
+      steps: { done: 100, kept: 90 },
+      wasted_device_hours: { infrastructure: 3, start: 1 },
+    });
+    const small = account({ productive_seconds: 3600, wall_seconds: 3600, steps: { done: 10, kept: 10 }, wasted_device_hours: { start: 0.5 } });
+    expect(
+      sumUp([
+        { account: large, devices: 7 },
+        { account: small, devices: 1 },
+      ]),
+    ).toEqual({
+      jobs: 2,
+      ettr: 0.5625,
+      goodput: 0.9091,
+      productive_device_hours: 4.5,
+      wall_device_hours: 8,
+      wasted_device_hours: { infrastructure: 3, start: 1.5 },
+    });
+  });
+
+  it("has no ratio of nothing, and counts a job without devices", () => {
+    expect(sumUp([])).toMatchObject({ jobs: 0, ettr: null, goodput: null });
+    expect(sumUp([{ account: account({ productive_seconds: 60, wall_seconds: 120 }), devices: 0 }])).toMatchObject({ ettr: 0.5 });
   });
 });

@@ -71,6 +71,38 @@ export function accountFor(attempts: readonly AttemptTimes[], until: number): Ac
   };
 }
 
+/** The sum over many jobs, each with the most devices that it held: large jobs count for more. */
+export interface AccountSum {
+  jobs: number;
+  ettr: number | null;
+  goodput: number | null;
+  productive_device_hours: number;
+  wall_device_hours: number;
+  wasted_device_hours: Record<string, number>;
+}
+
+export function sumUp(accounts: readonly { account: Accounting; devices: number }[]): AccountSum {
+  const wasted = new Map<string, number>();
+  let [productive, wall, done, kept] = [0, 0, 0, 0];
+  for (const { account, devices } of accounts) {
+    // a job without devices counts as one, so that a cluster of processors has figures too
+    const weight = devices > 0 ? devices : 1;
+    productive += account.productive_seconds * weight;
+    wall += account.wall_seconds * weight;
+    done += account.steps.done;
+    kept += account.steps.kept;
+    for (const [cause, hours] of Object.entries(account.wasted_device_hours)) add(wasted, cause, hours);
+  }
+  return {
+    jobs: accounts.length,
+    ettr: wall > 0 ? round(Math.min(1, productive / wall)) : null,
+    goodput: done > 0 ? round(kept / done) : null,
+    productive_device_hours: round(productive / 3600),
+    wall_device_hours: round(wall / 3600),
+    wasted_device_hours: Object.fromEntries([...wasted].map(([cause, hours]) => [cause, round(hours)])),
+  };
+}
+
 function add(map: Map<string, number>, key: string, amount: number): void {
   if (amount > 0) map.set(key, (map.get(key) ?? 0) + amount);
 }

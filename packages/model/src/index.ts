@@ -1,3 +1,4 @@
+export * from "./accounting.ts";
 export * from "./expand.ts";
 export * from "./fault-rules.ts";
 export * from "./field-error.ts";

@@ -19,6 +19,7 @@ import { installOpenApi, serveDocument } from "./plugins/openapi.ts";
 import { validate } from "./plugins/validation.ts";
 import { installErrorHandler, sendProblem, toProblem } from "./problems/error-handler.ts";
 import { Problem } from "./problems/problem.ts";
+import { accountingRoutes } from "./routes/accounting.ts";
 import { checkpointRoutes } from "./routes/checkpoints.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -107,6 +108,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     eventRoutes(routes, context);
     overviewRoutes(routes, context);
     clusterRoutes(routes, context);
+    accountingRoutes(routes, context);
   });
   await installDashboard(app, options.dashboard);
 

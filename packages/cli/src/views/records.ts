@@ -131,6 +131,11 @@ export function incidentShape({ colours, now }: Session): Shape<IncidentView> {
       { title: "CLASS", value: (incident) => incident.class ?? "-" },
       { title: "RULE", value: (incident) => incident.rule ?? "-", wide: true },
       { title: "ACTION", value: (incident) => (incident.action ? clean(incident.action) : "-") },
+      {
+        title: "DEVICE-HOURS",
+        value: ({ cost }) => (typeof cost["device_seconds"] === "number" ? (cost["device_seconds"] / 3600).toFixed(2) : "-"),
+        right: true,
+      },
       { title: "PHASES", value: (incident) => describePhases(incident.cost), wide: true },
       { title: "EVIDENCE", value: (incident) => abbreviate(incident.evidence, 1) },
     ],

@@ -56,6 +56,7 @@ const RULES: Record<string, Rule> = {
   "GET /v1/events": filtered,
   "GET /v1/events/stream": filtered,
   "GET /v1/incidents": filtered,
+  "GET /v1/accounting": filtered,
   "POST /v1/jobs": { own: "submitter", all: "submitter", other: 403, body: spec },
   "POST /v1/jobs/batch": { own: "submitter", all: "submitter", other: 403, body: { jobs: [spec] } },
   "POST /v1/jobs/plan": { own: "submitter", all: "submitter", other: 403, body: spec },

@@ -38,6 +38,7 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   "GET /v1/events": ANY,
   "GET /v1/events/stream": ANY,
   "GET /v1/incidents": ANY,
+  "GET /v1/accounting": ANY,
   "POST /v1/jobs": SUBMIT,
   "POST /v1/jobs/batch": SUBMIT,
   "POST /v1/jobs/plan": SUBMIT,

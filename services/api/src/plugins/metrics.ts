@@ -1,7 +1,12 @@
-import { countLiveJobs, readWaste, type Pool } from "@muster/store";
+import { countLiveJobs, readBrake, readWaste, type Pool } from "@muster/store";
 import type { FastifyInstance } from "fastify";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { accountOfMany } from "../routes/accounting.ts";
 import type { Streams } from "../stream/streams.ts";
+
+/** What ETTR and the times of recoveries are looked at over, in seconds, and milliseconds for which one look is good. */
+const ACCOUNT_SECONDS = 7 * 86_400;
+const ACCOUNT_FRESH = 30_000;
 
 export interface Metrics {
   contentType: string;
@@ -34,6 +39,47 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
     labelNames: ["class"],
     registers: [registry],
   });
+  const ettr = new Gauge({
+    name: "muster_ettr",
+    help: "Productive time over wall time, by devices, of jobs that ran within 7 days",
+    labelNames: ["queue"],
+    registers: [registry],
+  });
+  const goodput = new Gauge({
+    name: "muster_goodput",
+    help: "Steps kept over steps done, of jobs that ran within 7 days",
+    labelNames: ["queue"],
+    registers: [registry],
+  });
+  const wastedBy = new Gauge({
+    name: "muster_wasted_device_hours",
+    help: "Device-hours that brought nothing, of jobs that ran within 7 days, by the class of what caused it",
+    labelNames: ["queue", "cause"],
+    registers: [registry],
+  });
+  const recovery = new Gauge({
+    name: "muster_recovery_seconds",
+    help: "Times of recoveries that were over within 7 days, by phase, and total",
+    labelNames: ["phase", "quantile"],
+    registers: [registry],
+  });
+  const brake = new Gauge({ name: "muster_brake", help: "1 while no node is declared lost, as many fell silent at once", registers: [registry] });
+  let accounted = 0;
+  const account = async (): Promise<void> => {
+    if (Date.now() - accounted < ACCOUNT_FRESH) return;
+    accounted = Date.now();
+    const { queues, recoveries } = await accountOfMany(pool, { visible: null, project: null, queue: null, since: ACCOUNT_SECONDS });
+    for (const gauge of [ettr, goodput, wastedBy, recovery]) gauge.reset();
+    for (const { queue, ...sum } of queues) {
+      if (sum.ettr !== null) ettr.set({ queue }, sum.ettr);
+      if (sum.goodput !== null) goodput.set({ queue }, sum.goodput);
+      for (const [cause, hours] of Object.entries(sum.wasted_device_hours)) wastedBy.set({ queue, cause }, hours);
+    }
+    for (const [phase, times] of Object.entries({ ...recoveries.phases, ...(recoveries.total && { total: recoveries.total }) })) {
+      recovery.set({ phase, quantile: "0.5" }, times.p50);
+      recovery.set({ phase, quantile: "0.99" }, times.p99);
+    }
+  };
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "none";
     durations.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
@@ -46,6 +92,8 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
       const rows = await countLiveJobs(pool, null);
       jobs.reset();
       for (const row of rows) jobs.set({ state: row.state }, row.jobs);
+      brake.set((await readBrake(pool)).since === null ? 0 : 1);
+      await account();
       // kept in the database, so that every API counts the same
       wasted.reset();
       recoveries.reset();

@@ -9,6 +9,7 @@ import {
   listIncidents,
   listShards,
   listTopJobIds,
+  readBrake,
   readCluster,
 } from "@muster/store";
 import { z } from "zod";
@@ -17,16 +18,20 @@ import { visibleProjects } from "../access/identity.ts";
 import type { App, Context } from "../context.ts";
 import { askScheduler } from "../scheduler-client.ts";
 import { toIncidentView, toJobView } from "../views/job.ts";
+import { accountOfMany } from "./accounting.ts";
 import { poolViews } from "./pools.ts";
 
 const leaderState = z.object({ cycle_ms: z.number().nullable(), lag_ms: z.number().nullable() });
 /** Milliseconds back to which submissions are looked through for what ended within a day. */
 const RECENT = 7 * 86_400_000;
-/** Milliseconds for which one look serves everyone with the same projects. */
+/** Milliseconds for which one look serves everyone with the same projects; and one at what the time went into, which costs more. */
 const FRESH = 500;
+const ACCOUNT_FRESH = 30_000;
+const ACCOUNT_SECONDS = 7 * 86_400;
 
 export function overviewRoutes(app: App, { pool }: Context): void {
   const kept = new Map<string, { until: number; view: Promise<OverviewView> }>();
+  const ratios = new Map<string, { until: number; ettr: Promise<number | null> }>();
 
   app.get(
     "/v1/overview",
@@ -49,6 +54,17 @@ export function overviewRoutes(app: App, { pool }: Context): void {
     return { subject, project, role, projects: project === null ? memberships : { [project]: role } };
   });
 
+  async function ettrOf(visible: readonly string[] | null): Promise<number | null> {
+    const key = JSON.stringify(visible);
+    const known = ratios.get(key);
+    if (known && known.until > Date.now()) return known.ettr;
+    if (ratios.size > 1000) ratios.clear();
+    const ettr = accountOfMany(pool, { visible, project: null, queue: null, since: ACCOUNT_SECONDS }).then(({ total }) => total.ettr);
+    ratios.set(key, { until: Date.now() + ACCOUNT_FRESH, ettr });
+    ettr.catch(() => ratios.delete(key));
+    return ettr;
+  }
+
   async function look(visible: readonly string[] | null): Promise<OverviewView> {
     const now = Date.now();
     const live = await countLiveJobs(pool, visible);
@@ -58,6 +74,7 @@ export function overviewRoutes(app: App, { pool }: Context): void {
     const leader = await leaseHolder(pool, "scheduler");
     const state = leaderState.safeParse(leader && (await askScheduler(pool, "/internal/state", {})));
     const cluster = await readCluster(pool);
+    const brake = await readBrake(pool);
     const jobs: Record<string, number> = {};
     for (const row of [...live, ...finished]) jobs[row.state] = (jobs[row.state] ?? 0) + row.jobs;
     const oldest = waiting.flatMap((row) => (row.oldest ? [row.oldest.getTime()] : []));
@@ -74,12 +91,14 @@ export function overviewRoutes(app: App, { pool }: Context): void {
       broken_nodes: (await listBrokenNodes(pool, 100)).map((row) => ({ ...row, since: row.since.toISOString() })),
       open_incidents: (await listIncidents(pool, { visible, open: true }, 20, null)).map(toIncidentView),
       failures_24h: Object.fromEntries(finished.flatMap((row) => (row.class === null ? [] : [[row.class, row.jobs]]))),
+      ettr_7d: await ettrOf(visible),
       top_jobs: top.sort((a, b) => b.devices - a.devices || (a.id < b.id ? -1 : 1)).map(toJobView),
       control_plane: {
         scheduler: { leader: leader?.holder ?? null, ...(state.success ? state.data : { cycle_ms: null, lag_ms: null }) },
         shards: (await listShards(pool)).map((row) => ({ ...row, last_seen: row.last_seen?.toISOString() ?? null })),
         incarnation: cluster.incarnation,
         starts_paused: cluster.starts_paused ? (cluster.starts_paused_reason ?? "asked") : null,
+        brake: brake.incident !== null && brake.since !== null ? { incident: brake.incident, since: new Date(brake.since).toISOString() } : null,
       },
     };
   }

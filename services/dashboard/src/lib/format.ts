@@ -18,6 +18,9 @@ export function percent(part: number, whole: number): string {
   return `${Math.round(value)}%`;
 }
 
+/** A ratio of which tenths of a percent count. */
+export const ratio = (part: number): string => `${(part * 100).toFixed(1)}%`;
+
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
 /** Bytes in binary units, three figures at most. */

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { JobView } from "@muster/model";
-import { plural } from "../../lib/format.ts";
+import { decimal, plural, ratio } from "../../lib/format.ts";
 import { Moment } from "../../ui/time.tsx";
 
 export function Facts({ job }: { job: JobView }): React.ReactNode {
@@ -49,6 +49,7 @@ export function Facts({ job }: { job: JobView }): React.ReactNode {
         <Fact name="First start">
           <Moment at={job.started_at} />
         </Fact>
+        {job.accounting ? <Account account={job.accounting} /> : null}
         {job.finished_at ? (
           <Fact name="Finished">
             <Moment at={job.finished_at} />
@@ -73,6 +74,25 @@ export function Facts({ job }: { job: JobView }): React.ReactNode {
         ) : null}
       </dl>
     </section>
+  );
+}
+
+/** What its time went into. */
+function Account({ account }: { account: NonNullable<JobView["accounting"]> }): React.ReactNode {
+  const wasted = Object.entries(account.wasted_device_hours)
+    .filter(([, hours]) => hours >= 0.01)
+    .sort((a, b) => b[1] - a[1])
+    .map(([cause, hours]) => `${decimal(hours)} by ${cause}`);
+  return (
+    <>
+      {account.ettr === null ? null : <Fact name="ETTR">{ratio(account.ettr)}</Fact>}
+      {account.goodput === null ? null : (
+        <Fact name="Goodput">
+          {ratio(account.goodput)} <span className="muted">of {plural(account.steps.done, "step")} kept</span>
+        </Fact>
+      )}
+      {wasted.length > 0 ? <Fact name="Wasted">{wasted.join(", ")} device-hours</Fact> : null}
+    </>
   );
 }
 

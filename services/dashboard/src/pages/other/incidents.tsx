@@ -3,11 +3,13 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import type { IncidentView } from "@muster/model";
 import { useMemo, useState } from "react";
 import { incidentsQuery, PAGE_SIZE } from "../../api/queries.ts";
-import { humanize } from "../../lib/format.ts";
+import { decimal, humanize } from "../../lib/format.ts";
+import { costOf } from "../../lib/phases.ts";
 import { SEVERITY_LOOK } from "../../lib/words.ts";
 import { Failure, Notice, Skeleton } from "../../ui/notice.tsx";
+import { Recovery } from "../../ui/recovery.tsx";
 import { State } from "../../ui/state.tsx";
-import { Ago, Since } from "../../ui/time.tsx";
+import { Ago, Moment, Since } from "../../ui/time.tsx";
 
 /** Faults with their evidence: what was seen, what it was taken for, what was done. */
 export function IncidentsPage(): React.ReactNode {
@@ -55,7 +57,7 @@ export function IncidentsPage(): React.ReactNode {
 function Incident({ incident }: { incident: IncidentView }): React.ReactNode {
   const [open, setOpen] = useState(false);
   const look = SEVERITY_LOOK[incident.severity];
-  const cost = Object.entries(incident.cost).map(([key, value]) => `${key.replaceAll("_", " ")} ${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const cost = costOf(incident);
   return (
     <li data-tone={incident.closed_at === null ? look.tone : "quiet"}>
       <div className="incident">
@@ -92,12 +94,46 @@ function Incident({ incident }: { incident: IncidentView }): React.ReactNode {
       <p className="muted">
         {incident.evidence[0] ?? ""}
         {incident.action ? <span className="done"> → {humanize(incident.action)}</span> : null}
-        {cost.length > 0 ? <span className="faint"> · cost: {cost.join(", ")}</span> : null}
+        {open || cost.deviceHours === null || cost.deviceHours === 0 ? null : <span className="faint"> · {decimal(cost.deviceHours)} device-hours</span>}
       </p>
       {open ? (
-        <pre className="evidence">
-          {[incident.rule ? `rule: ${incident.rule}` : "", ...incident.evidence].filter(Boolean).join("\n") || "No further evidence."}
-        </pre>
+        <div className="record">
+          <dl>
+            <div>
+              <dt>When</dt>
+              <dd>
+                <Moment at={incident.opened_at} />
+                {incident.closed_at === null ? null : (
+                  <>
+                    {" "}
+                    to <Moment at={incident.closed_at} />
+                  </>
+                )}
+              </dd>
+            </div>
+            <div>
+              <dt>Taken for</dt>
+              <dd>
+                {incident.class ?? "not judged"}
+                {incident.rule ? <span className="muted"> by rule {incident.rule}</span> : null}
+              </dd>
+            </div>
+            <div>
+              <dt>Done</dt>
+              <dd>{incident.action ?? "nothing"}</dd>
+            </div>
+            {cost.attempts !== null && cost.attempts > 1 ? (
+              <div>
+                <dt>Attempts ended</dt>
+                <dd>{cost.attempts}</dd>
+              </div>
+            ) : null}
+          </dl>
+          <Recovery cost={cost} />
+          <pre className="evidence" aria-label="Evidence">
+            {incident.evidence.join("\n") || "No further evidence."}
+          </pre>
+        </div>
       ) : null}
     </li>
   );

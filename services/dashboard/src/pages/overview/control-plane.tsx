@@ -1,12 +1,13 @@
 import type { OverviewView } from "@muster/model";
-import { milliseconds } from "../../lib/format.ts";
+import { milliseconds, ratio } from "../../lib/format.ts";
 import type { Tone } from "../../lib/words.ts";
 import { ShapeMark } from "../../ui/shape.tsx";
 import { Since } from "../../ui/time.tsx";
 
 /** Whether Muster itself is well. */
 export function ControlPlane({ overview }: { overview: OverviewView }): React.ReactNode {
-  const { scheduler, shards, incarnation, starts_paused: paused } = overview.control_plane;
+  const { scheduler, shards, incarnation, starts_paused: paused, brake } = overview.control_plane;
+  const { ettr_7d: ettr } = overview;
   const away = shards.filter((shard) => !shard.reachable);
   return (
     <section className="panel" aria-labelledby="control" style={{ flex: "none" }}>
@@ -45,6 +46,20 @@ export function ControlPlane({ overview }: { overview: OverviewView }): React.Re
         <Item tone={paused === null ? "run" : "bad"} name="Starts">
           {paused ?? "going on"}
         </Item>
+        <Item tone={brake ? "bad" : "run"} name="Brake">
+          {brake ? (
+            <>
+              on for <Since at={brake.since} short />: no node is declared lost
+            </>
+          ) : (
+            "off"
+          )}
+        </Item>
+        {ettr === null || ettr === undefined ? null : (
+          <Item tone={ettr < 0.9 ? "warn" : "run"} name="ETTR, 7 days">
+            <span title="productive time over wall time, by devices, of jobs that ran within 7 days">{ratio(ettr)}</span>
+          </Item>
+        )}
       </dl>
     </section>
   );
