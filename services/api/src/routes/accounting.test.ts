@@ -1,4 +1,4 @@
-import { recordFaults, recordRecoveries } from "@muster/store";
+import { recordFaults, recordRecoveries, transaction } from "@muster/store";
 import type { AccountView, JobView, OverviewView } from "@muster/model";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { endAttempt, startAttempt } from "../testing/start-attempt.ts";
@@ -41,8 +41,7 @@ describe("what time went into", () => {
       broken,
     ]);
     const fault = { job: broken, incarnation, attempt: 1 };
-    await t.pool.connect().then(async (client) => {
-      await client.query("BEGIN");
+    await transaction(t.pool, async (client) => {
       await recordFaults(client, [
         {
           kind: "job_failure",
@@ -58,8 +57,6 @@ describe("what time went into", () => {
       await recordRecoveries(client, [
         { ...fault, phases: { detect: 20, decide: 1, fence: 2, place: 3, start: 4, reload: 10, redo: 1800 }, deviceSeconds: 1837, done: true },
       ]);
-      await client.query("COMMIT");
-      client.release();
     });
     await t.pool.query("UPDATE jobs SET state = 'queued' WHERE id = $1", [broken]);
     await startAttempt(t.pool, broken, "n1", 2);
