@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ensureCluster } from "./cluster.ts";
 import { sqlState, transaction, type Client } from "./pool.ts";
+import { ensurePartitions } from "./retention.ts";
 import { testDatabase, type TestDatabase } from "./test-database.ts";
 
 let db: TestDatabase;
@@ -104,6 +105,76 @@ describe("what the database itself makes impossible", () => {
     expect(await refusal((client) => open(client, id, 1, [{ node: "n3", devices: [4] }]))).toBe("MU002");
     expect(await refusal((client) => open(client, id, 1, [{ node: "n3", devices: [0], cpus: 8001 }]))).toBe("MU002");
     expect(await held("n3")).toEqual([0, 0, 0, 0]);
+  });
+
+  it("counts what one statement adds and gives back to several nodes together", async () => {
+    const id = await job();
+    const add = (member: Record<string, unknown>[]) => async (client: Client) => {
+      await client.query("UPDATE jobs SET attempt = 1, state = 'scheduled' WHERE id = $1", [id]);
+      await client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, 1, $3, 0)", [id, incarnation, member.length]);
+      await client.query(
+        `INSERT INTO workers (job, incarnation, attempt, worker, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory)
+          SELECT $1, $2, 1, 'worker/' || rank, 'worker', rank, rank, 1, node, 's', devices, share, 100, 10
+          FROM jsonb_to_recordset($3) AS m(rank int, node text, devices smallint[], share smallint)`,
+        [id, incarnation, JSON.stringify(member)],
+      );
+    };
+    const usage = async (): Promise<unknown> =>
+      (await db.pool.query("SELECT node, held, cpus, memory FROM node_usage WHERE node IN ('n0', 'n2') ORDER BY node")).rows;
+    const nothing = await usage();
+    const whole = [
+      { rank: 0, node: "n2", devices: [0, 1], share: 1000 },
+      { rank: 1, node: "n0", devices: [3], share: 300 },
+      { rank: 2, node: "n0", devices: [3], share: 700 },
+      { rank: 3, node: "n0", devices: [], share: 1000 },
+    ];
+    expect(await refusal(add([...whole, { rank: 4, node: "n0", devices: [3], share: 1 }]))).toBe("23514");
+    expect(await refusal(add([...whole, { rank: 4, node: "n2", devices: [1], share: 1000 }]))).toBe("23514");
+    expect(await refusal(add([...whole, { rank: 4, node: "n2", devices: [4], share: 1000 }]))).toBe("MU002");
+    expect(await refusal(add(Array.from({ length: 50 }, (_, rank) => ({ rank, node: "n0", devices: [1], share: 1000 }))))).toBe("23514");
+    expect(await usage()).toEqual(nothing);
+    expect(await refusal(add(whole))).toBeUndefined();
+    expect(await usage()).toEqual([
+      { node: "n0", held: [0, 0, 0, 1000], cpus: 300, memory: 30 },
+      { node: "n2", held: [1000, 1000, 0, 0], cpus: 100, memory: 10 },
+    ]);
+    const release = (ranks: number[]) =>
+      db.pool.query("UPDATE workers SET state = 'exited', exit_code = 0, ended_at = now(), released = true WHERE job = $1 AND node_rank = ANY ($2)", [
+        id,
+        ranks,
+      ]);
+    await release([1]);
+    // that one again gives nothing back
+    await release([0, 1, 3]);
+    expect(await usage()).toEqual([
+      { node: "n0", held: [0, 0, 0, 700], cpus: 100, memory: 10 },
+      { node: "n2", held: [0, 0, 0, 0], cpus: 0, memory: 0 },
+    ]);
+    await end(id, 1);
+    expect(await usage()).toEqual(nothing);
+  });
+
+  it("counts what is written to a partition directly", async () => {
+    const id = await job();
+    await transaction(db.pool, async (client) => {
+      await client.query("UPDATE jobs SET attempt = 1, state = 'scheduled' WHERE id = $1", [id]);
+      await client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, 1, 1, 0)", [id, incarnation]);
+      await client.query(
+        `INSERT INTO workers_default (job, incarnation, attempt, worker, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory)
+          VALUES ($1, $2, 1, 'worker/0', 'worker', 0, 0, 1, 'n0', 's', '{2}', 1000, 100, 10)`,
+        [id, incarnation],
+      );
+    });
+    expect(await held("n0")).toEqual([0, 0, 1000, 0]);
+    await db.pool.query("UPDATE workers_default SET state = 'exited', exit_code = 0, ended_at = now(), released = true WHERE job = $1", [id]);
+    expect(await held("n0")).toEqual([0, 0, 0, 0]);
+    await ensurePartitions(db.pool, Date.now());
+    const { rows } = await db.pool.query(
+      `SELECT inhrelid::regclass::text AS part, count(t.tgname)::int AS triggers FROM pg_inherits
+        LEFT JOIN pg_trigger t ON t.tgrelid = inhrelid AND t.tgname IN ('workers_hold', 'workers_release') WHERE inhparent = 'workers'::regclass GROUP BY 1`,
+    );
+    expect(rows.length).toBeGreaterThan(2);
+    expect(rows.every((row) => row.triggers === 2)).toBe(true);
   });
 
   it("opens no partial gang, adds no worker later and removes none", async () => {

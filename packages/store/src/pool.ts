@@ -19,13 +19,19 @@ export interface PoolOptions {
   genericPlans?: boolean;
 }
 
+/*
+ * Postgres 18 (seen in 18.4) crashes where a statement that prunes partitions as it runs meets a row that someone else changes: the
+ * second look at that row leaves dangling pointers in the pruning of the rest. Looking into a partition in vain costs a microsecond.
+ */
+const NO_PRUNING = "-c enable_partition_pruning=off";
+
 /** A pool whose idle disconnects never end the process: whoever asks next gets the error, or a new connection. */
 export function createPool(databaseUrl: string, name: string, { max = 10, genericPlans = false }: PoolOptions = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     application_name: `muster-${name}`,
     max,
-    ...(genericPlans && { options: "-c plan_cache_mode=force_generic_plan" }),
+    options: genericPlans ? `${NO_PRUNING} -c plan_cache_mode=force_generic_plan` : NO_PRUNING,
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,

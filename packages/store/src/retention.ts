@@ -54,6 +54,8 @@ export async function ensurePartitions(pool: Pool, now: number): Promise<void> {
       `PARTITION OF events FOR VALUES FROM ('${new Date(month.from).toISOString()}') TO ('${new Date(month.to).toISOString()}')`,
     );
   }
+  await pool.query(`SELECT count_usage_of(inhrelid) FROM pg_inherits WHERE inhparent = 'workers'::regclass
+    AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = inhrelid AND tgname = 'workers_hold')`);
 }
 
 async function createPartition(pool: Pool, name: string, definition: string): Promise<void> {
