@@ -1,6 +1,17 @@
 import { parse } from "yaml";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { FakeServer, JOB_ID, fakeProblem, sampleEvent, sampleJob, sampleNode, samplePool, sampleQueue, startStream } from "@muster/client/testing";
+import {
+  FakeServer,
+  JOB_ID,
+  fakeProblem,
+  sampleEvent,
+  sampleJob,
+  sampleNode,
+  samplePool,
+  sampleQueue,
+  sampleWindow,
+  startStream,
+} from "@muster/client/testing";
 import { run } from "./testing/run.ts";
 
 let server: FakeServer;
@@ -62,6 +73,20 @@ test("pools, and a queue with what waits in it", async () => {
   const { out } = await cli("queue get default");
   expect(out).toContain("name: default\n");
   expect(out).toMatch(/waiting, longest first\nJOB .*\ntrain .*quota_exhausted/);
+});
+
+test("windows are made, listed and deleted", async () => {
+  server.on("PUT /v1/windows/{name}", sampleWindow());
+  server.on("GET /v1/windows", page(sampleWindow(), sampleWindow({ name: "course", pool: undefined, block: [], nodes: ["a-1"], queues: ["guests"] })));
+  server.on("DELETE /v1/windows/leaf-7", () => ({ status: 204, body: "" }));
+  const made = await cli("window create leaf-7 --pool alpha --block spine-1/leaf-7 --start 2026-03-02T08:00:00Z --for 2h --queue guests");
+  expect(made.out).toBe("leaf-7: 16 nodes from 2026-03-02T08:00:00.000Z to 2026-03-02T10:00:00.000Z\n");
+  expect(server.requests[0]?.body).toMatchObject({ block: ["spine-1", "leaf-7"], end: "2026-03-02T10:00:00.000Z", queues: ["guests"] });
+  const { out } = await cli("window list");
+  expect(words(out, 1)?.slice(-3)).toEqual(["16", "alpha/spine-1/leaf-7", "maintenance"]);
+  expect(words(out, 2)?.slice(-2)).toEqual(["a-1", "queue guests"]);
+  expect(await cli("window create x --start soon")).toMatchObject({ code: 2, err: expect.stringContaining("--start") });
+  expect(await cli("window delete leaf-7 -y")).toMatchObject({ code: 0, out: "leaf-7 deleted\n" });
 });
 
 const documents = `

@@ -14,6 +14,7 @@ import { EXIT, exitCodeOf } from "./exit-codes.ts";
 import type { Io } from "./io.ts";
 import { reportError } from "./report-error.ts";
 import { action, type Outcome } from "./session.ts";
+import { addWindow } from "./commands/window.ts";
 import { VERSION } from "./version.ts";
 
 export function buildProgram(io: Io, outcome: Outcome): Command {
@@ -33,6 +34,7 @@ of wait, submit --wait and --follow: 0 succeeded, 100 failed, 101 not finished, 
   addJob(program, io, outcome);
   addNode(program, io, outcome);
   addDeclared(program, io, outcome);
+  addWindow(program, io, outcome);
   addApply(program, io, outcome);
   addGet(program, io, outcome);
   addToken(program, io, outcome);

@@ -9,6 +9,7 @@ import {
   projectView,
   queueView,
   type AccountView,
+  windowView,
   type EventView,
   type IncidentView,
   type OverviewView,
@@ -47,6 +48,7 @@ export class MusterClient {
   readonly pools: Declared<typeof poolView>;
   readonly queues: Declared<typeof queueView>;
   readonly projects: Declared<typeof projectView>;
+  readonly windows: Declared<typeof windowView>;
   /** Nodes as declared things: `put` makes or changes one. */
   readonly declaredNodes: Declared<typeof nodeView>;
   readonly #transport: Transport;
@@ -60,6 +62,7 @@ export class MusterClient {
     this.pools = new Declared(this.#transport, "/v1/pools", poolView);
     this.queues = new Declared(this.#transport, "/v1/queues", queueView);
     this.projects = new Declared(this.#transport, "/v1/projects", projectView);
+    this.windows = new Declared(this.#transport, "/v1/windows", windowView);
     this.declaredNodes = new Declared(this.#transport, "/v1/nodes", nodeView);
   }
 

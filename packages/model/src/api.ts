@@ -318,7 +318,9 @@ export const poolSpec = z
     ownership: z.enum(["owned", "leased", "cloud"]).default("owned"),
     price_per_device_hour: z.number().min(0).default(0),
     lease_end: z.iso.datetime({ offset: true }).optional(),
+    /** Watts that the pool may draw, and what one busy device draws; together they bound the devices in use at a time. */
     power_budget_watts: z.number().min(0).optional(),
+    device_power_watts: z.number().gt(0).optional(),
     runtime: z.strictObject({ image: z.string().max(512).optional(), env: z.record(z.string(), z.string()).default({}) }).prefault({}),
     labels: labels.default({}),
   })
@@ -355,11 +357,37 @@ export const queueSpec = z
     nominal: amounts.optional(),
     borrow_limit: amounts.optional(),
     lend_limit: amounts.optional(),
+    /** Most that it may ever use, also where no nominal is set. */
+    limit: amounts.optional(),
+    /** What others never take back of it, if more than nominal. */
+    guarantee: amounts.optional(),
+    /** Whom it may evict in other queues to get its own back; by default any_priority. */
+    reclaim: z.enum(["any_priority", "lower_priority", "never"]).optional(),
+    /** Whom its jobs may evict within it; by default lower_priority. */
+    within_queue: z.enum(["lower_priority", "lower_or_newer_equal", "never"]).optional(),
     weight: z.number().gt(0).default(1),
     order: z.enum(["best_effort", "strict"]).default("best_effort"),
     paused: z.boolean().default(false),
   })
   .meta({ id: "QueueSpec" });
+
+/** Nodes kept free for a time. Without `jobs` and `queues` it is maintenance, with them a reservation for these. */
+export const windowSpec = z
+  .strictObject({
+    version: z.literal(1).default(1),
+    kind: z.literal("window").default("window"),
+    name,
+    /** Nodes by name, all of a pool, or those of a pool in one block of its fabric, named from the outermost level inwards. */
+    nodes: z.array(name).max(20_000).default([]),
+    pool: name.optional(),
+    block: z.array(name).max(8).default([]),
+    start: z.iso.datetime({ offset: true }),
+    end: z.iso.datetime({ offset: true }),
+    jobs: z.array(z.string().min(1).max(128)).max(1000).default([]),
+    queues: z.array(name).max(1000).default([]),
+    reason: z.string().max(1024).default(""),
+  })
+  .meta({ id: "WindowSpec" });
 
 export const projectSpec = z
   .strictObject({
@@ -376,12 +404,14 @@ export const applyDocument = z.discriminatedUnion("kind", [
   nodeSpec.extend({ kind: z.literal("node") }),
   queueSpec.extend({ kind: z.literal("queue") }),
   projectSpec.extend({ kind: z.literal("project") }),
+  windowSpec.extend({ kind: z.literal("window") }),
 ]);
 
 export type PoolSpec = z.output<typeof poolSpec>;
 export type NodeSpec = z.output<typeof nodeSpec>;
 export type QueueSpec = z.output<typeof queueSpec>;
 export type ProjectSpec = z.output<typeof projectSpec>;
+export type WindowSpec = z.output<typeof windowSpec>;
 
 const counted = z.object({ total: z.int(), healthy: z.int(), schedulable: z.int(), held: z.number() });
 export const poolView = poolSpec
@@ -398,6 +428,8 @@ export const queueView = queueSpec
   .extend({ version: z.int(), waiting: z.object({ jobs: z.int(), devices: z.int() }), active: z.object({ jobs: z.int(), devices: z.int() }) })
   .meta({ id: "Queue" });
 export type QueueView = z.output<typeof queueView>;
+export const windowView = windowSpec.extend({ version: z.int(), state: z.enum(["coming", "open", "over"]), node_count: z.int() }).meta({ id: "Window" });
+export type WindowView = z.output<typeof windowView>;
 export const projectView = projectSpec.extend({ version: z.int() }).meta({ id: "Project" });
 export type ProjectView = z.output<typeof projectView>;
 

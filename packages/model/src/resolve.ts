@@ -30,6 +30,7 @@ export interface ResolvedRole {
 
 export interface ResolvedVariant {
   index: number;
+  throughput?: number;
   roles: ResolvedRole[];
 }
 
@@ -55,9 +56,10 @@ export function resolveJobSpec(submitted: unknown): ParseResult<ResolvedJobSpec>
   const resolved: ResolvedJobSpec = {
     ...rest,
     variants: (variants ?? [{}]).map((variant, index) => {
-      const { roles: variantRoles, ...overlay } = variant;
+      const { roles: variantRoles, throughput, ...overlay } = variant;
       return {
         index,
+        ...(throughput !== undefined && { throughput }),
         roles: names.map((role) => completeRole(role, [base, roles?.[role], overlay, variantRoles?.[role]])),
       };
     }),

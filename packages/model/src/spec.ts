@@ -174,7 +174,12 @@ const roleFields = {
 };
 
 export const roleSpec = z.strictObject(roleFields);
-export const variantSpec = z.strictObject({ ...roleFields, roles: z.record(name, roleSpec).optional() });
+export const variantSpec = z.strictObject({
+  ...roleFields,
+  roles: z.record(name, roleSpec).optional(),
+  /** Steps a second in comparison with the other variants, for `fastest` and `cheapest`; learned from finished runs where absent. */
+  throughput: z.number().gt(0).optional(),
+});
 
 export const jobSpec = z.strictObject({
   version: z.literal(1, { error: "expected version: 1" }).default(1),

@@ -36,6 +36,7 @@ export function poolsFree(state: State, shape: Shape | null, only: readonly Part
 /** The largest gang that could start now in a partition, for each slice size asked, each slice in one block. */
 export function largestGangs(state: State, partition: Partition, shape: Shape, layers: readonly Layer[]): GangBySegment[] {
   const counts = state.placer.counts(partition, shape);
+  if (layers.length === 0) return [{ pool: partition.pool, within: "node", segmentNodes: 1, members: counts.total }];
   return layers.map((layer) => {
     const room = roomFor(counts, [layer]);
     const units = room.caps[room.caps.length - 1]![0] ?? 0;

@@ -6,7 +6,7 @@ import { locality } from "./locality.ts";
 import { planMoves } from "./moves.ts";
 import { ahead, QueueCursor, standing } from "./order.ts";
 import type { Partition } from "./partition.ts";
-import type { Charge, Placement, PlaceFailure } from "./placer.ts";
+import type { Placement, PlaceFailure } from "./placer.ts";
 import { planPreemption } from "./preempt.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import { completeRecovering } from "./recover.ts";
@@ -15,7 +15,7 @@ import type { State } from "./state.ts";
 import { crossesZones, preferenceOf } from "./preference.ts";
 import type { CycleResult } from "./types.ts";
 import { Heap, type Blocked, type Lane } from "./waiting.ts";
-import { closedNodes, leaseLasts } from "./windows.ts";
+import { bounds } from "./windows.ts";
 
 /** Searches for victims in one cycle; the other jobs have their turn in the next ones. */
 const SEARCHES = 64;
@@ -192,24 +192,20 @@ class Cycle {
   /** Takes room that is free, if possible without waiting for those who are leaving. */
   #tryStart(job: JobRecord): boolean {
     const state = this.#state;
-    const avoid = [...state.dated.avoidedBy(job), ...closedNodes(state, job)];
-    let placement = state.leaving.size === 0 ? null : this.#place(job, [...avoid, ...state.leaving.nodes()]);
-    placement ??= this.#place(job, avoid);
+    const held = [...state.dated.avoidedBy(job)];
+    let placement = state.leaving.size === 0 ? null : this.#place(job, [...held, ...state.leaving.nodes()]);
+    placement ??= this.#place(job, held);
     if (placement === null) return false;
     state.occupy(job, placement, state.now);
     if (job.state === "running") this.#started(job);
     return true;
   }
 
-  #place(job: JobRecord, avoid: readonly number[]): Placement | null {
+  #place(job: JobRecord, held: readonly number[]): Placement | null {
     const state = this.#state;
     const cost = preferenceOf(state, job);
-    return state.placer.place(crossesZones(state, job.request), {
-      allowed: (charges: readonly Charge[]) => state.quota.allows(job.queue, state.quota.usageOf(charges)),
-      avoid,
-      usable: (partition) => leaseLasts(state, job, partition),
-      ...(cost === null ? {} : { cost }),
-    });
+    const { avoid, ...within } = bounds(state, job);
+    return state.placer.place(crossesZones(state, job.request), { ...within, avoid: [...avoid, ...held], ...(cost === null ? {} : { cost }) });
   }
 
   /** Moves running jobs together, or evicts some, so that the job gets its place. */

@@ -3,6 +3,7 @@ import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
 import type { Placement } from "./placer.ts";
 import type { State } from "./state.ts";
+import { bounds } from "./windows.ts";
 
 /** Where and from when a waiting job will find room, if the jobs that run end as they are expected to. */
 export interface DatedReservation {
@@ -26,6 +27,7 @@ export function earliestStart(state: State, job: JobRecord, which: "likely" | "l
 
 function earliestIn(state: State, job: JobRecord, partition: Partition, which: "likely" | "longest"): DatedReservation | null {
   const { placer } = state;
+  const { avoid, usable } = bounds(state, job);
   const ends: { at: number; placement: Placement }[] = [];
   for (const [other, end] of state.running.ending) {
     const placement = other.placement!;
@@ -41,7 +43,7 @@ function earliestIn(state: State, job: JobRecord, partition: Partition, which: "
   };
   const attempt = (count: number): Placement | null => {
     releaseUpTo(count);
-    const placement = placer.place(job.request, { lead: partition });
+    const placement = placer.place(job.request, { avoid, usable, lead: partition });
     if (placement !== null) placer.untake(placement);
     return placement;
   };

@@ -8,6 +8,7 @@ import type {
   ClusterOptions,
   CycleResult,
   Explanation,
+  FinishedRun,
   JobInput,
   NodeInput,
   PlacementEngine,
@@ -81,6 +82,10 @@ class Engine implements PlacementEngine {
 
   checkpointed(id: string, at: number): void {
     this.#state.get(id).lastCheckpointAt = at;
+  }
+
+  learn(runs: readonly FinishedRun[]): void {
+    for (const run of runs) this.#state.learned.add(run);
   }
 
   finished(id: string, at: number): void {

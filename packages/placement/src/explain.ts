@@ -11,6 +11,7 @@ import type { ResolvedRole, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 import type { BlockFit, Explanation, Filtered, Need, WaitReason } from "./types.ts";
 import { before } from "./waiting.ts";
+import { leaseLasts, windowsAgainst } from "./windows.ts";
 
 /** From furthest from running to closest. */
 const STAGES: readonly WaitReason[] = [
@@ -266,7 +267,44 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
   }
   const room = roomFor(counts, required);
   if (chooseBlock(counts, placer.nodes, room, min, within) === null) return fragmented(state, role, partition, counts, required, within, where);
+  const until = timeLeft(state, job, role, partition, where, (closed) => {
+    counts.block(placer.nodes, closed);
+    const placed = placeGang(counts, placer.nodes, { members: min, layers: required, within });
+    counts.unblock();
+    return placed !== null;
+  });
+  if (until !== null) return until;
   return plain("behind_higher_priority", `it would fit in ${where} now, but jobs ahead of it go first`);
+}
+
+/** Room is there, but not for as long as the job may run: a lease ends, or a window begins. */
+function timeLeft(
+  state: State,
+  job: JobRecord,
+  role: ResolvedRole,
+  partition: Partition,
+  where: string,
+  fitsWithout: (closed: ReadonlySet<number>) => boolean,
+): Verdict | null {
+  const { names } = state.placer.nodes;
+  const short = (what: string, at: number, others: string[], nodes: readonly number[]): Verdict => ({
+    reason: "insufficient_capacity",
+    message: `needs ${role.min} nodes for as long as it may run; ${what}, before it could end or checkpoint`,
+    wouldFitIf: [`it is preemptible and writes checkpoints, or its time limit is at most ${Math.max(0, Math.floor((at - state.now) / 1000))} s`, ...others],
+    blocks: [],
+    filtered: [{ why: what, nodes: nodes.length, sampleNodes: nodes.slice(0, SAMPLE).map((slot) => names.name(slot)) }],
+  });
+  if (!leaseLasts(state, job, partition)) {
+    const end = state.placer.pools.get(partition.pool)!.leaseEnd!;
+    return short(`the lease of ${where} ends at ${new Date(end).toISOString()}`, end, ["the lease is prolonged"], Array.from(partition.nodeAt));
+  }
+  const windows = windowsAgainst(state, job);
+  const closed = new Set(windows.flatMap((window) => window.nodes.map((id) => names.find(id)).filter((slot) => partition.members.has(slot))));
+  if (closed.size === 0 || fitsWithout(closed)) return null;
+  const first = windows.reduce((a, b) => (b.start < a.start ? b : a));
+  const over = new Date(Math.max(...windows.map((window) => window.end))).toISOString();
+  const since = first.start <= state.now ? "has begun" : `begins at ${new Date(first.start).toISOString()}`;
+  return short(`window "${first.id}" on ${closed.size} nodes ${since}`, first.start, [`the window is taken back, or over (${over})`], [...closed]);
 }
 
 /** Room is there, but not in one place. */

@@ -3,6 +3,7 @@ import { placeGang, type Block } from "./gang.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
 import { chargesOf, type State } from "./state.ts";
+import { closedNodes, leaseLasts } from "./windows.ts";
 
 /** Elastic gangs that look for more members in one cycle. */
 const GROWING = 16;
@@ -22,7 +23,7 @@ export function growElastic(state: State, decided: Decided): void {
     if (tries === 0) return;
     if (job.state !== "running" || job.leaving !== null || job.resized || job.placement!.roles.length > 1) continue;
     const { partition } = job.placement!.roles[0]!;
-    if (wanted.has(partition) || state.now - job.startedAt < state.protectedRuntime) continue;
+    if (wanted.has(partition) || !leaseLasts(state, job, partition) || state.now - job.startedAt < state.protectedRuntime) continue;
     tries--;
     grow(state, job, decided);
   }
@@ -39,6 +40,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
   const avoid = new Set([
     ...excludedNodes.map((id) => placer.nodes.names.find(id)),
     ...state.leaving.nodes(),
+    ...closedNodes(state, job),
     ...(role.shape.distinct ? members.map((member) => member.node) : []),
   ]);
   for (let more = most; more > 0; more -= role.step) {

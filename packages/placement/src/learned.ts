@@ -1,7 +1,9 @@
 import type { JobRecord } from "./jobs.ts";
+import type { FinishedRun } from "./types.ts";
 
-/** Finished runs kept per class and accelerator. */
+/** Finished runs kept per class and accelerator, and of how many of these; the longest unseen go first. */
 const KEPT = 64;
+const CLASSES = 20_000;
 
 /** Run times of finished jobs by class and accelerator model; what is not known is answered with null. */
 export class Learned {
@@ -12,11 +14,21 @@ export class Learned {
     const { jobClass } = job.input;
     const placed = job.placement?.roles[0];
     if (jobClass === undefined || placed === undefined || job.state !== "running" || at <= job.startedAt) return;
-    for (const key of [jobClass, `${jobClass}\u0000${placed.partition.accelerator}`]) {
+    this.add({ jobClass, accelerator: placed.partition.accelerator, runTime: at - job.startedAt });
+  }
+
+  add({ jobClass, accelerator, runTime }: FinishedRun): void {
+    for (const key of [jobClass, `${jobClass}\u0000${accelerator}`]) {
       const runs = this.#runs.get(key) ?? [];
-      runs.push(at - job.startedAt);
+      runs.push(runTime);
       if (runs.length > KEPT) runs.shift();
+      this.#runs.delete(key);
       this.#runs.set(key, runs);
+      this.#sorted.delete(key);
+    }
+    for (const key of this.#runs.keys()) {
+      if (this.#runs.size <= CLASSES) break;
+      this.#runs.delete(key);
       this.#sorted.delete(key);
     }
   }

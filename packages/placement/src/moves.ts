@@ -2,7 +2,9 @@ import { devicesOf, findHomes, type Relocation } from "./homes.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Placement } from "./placer.ts";
 import { atLeast, focusNodes, Search } from "./preempt.ts";
+import { crossesZones } from "./preference.ts";
 import type { State } from "./state.ts";
+import { leaseLasts } from "./windows.ts";
 import { goesFirst, mayGo, Source, wholeUnit, type Unit } from "./victims.ts";
 
 /** A start, and running jobs with the new homes that make room for it. */
@@ -31,7 +33,7 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
     for (const partition of placer.matching(variant, role)) {
       const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
       const needed = role.min * role.shape.devices;
-      if (!quota.allows(job.queue, usage) || freeDevices(state, partition.nodeAt) < needed) continue;
+      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || freeDevices(state, partition.nodeAt) < needed) continue;
       searched = true;
       const mayMove = (other: JobRecord): boolean => other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
@@ -43,8 +45,8 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
         }
         return units.sort(goesFirst);
       });
-      const least = atLeast(job.request, variant);
-      const focus = focusNodes(state, least, partition, [source]);
+      const least = atLeast(crossesZones(state, job.request), variant);
+      const focus = focusNodes(state, job, least, partition, [source]);
       if (focus === null) continue;
       const plan = new Search(state, job, least, partition, usage).run([source.narrow(focus)]);
       if (plan === null || plan.units.length === 0) continue;

@@ -2,9 +2,13 @@ import { explainJob } from "./explain.ts";
 import { gateOf, type JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
 import type { Placement } from "./placer.ts";
+import { planPreemption } from "./preempt.ts";
+import { crossesZones, preferenceOf } from "./preference.ts";
 import type { Usage } from "./quota.ts";
 import type { State } from "./state.ts";
-import type { ClusterChange, JobInput, NodeInput, Plan } from "./types.ts";
+import type { ClusterChange, JobInput, NodeInput, Plan, Start, WaitReason } from "./types.ts";
+import { before } from "./waiting.ts";
+import { bounds } from "./windows.ts";
 
 const NEVER = new Set(["no_matching_pool", "exceeds_quota", "exceeds_topology", "invalid"]);
 
@@ -15,24 +19,50 @@ export function planJob(state: State, input: JobInput, now: number, change: Clus
   const revert = applyChange(state, change);
   try {
     state.settle();
-    const gate = gateOf(record, now);
-    const placement =
-      gate !== null
-        ? null
-        : state.placer.place(record.request, {
-            allowed: (charges) => state.quota.allows(record.queue, state.quota.usageOf(charges)),
-          });
-    if (placement === null) {
-      const explanation = explainJob(state, record);
-      return { start: null, explanation, impossible: NEVER.has(explanation.reason), evictions: [] };
+    if (gateOf(record, now) === null && !isBehindStrict(state, record)) {
+      const start = tryStart(state, record);
+      if (start !== null) return { start, explanation: null, impossible: false, evictions: [] };
     }
-    record.placement = placement;
-    const start = state.startOf(record, locality(state.placer, record.request, placement));
-    state.placer.untake(placement);
-    return { start, explanation: null, impossible: false, evictions: [] };
+    const explanation = explainJob(state, record);
+    return { start: null, explanation, impossible: NEVER.has(explanation.reason), evictions: evictionsFor(state, record, explanation.reason) };
   } finally {
     revert();
   }
+}
+
+/** As a cycle would place it, dated reservations of others respected. */
+function tryStart(state: State, record: JobRecord): Start | null {
+  const cost = preferenceOf(state, record);
+  const { avoid, ...within } = bounds(state, record);
+  const placement = state.placer.place(crossesZones(state, record.request), {
+    ...within,
+    avoid: [...avoid, ...state.dated.avoidedBy(record)],
+    ...(cost === null ? {} : { cost }),
+  });
+  if (placement === null) return null;
+  record.placement = placement;
+  const start = state.startOf(record, locality(state.placer, record.request, placement));
+  state.placer.untake(placement);
+  record.placement = null;
+  return start;
+}
+
+/** Jobs that would give their places to it. */
+function evictionsFor(state: State, record: JobRecord, reason: WaitReason): string[] {
+  if (NEVER.has(reason) || gateOf(record, state.now) !== null) return [];
+  const plan = planPreemption(state, record, true);
+  return plan === null ? [] : [...new Set(plan.units.map((unit) => unit.job.input.id))];
+}
+
+/** In a strict queue, an earlier job waits for the same hardware. */
+function isBehindStrict(state: State, record: JobRecord): boolean {
+  if (record.queue.input.order !== "strict") return false;
+  const wanted = new Set(state.placer.partitionsFor(record.request));
+  for (const lane of state.lanes.get(record.queue)?.values() ?? []) {
+    const head = lane.head();
+    if (head !== null && before(head, record) && state.placer.partitionsFor(lane.request).some((partition) => wanted.has(partition))) return true;
+  }
+  return false;
 }
 
 /** Changes the cluster and gives back the way to undo it. */

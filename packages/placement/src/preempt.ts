@@ -2,11 +2,13 @@ import { fitsOnNode } from "./counts.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
 import { leadingRole, type Placement } from "./placer.ts";
+import { crossesZones } from "./preference.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import type { Request, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 import type { DisruptionCause } from "./types.ts";
 import { mayTake, sources, type Source, type Unit } from "./victims.ts";
+import { bounds, closedNodes, leaseLasts } from "./windows.ts";
 
 /** A start and what must go for it. */
 export interface PreemptionPlan {
@@ -28,15 +30,15 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
   for (const variant of job.request.variants) {
     for (const partition of state.placer.matching(variant, leadingRole(variant))) {
       const usage = state.quota.usageOf(variant.roles.map((role) => ({ partition, shape: role.shape, members: role.min })));
-      if (!state.quota.couldEverAllow(job.queue, usage)) continue;
+      if (!state.quota.couldEverAllow(job.queue, usage) || !leaseLasts(state, job, partition)) continue;
       const from = sources(state, job, usage, partition);
       if (from.length === 0) continue;
-      const least = atLeast(job.request, variant);
+      const least = atLeast(crossesZones(state, job.request), variant);
       const search = new Search(state, job, least, partition, usage);
       // Those who hold more than their own are asked before the job's own queue gives up work.
       const others = from.filter((source) => !source.own);
       for (const group of others.length === 0 || others.length === from.length ? [from] : [others, from]) {
-        const focus = thorough ? focusNodes(state, least, partition, group) : null;
+        const focus = thorough ? focusNodes(state, job, least, partition, group) : null;
         const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
         const best = cheaper(focused, search.run(group));
         if (best !== null) return best;
@@ -99,6 +101,7 @@ export class Search {
   readonly #request: Request;
   readonly #partition: Partition;
   readonly #usage: Usage;
+  readonly #within: ReturnType<typeof bounds>;
 
   constructor(state: State, job: JobRecord, request: Request, partition: Partition, usage: Usage) {
     this.#state = state;
@@ -106,6 +109,7 @@ export class Search {
     this.#request = request;
     this.#partition = partition;
     this.#usage = usage;
+    this.#within = bounds(state, job);
   }
 
   run(from: readonly Source[]): PreemptionPlan | null {
@@ -203,11 +207,7 @@ export class Search {
   }
 
   #place(): Placement | null {
-    const { placer, quota } = this.#state;
-    return placer.place(this.#request, {
-      allowed: (charges) => quota.allows(this.#job.queue, quota.usageOf(charges)),
-      lead: this.#partition,
-    });
+    return this.#state.placer.place(this.#request, { ...this.#within, lead: this.#partition });
   }
 
   /** Leaves only the units without which this very placement, or the quota for it, would not be there. */
@@ -255,7 +255,7 @@ function breaksGang(kept: readonly Unit[], unit: Unit): boolean {
 }
 
 /** The nodes that are cheapest to clear for a gang of one role, in the block where they are cheapest together. */
-export function focusNodes(state: State, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
+export function focusNodes(state: State, job: JobRecord, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
   const { nodes } = state.placer;
   const { roles } = request.variants[0]!;
   if (roles.length > 1) return null;
@@ -270,10 +270,11 @@ export function focusNodes(state: State, request: Request, partition: Partition,
   };
   for (const source of from) for (const unit of source.units) for (const { node } of unit.holdings) put(node, unit);
   const counts = state.placer.counts(partition, role.shape);
+  const closed = new Set(closedNodes(state, job));
   const costs: { position: number; priority: number; work: number; gangs: number }[] = [];
   for (let position = 0; position < partition.nodeAt.length; position++) {
     const slot = partition.nodeAt[position]!;
-    if (nodes.schedulable[slot] === 0) continue;
+    if (nodes.schedulable[slot] === 0 || closed.has(slot)) continue;
     const price = { position, priority: -Infinity, work: 0, gangs: 0 };
     if (counts.sums[0]![position]! < each) {
       const here = byNode.get(slot);

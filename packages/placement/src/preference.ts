@@ -1,24 +1,40 @@
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
+import { leadingRole } from "./placer.ts";
 import type { Request, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 
-/**
- * What a job prefers among variants and pools, lower first; null: as listed. Speed is the variant's own figure, or
- * what finished runs of the job's class showed on that accelerator.
- */
-export function preferenceOf(state: State, job: JobRecord): ((variant: ResolvedVariant, partition: Partition) => number) | null {
+type Speed = (variant: ResolvedVariant, partition: Partition) => number;
+
+/** What a job prefers among variants and pools, lower first; null: as listed. */
+export function preferenceOf(state: State, job: JobRecord): Speed | null {
   const policy = job.input.variantPolicy ?? "ordered";
   if (policy === "ordered") return null;
-  const speed = (variant: ResolvedVariant, partition: Partition): number => {
-    const seen = state.learned.quantile(job.input.jobClass, 0.5, partition.accelerator);
-    return seen === null ? variant.throughput : 1 / seen;
-  };
+  const speed = speedOf(state, job);
   if (policy === "fastest") return (variant, partition) => -speed(variant, partition);
   return (variant, partition) => {
     const price = state.placer.pools.get(partition.pool)?.price ?? 0;
     const devices = variant.roles.reduce((sum, role) => sum + role.max * (role.shape.devices + role.shape.share / 1000), 0);
     return (price * devices) / speed(variant, partition);
+  };
+}
+
+/**
+ * Speed as finished runs of the job's class showed it on that accelerator. Where there were none, as the variant says,
+ * in the unit in which the best of the others were better than they say: so what was never tried has its turn.
+ */
+function speedOf(state: State, job: JobRecord): Speed {
+  const seenOn = (accelerator: string): number | null => state.learned.quantile(job.input.jobClass, 0.5, accelerator);
+  let unit = 0;
+  for (const variant of job.request.variants) {
+    for (const { accelerator } of state.placer.matching(variant, leadingRole(variant))) {
+      const seen = seenOn(accelerator);
+      if (seen !== null) unit = Math.max(unit, 1 / seen / variant.throughput);
+    }
+  }
+  return (variant, partition) => {
+    const seen = seenOn(partition.accelerator);
+    return seen === null ? variant.throughput * (unit || 1) : 1 / seen;
   };
 }
 

@@ -5,6 +5,7 @@ import { locality } from "./locality.ts";
 import type { Holding } from "./nodes.ts";
 import type { PlacedRole } from "./placer.ts";
 import { chargesOf, type State } from "./state.ts";
+import { closedNodes } from "./windows.ts";
 
 /** Gangs that lost members start again whole as soon as replacements fit around the healthy ones. */
 export function completeRecovering(state: State, decided: Decided): void {
@@ -46,7 +47,7 @@ function replacementsFor(state: State, job: JobRecord, placed: PlacedRole, lost:
 
   const inner = role.layers.find((layer) => layer.required)?.size ?? size;
   const taken: Holding[] = [];
-  const avoid = new Set(job.request.excludedNodes.map((id) => placer.nodes.names.find(id)));
+  const avoid = new Set([...job.request.excludedNodes.map((id) => placer.nodes.names.find(id)), ...closedNodes(state, job)]);
   // One host each: those that the gang holds are no choice.
   if (role.shape.distinct) for (const member of healthyOf(members)) avoid.add(member.node);
   for (let first = 0; first < size; first += inner) {

@@ -45,13 +45,21 @@ function wholeNumber(value: number, least: number): boolean {
   return Number.isSafeInteger(value) && value >= least;
 }
 
+/** Whether it may be stopped and goes on later from where it was. */
+export function canCheckpoint(job: JobInput): boolean {
+  return job.preemptible && job.checkpoint !== undefined && job.checkpoint.writes !== false;
+}
+
 /** Durations of one bucket are treated alike, so that jobs with many different limits still share requests. */
 function durationBucket(duration: number | undefined): number {
   return duration === undefined ? -1 : Math.ceil(Math.log2(Math.max(1, duration)));
 }
 
-/** Text that is equal for jobs that fit in the same places at the same time; `windows` name the job itself. */
-export function requestKey(job: JobInput, windows: readonly string[]): string {
+/**
+ * Text that is equal for jobs that fit in the same places at the same time; `windows` name the job itself, and `seen` is
+ * how long jobs of its class ran.
+ */
+export function requestKey(job: JobInput, windows: readonly string[], seen: number | null): string {
   return JSON.stringify([
     job.roles,
     job.variants ?? 0,
@@ -62,10 +70,11 @@ export function requestKey(job: JobInput, windows: readonly string[]): string {
     job.parallelism ?? 0,
     job.excludedNodes ?? 0,
     job.preferredNodes ?? 0,
-    job.jobClass ?? 0,
-    durationBucket(job.expectedDuration),
+    // Only these choose by what their own class has shown.
+    job.variantPolicy === "fastest" || job.variantPolicy === "cheapest" ? job.jobClass : 0,
+    durationBucket(job.expectedDuration ?? seen ?? undefined),
     durationBucket(job.timeLimit),
-    job.preemptible && job.checkpoint !== undefined,
+    canCheckpoint(job),
     windows,
   ]);
 }

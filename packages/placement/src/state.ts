@@ -153,7 +153,7 @@ export class State {
     const queue = this.quota.queues.get(input.queue);
     if (queue === undefined) throw new Error(`job ${input.id}: queue "${input.queue}" is not known`);
     const named = [...this.windows.values()].filter((window) => window.jobs?.includes(input.id) === true).map((window) => window.id);
-    const key = requestKey(input, named);
+    const key = requestKey(input, named, this.learned.quantile(input.jobClass, 0.5));
     let shared = this.#requests.get(key);
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
     return {

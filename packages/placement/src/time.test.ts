@@ -160,6 +160,39 @@ describe("windows and leases", () => {
     expect(started(engine, 1)).toEqual(["guest"]);
   });
 
+  it("keep nodes for queues, and say what keeps a job off them and what would help", () => {
+    const engine = cluster(1);
+    engine.putQueue({ id: "guests" });
+    engine.putWindow({ id: "course", nodes: ["n0"], start: HOUR, end: 2 * HOUR, queues: ["guests"] });
+    engine.submit(job("other", 1, { timeLimit: 3 * HOUR }));
+    expect(started(engine, 0)).toEqual([]);
+    expect(engine.explain("other")).toMatchObject({ reason: "insufficient_capacity" });
+    const { message, wouldFitIf, filtered } = engine.explain("other");
+    expect(message).toContain('window "course" on 1 nodes begins at 1970-01-01T01:00:00.000Z');
+    expect(wouldFitIf[0]).toContain("its time limit is at most 3600 s");
+    expect(filtered).toMatchObject([{ nodes: 1, sampleNodes: ["n0"] }]);
+    engine.submit(job("guest", 1, { queue: "guests", timeLimit: 3 * HOUR }));
+    expect(started(engine, 1)).toEqual(["guest"]);
+  });
+
+  it("are kept by jobs that evict, move or grow, and by what-ifs", () => {
+    const engine = cluster(2, { protectedRuntimeMs: 0 });
+    engine.submit(job("low", 1, { preemptible: true, checkpoint: {}, preferredNodes: ["n0"] }));
+    engine.submit(job("fixed", 1, { preferredNodes: ["n1"] }));
+    engine.submit(job("grows", 1, { queue: "q", roles: [{ name: "worker", nodes: { min: 1, max: 2 }, resources: { accelerators: 8 } }] }));
+    expect(started(engine, 0)).toEqual(["low", "fixed"]);
+    engine.putWindow({ id: "maintenance", nodes: ["n0"], start: HOUR, end: 2 * HOUR });
+    engine.submit(job("urgent", 1, { priority: 1, timeLimit: 2 * HOUR }));
+    expect(engine.cycle(MINUTE)).toMatchObject({ starts: [], evictions: [], moves: [] });
+    expect(engine.plan(job("quick", 1, { priority: 1, timeLimit: 30 * MINUTE }), MINUTE).evictions).toEqual(["low"]);
+    engine.removeJob("low");
+    expect(started(engine, MINUTE + 1)).toEqual([]);
+    expect(engine.plan(job("slow", 1, { priority: 2, timeLimit: 2 * HOUR }), MINUTE + 2)).toMatchObject({ start: null, evictions: [] });
+    expect(engine.plan(job("quick", 1, { priority: 2, timeLimit: 30 * MINUTE }), MINUTE + 2).start?.members[0]?.node).toBe("n0");
+    engine.removeWindow("maintenance");
+    expect(started(engine, MINUTE + 3)).toEqual(["urgent"]);
+  });
+
   it("prefer owned nodes, and leave a lease that ends too soon", () => {
     const engine = createEngine();
     engine.putQueue({ id: "q" });
@@ -214,6 +247,19 @@ describe("choice of hardware", () => {
     }
     engine.submit(job("next", 1, { variants, variantPolicy: "fastest", jobClass: "odd" }));
     expect(engine.cycle(6 * HOUR).starts[0]).toMatchObject({ job: "next", variant: 0 });
+  });
+
+  it("tries what no run has shown yet, and goes by what runs show from then on", () => {
+    const engine = mixed();
+    const one = (id: string, at: number): string => {
+      engine.submit(job(id, 1, { variants, variantPolicy: "fastest", jobClass: "even" }));
+      return engine.cycle(at).starts[0]!.members[0]!.node.slice(0, 1);
+    };
+    engine.learn([{ jobClass: "even", accelerator: "k80", runTime: HOUR }]);
+    // The v100 is said to be four times as fast, in the unit of the hour on the k80.
+    expect(one("first", 0)).toBe("v");
+    engine.finished("first", 2 * HOUR);
+    expect(one("second", 2 * HOUR)).toBe("k");
   });
 
   it("lets no more jobs span zones than the operator allows", () => {

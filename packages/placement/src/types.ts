@@ -57,8 +57,9 @@ export interface WindowInput {
   nodes: readonly string[];
   start: number;
   end: number;
-  /** The only jobs that may use the nodes in the window. */
+  /** The only jobs, and queues whose jobs, may use the nodes in the window. */
   jobs?: readonly string[];
+  queues?: readonly string[];
 }
 
 /** What quota is counted in. Accelerators in thousandths of a device, cpus in thousandths, memory in bytes. */
@@ -131,7 +132,7 @@ export interface VariantInput {
   pools?: readonly string[];
   /** Per role name: what replaces the role's own resources or node count. */
   roles?: Readonly<Record<string, { resources?: ResourcesInput; nodes?: { min: number; max: number; step?: number } }>>;
-  /** Steps per second relative to the other variants of the job; for `fastest` and `cheapest`. */
+  /** Steps per second relative to the other variants of the job; for `fastest` and `cheapest`. What finished runs show counts more. */
   throughput?: number;
 }
 
@@ -181,14 +182,15 @@ export interface JobInput {
   /** For a restart in place: taken first where they fit. */
   preferredNodes?: readonly string[];
   parallelism?: ParallelismInput;
-  /** Throughput is learned and looked up per class. */
+  /** Run times and throughput are learned and looked up per class. */
   jobClass?: string;
   expectedDuration?: number;
   timeLimit?: number;
   startAfter?: number;
   /** Restart back-off: not before this instant. */
   backoffUntil?: number;
-  checkpoint?: { grace?: number; interval?: number };
+  /** `writes: false`: nothing says that it ever writes one, so that it cannot be stopped without loss. */
+  checkpoint?: { grace?: number; interval?: number; writes?: boolean };
   /** Held by its user or by an operator. */
   held?: "user" | "operator";
   dependency?: "waiting" | "never";
@@ -415,6 +417,14 @@ export interface RunningJob {
   stoppingFor?: string;
 }
 
+/** A run that ended well, for what is learned of its class. */
+export interface FinishedRun {
+  jobClass: string;
+  accelerator: string;
+  /** Milliseconds. */
+  runTime: number;
+}
+
 /**
  * The engine. State changes are fed in as they are committed; `cycle` decides. Calls are synchronous and
  * deterministic: the same calls in the same order give the same answers. Unknown ids and impossible values throw
@@ -445,6 +455,8 @@ export interface PlacementEngine {
   started(id: string, running: RunningJob): void;
   /** Running time begins to count for protection and estimates. */
   checkpointed(id: string, at: number): void;
+  /** Runs that ended before the engine knew of them, the latest last. */
+  learn(runs: readonly FinishedRun[]): void;
   /** The job ended; what it held is free. Same as `removeJob`, and its run time is learned from. */
   finished(id: string, at: number): void;
   /**

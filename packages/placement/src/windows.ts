@@ -1,21 +1,23 @@
 import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
+import type { Charge } from "./placer.ts";
+import { canCheckpoint } from "./request.ts";
 import type { State } from "./state.ts";
 import type { WindowInput } from "./types.ts";
 
 /** Whether a job that starts now is done, or can be stopped without loss, by an instant. */
 export function doneBy(state: State, job: JobRecord, at: number): boolean {
-  if (job.input.preemptible && job.input.checkpoint !== undefined) return true;
-  return state.now + durations(job, state.learned).longest <= at;
+  if (canCheckpoint(job.input)) return true;
+  // What finished runs took is a guess: a limit, or what was asked, goes before it.
+  const { timeLimit, expectedDuration } = job.input;
+  return state.now + (timeLimit ?? expectedDuration ?? durations(job, state.learned).longest) <= at;
 }
 
 /** Nodes on which a maintenance window or another's reservation begins before the job could be done. */
 export function closedNodes(state: State, job: JobRecord): number[] {
   const closed: number[] = [];
-  for (const window of state.windows.values()) {
-    if (window.end <= state.now || window.jobs?.includes(job.input.id) === true) continue;
-    if (window.start > state.now && doneBy(state, job, window.start)) continue;
+  for (const window of windowsAgainst(state, job)) {
     for (const id of window.nodes) {
       const slot = state.placer.nodes.names.find(id);
       if (slot >= 0) closed.push(slot);
@@ -24,10 +26,32 @@ export function closedNodes(state: State, job: JobRecord): number[] {
   return closed;
 }
 
-/** Whether the pool's lease lasts long enough for the job. */
+/** Windows that keep the job, if it started now, off their nodes. */
+export function windowsAgainst(state: State, job: JobRecord): WindowInput[] {
+  const against: WindowInput[] = [];
+  for (const window of state.windows.values()) {
+    if (window.end <= state.now || window.jobs?.includes(job.input.id) === true || window.queues?.includes(job.queue.id) === true) continue;
+    if (window.start <= state.now || !doneBy(state, job, window.start)) against.push(window);
+  }
+  return against;
+}
+
+/** Where a job may go at all now: quota, windows and leases. */
+export function bounds(
+  state: State,
+  job: JobRecord,
+): { allowed: (charges: readonly Charge[]) => boolean; avoid: number[]; usable: (partition: Partition) => boolean } {
+  return {
+    allowed: (charges) => state.quota.allows(job.queue, state.quota.usageOf(charges)),
+    avoid: closedNodes(state, job),
+    usable: (partition) => leaseLasts(state, job, partition),
+  };
+}
+
+/** Whether the pool's lease lasts long enough for the job; what may be stopped is stopped when it ends. */
 export function leaseLasts(state: State, job: JobRecord, partition: Partition): boolean {
   const end = state.placer.pools.get(partition.pool)?.leaseEnd;
-  return end === undefined || (end > state.now && doneBy(state, job, end));
+  return end === undefined || (end > state.now && (job.input.preemptible || doneBy(state, job, end)));
 }
 
 /** Throws an Error where the window ends before it starts. */

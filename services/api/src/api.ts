@@ -35,6 +35,7 @@ import { poolRoutes } from "./routes/pools.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { queueRoutes } from "./routes/queues.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { windowRoutes } from "./routes/windows.ts";
 import { EventHub } from "./stream/event-hub.ts";
 import { Streams } from "./stream/streams.ts";
 import { ClusterCache } from "./submit/cluster-cache.ts";
@@ -104,6 +105,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     poolRoutes(routes, context);
     queueRoutes(routes, context);
     projectRoutes(routes, context);
+    windowRoutes(routes, context);
     tokenRoutes(routes, context);
     eventRoutes(routes, context);
     overviewRoutes(routes, context);

@@ -1,5 +1,5 @@
-import type { JobInput, NodeInput, PoolInput } from "@muster/placement";
-import { fabricOf, type NodeRow, type PoolRow, type SchedulingJobRow, type SpecInput } from "@muster/store";
+import type { JobInput, NodeInput, PoolInput, WindowInput } from "@muster/placement";
+import { fabricOf, type NodeRow, type PoolRow, type SchedulingJobRow, type SpecInput, type WindowRow } from "@muster/store";
 
 /* Rows of the store → what the placement engine takes; specs and queues are turned by the store for the API too. Pure. */
 
@@ -8,12 +8,32 @@ export const START_AFTER = "start_after";
 const DEFAULT_FABRIC_LEVELS = ["zone", "spine", "leaf", "domain"];
 
 export function poolInput(row: PoolRow): PoolInput {
-  const { ownership, price_per_device_hour: price, lease_end: leaseEnd } = row.spec;
+  const { ownership, price_per_device_hour: price, lease_end: leaseEnd, power_budget_watts: powerBudget, device_power_watts: devicePower } = row.spec;
   return {
     id: row.name,
     ...(ownership && { ownership }),
     ...(price && { price }),
     ...(leaseEnd && { leaseEnd: Date.parse(leaseEnd) }),
+    ...(powerBudget !== undefined && { powerBudget }),
+    ...(devicePower !== undefined && { devicePower }),
+  };
+}
+
+/** The nodes that a window is about, as registered now, in the order of their names. */
+export function windowInput(row: WindowRow, nodes: Iterable<NodeRow>): WindowInput {
+  const { pool, block, jobs, queues } = row.spec;
+  const named = new Set(row.spec.nodes);
+  const about: string[] = [];
+  for (const node of nodes) {
+    if (named.has(node.name) || (node.pool === pool && block.every((part, level) => node.fabric[level] === part))) about.push(node.name);
+  }
+  return {
+    id: row.name,
+    nodes: about.sort(),
+    start: row.starts_at,
+    end: row.ends_at,
+    ...(jobs.length > 0 && { jobs }),
+    ...(queues.length > 0 && { queues }),
   };
 }
 
@@ -80,6 +100,7 @@ export function jobInput(row: SchedulingJobRow, spec: SpecInput, gate: Gate = {}
     roles: spec.roles,
     variants: spec.variants,
     variantPolicy: spec.variantPolicy,
+    jobClass: spec.jobClass,
     ...(row.started_at !== null && row.variant !== null && { stickyVariant: row.variant }),
     ...(spec.segments.length > 0 && { segments: spec.segments }),
     ...(spec.within && { within: spec.within }),
@@ -90,7 +111,7 @@ export function jobInput(row: SchedulingJobRow, spec: SpecInput, gate: Gate = {}
     ...(spec.timeLimit !== undefined && { timeLimit: Math.max(1000, spec.timeLimit - ran) }),
     ...(asked && notBefore !== undefined && { startAfter: notBefore }),
     ...(backoff > 0 && { backoffUntil: backoff }),
-    checkpoint: spec.checkpoint,
+    checkpoint: { ...spec.checkpoint, writes: spec.checkpoint.writes || row.checkpointed_at !== null },
     ...(!isStartable(row) && { held: row.state === "held" || row.state === "suspended" ? "user" : "operator" }),
     ...(row.dependency_never ? { dependency: "never" } : (row.unmet_dependencies > 0 || gate.arrayFull) && { dependency: "waiting" }),
   };

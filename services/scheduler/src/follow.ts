@@ -2,6 +2,7 @@ import {
   feedEnd,
   readAllNodes,
   readFeed,
+  readFinishedRuns,
   readHoldings,
   readJobs,
   readLiveJobs,
@@ -9,6 +10,7 @@ import {
   readPools,
   readPreemptors,
   readQueues,
+  readWindows,
   transaction,
   type Client,
   type EventRow,
@@ -22,16 +24,20 @@ import type { Mirror } from "./mirror.ts";
 
 const LOAD_BATCH = 2000;
 const FEED_BATCH = 5000;
+/** Finished jobs that are looked at for what their classes run for. */
+const LEARNED_FROM = 2000;
 
 /** Keys of what changed; their rows are read again. */
 export class Changes {
   readonly jobs = new Set<string>();
   readonly nodes = new Set<string>();
   pools = false;
+  windows = false;
   queues = false;
 
   add(event: Pick<EventRow, "kind" | "job" | "node" | "queue" | "pool">): void {
     if (event.job !== null) this.jobs.add(event.job);
+    if (event.kind.startsWith("window.")) this.windows = true;
     // what happens to a job changes nothing of the things that its events name beside it
     if (event.kind.startsWith("job.")) return;
     if (event.queue !== null) this.queues = true;
@@ -40,7 +46,7 @@ export class Changes {
   }
 
   get empty(): boolean {
-    return this.jobs.size === 0 && this.nodes.size === 0 && !this.pools && !this.queues;
+    return this.jobs.size === 0 && this.nodes.size === 0 && !this.pools && !this.queues && !this.windows;
   }
 }
 
@@ -55,6 +61,8 @@ export async function load(pool: Pool, mirror: Mirror): Promise<FeedPosition> {
     mirror.putPools(await readPools(client));
     mirror.putQueues(await readQueues(client));
     mirror.putNodes(await readAllNodes(client));
+    mirror.putWindows(await readWindows(client));
+    mirror.learn(await readFinishedRuns(client, LEARNED_FROM));
     for await (const rows of readLiveJobs(client, LOAD_BATCH)) await putJobs(client, mirror, rows);
     mirror.settle();
   });
@@ -93,6 +101,7 @@ export async function applyChanges(client: Client, mirror: Mirror, changes: Chan
   if (changes.empty) return;
   if (changes.pools) mirror.putPools(await readPools(client));
   const queues = changes.queues ? await readQueues(client) : undefined;
+  if (changes.windows) mirror.putWindows(await readWindows(client));
   // those that are gone leave after their jobs
   if (queues) mirror.putQueues(withKnownQueues(mirror, queues));
   let gone: string[] = [];

@@ -1,8 +1,20 @@
 import { createEngine, type PlacementEngine, type RunningJob, type Start } from "@muster/placement";
-import { queueInput, specInput, type HoldingRow, type NodeRow, type PoolRow, type QueueRow, type SchedulingJobRow, type SpecInput } from "@muster/store";
+import {
+  classOf,
+  queueInput,
+  specInput,
+  type FinishedRunRow,
+  type HoldingRow,
+  type NodeRow,
+  type PoolRow,
+  type QueueRow,
+  type SchedulingJobRow,
+  type SpecInput,
+  type WindowRow,
+} from "@muster/store";
 import { ACTIVE_JOB_STATES, type JobState, type ResolvedJobSpec } from "@muster/model";
 import { ArrayLimits } from "./array-limits.ts";
-import { jobInput, nodeInput, poolInput, refusedInput, type Leftover } from "./engine-inputs.ts";
+import { jobInput, nodeInput, poolInput, refusedInput, windowInput, type Leftover } from "./engine-inputs.ts";
 import { Ports } from "./ports.ts";
 
 /** A job as the engine was last told of it. */
@@ -50,6 +62,9 @@ export class Mirror {
   readonly #leaving = new Set<string>();
   readonly #nodeKeys = new Map<string, string>();
   readonly #queueKeys = new Map<string, string>();
+  readonly #windowKeys = new Map<string, string>();
+  #windows: readonly WindowRow[] = [];
+  #windowsDue = false;
 
   /** @param now the database's clock, in milliseconds since the epoch. @param engine a new one */
   constructor(now: () => number, engine: PlacementEngine = createEngine()) {
@@ -83,6 +98,7 @@ export class Mirror {
       this.#leaving.delete(row.name);
       if (this.#nodeKeys.get(row.name) === key) continue;
       this.engine.putNode(input);
+      this.#windowsDue ||= this.#windows.length > 0;
       this.#nodeKeys.set(row.name, key);
     }
   }
@@ -118,6 +134,31 @@ export class Mirror {
       this.engine.removeQueue(row.name);
       this.queues.delete(row.name);
       this.#queueKeys.delete(row.name);
+    }
+  }
+
+  /** The whole truth about windows that are not over. */
+  putWindows(rows: readonly WindowRow[]): void {
+    this.#windows = rows;
+    this.#windowsDue = true;
+  }
+
+  /** Tells the engine of windows that changed, or whose nodes did. */
+  #settleWindows(): void {
+    if (!this.#windowsDue) return;
+    this.#windowsDue = false;
+    const gone = new Set(this.#windowKeys.keys());
+    for (const row of this.#windows) {
+      const input = windowInput(row, this.nodes.values());
+      const key = JSON.stringify(input);
+      gone.delete(row.name);
+      if (this.#windowKeys.get(row.name) === key) continue;
+      this.engine.putWindow(input);
+      this.#windowKeys.set(row.name, key);
+    }
+    for (const name of gone) {
+      this.engine.removeWindow(name);
+      this.#windowKeys.delete(name);
     }
   }
 
@@ -172,6 +213,11 @@ export class Mirror {
     this.jobs.delete(id);
   }
 
+  /** Runs that ended before this mirror was made. */
+  learn(rows: readonly FinishedRunRow[]): void {
+    this.engine.learn(rows.map((row) => ({ jobClass: classOf(row.resolved), accelerator: row.accelerator, runTime: row.run_ms })));
+  }
+
   /** A start was committed: the engine knows it already, the row follows. */
   opened(start: Start, at: { incarnation: string; attempt: number; version: number }, rendezvous: { address: string; port: number }): void {
     const job = this.jobs.get(start.job);
@@ -223,6 +269,7 @@ export class Mirror {
 
   /** After a batch of changes: what follows from them together. */
   settle(): void {
+    this.#settleWindows();
     for (const id of this.arrays.open()) {
       const job = this.jobs.get(id);
       if (!job || job.running !== null) continue;

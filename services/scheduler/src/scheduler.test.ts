@@ -242,6 +242,36 @@ test("a cordoned node gets nothing, and the reason names it", async () => {
   await endAttempts(database.pool, ids);
 });
 
+test("a window keeps jobs off its nodes that could not end before, but for those of its queues, until it is taken back", async () => {
+  const window = { nodes: [], pool: "ascend", block: [], jobs: [], queues: [] as string[] };
+  const put = (spec: object) =>
+    transaction(database.pool, async (client) => {
+      await client.query(
+        `INSERT INTO windows (name, starts_at, ends_at, spec) VALUES ('upgrade', now() + interval '1 hour', now() + interval '2 hours', $1)
+          ON CONFLICT (name) DO UPDATE SET spec = $1`,
+        [spec],
+      );
+      await appendEvents(client, [{ kind: "window.updated", actor: "test" }]);
+    });
+  await put(window);
+  const asked = { resources: { accelerators: 8 }, accelerator: "ascend-910b" };
+  const [long] = await run([{ ...asked, time_limit: "3h" }]);
+  await until("the reason", async () => (await statesOf(database.pool, [long as string])).get(long as string)?.wait_reason === "insufficient_capacity");
+  expect(await (await ask("/internal/explain", { job: long })).json()).toMatchObject({
+    message: expect.stringContaining('window "upgrade" on 2 nodes begins at'),
+  });
+  const short = await run([{ ...asked, time_limit: "30m" }]);
+  await scheduled(short);
+  await put({ ...window, queues: ["default"] });
+  waker.wake();
+  await scheduled([long as string]);
+  await transaction(database.pool, async (client) => {
+    await client.query("DELETE FROM windows");
+    await appendEvents(client, [{ kind: "window.deleted", actor: "test" }]);
+  });
+  await endAttempts(database.pool, [long as string, ...short]);
+});
+
 test("answers only what is signed: why a job waits, and what would become of one", async () => {
   const ids = await run([{ nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" }]);
   await until("known", async () => (await ask("/internal/explain", { job: ids[0] })).status === 200);

@@ -22,12 +22,12 @@ interface Result {
 }
 
 /** What others name comes before what names it. */
-const ORDER: readonly Applied["kind"][] = ["project", "pool", "queue", "node"];
+const ORDER: readonly Applied["kind"][] = ["project", "pool", "queue", "node", "window"];
 
 export function addApply(program: Command, io: Io, outcome: Outcome): void {
   const apply = program
     .command("apply")
-    .description("make pools, nodes, queues and projects as files declare them; all files are checked before the first change")
+    .description("make pools, nodes, queues, projects and windows as files declare them; all files are checked before the first change")
     .requiredOption("-f, --file <file>", "YAML or JSON, one or more documents with a kind each; - for standard input; may be repeated", collect)
     .option("--dry-run", "check and say what would change, but change nothing");
   withOutput(apply).action(
@@ -84,7 +84,7 @@ async function applyOne(session: Session, { document, parsed }: Item, dryRun: bo
 }
 
 function declaredOf(client: MusterClient, kind: Applied["kind"]) {
-  return { pool: client.pools, node: client.declaredNodes, queue: client.queues, project: client.projects }[kind];
+  return { pool: client.pools, node: client.declaredNodes, queue: client.queues, project: client.projects, window: client.windows }[kind];
 }
 
 /** Whether nothing but counts differs, which change by themselves. */
@@ -94,6 +94,8 @@ function sameThing(before: object, after: object): boolean {
     for (const counted of [
       "nodes",
       "devices",
+      "node_count",
+      "state",
       "running_jobs",
       "largest_gang",
       "waiting",
@@ -110,7 +112,9 @@ function sameThing(before: object, after: object): boolean {
       "health_reason",
       "health_actor",
     ]) {
-      if (counted !== "devices" || typeof rest["devices"] === "object") delete rest[counted];
+      // of a node its devices, and of a window its nodes, are declared
+      const declares = counted === "devices" ? typeof rest[counted] !== "object" : counted === "nodes" && Array.isArray(rest[counted]);
+      if (!declares) delete rest[counted];
     }
     return JSON.stringify(Object.entries(rest).sort(([a], [b]) => a.localeCompare(b)));
   };

@@ -9,6 +9,7 @@ import { listPools, listProjects, listQueues, showPool, showProject, showQueue }
 import { listJobs } from "./job-list.ts";
 import { listNodes, showNode } from "./node.ts";
 import { withLimit, withOutput, withProject, withWatch } from "./options.ts";
+import { listWindows, showWindow } from "./window.ts";
 
 interface GetOptions {
   limit: number;
@@ -26,6 +27,7 @@ const KINDS: Record<string, Kind> = {
   pool: { list: listPools, show: showPool },
   queue: { list: listQueues, show: showQueue },
   project: { list: listProjects, show: showProject },
+  window: { list: listWindows, show: showWindow },
 };
 
 export function addGet(program: Command, io: Io, outcome: Outcome): void {

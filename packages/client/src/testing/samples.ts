@@ -1,4 +1,4 @@
-import type { AttemptView, ClusterView, EventView, ExplainView, JobView, NodeView, PlanView, PoolView, QueueView, WorkerView } from "@muster/model";
+import type { AttemptView, ClusterView, EventView, ExplainView, JobView, NodeView, PlanView, PoolView, QueueView, WindowView, WorkerView } from "@muster/model";
 
 /* Whole views with likely content, for tests; each takes what is to differ. */
 
@@ -205,6 +205,25 @@ export function sampleQueue(change: Partial<QueueView> = {}): QueueView {
     paused: false,
     waiting: { jobs: 3, devices: 12 },
     active: { jobs: 1, devices: 4 },
+    ...change,
+  };
+}
+
+export function sampleWindow(change: Partial<WindowView> = {}): WindowView {
+  return {
+    version: 1,
+    kind: "window",
+    name: "leaf-7",
+    nodes: [],
+    pool: "alpha",
+    block: ["spine-1", "leaf-7"],
+    start: "2026-03-02T08:00:00.000Z",
+    end: "2026-03-02T10:00:00.000Z",
+    jobs: [],
+    queues: [],
+    reason: "new optics",
+    state: "coming",
+    node_count: 16,
     ...change,
   };
 }

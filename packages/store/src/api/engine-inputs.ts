@@ -22,14 +22,24 @@ export interface QueueDefinition {
 
 /** A quota is named by an accelerator model that some pool has, by a pool, or is `cpus` (in cpus) or `memory` (in bytes). */
 export function queueInput(row: QueueDefinition, pools: Iterable<{ accelerator: string }>): QueueInput {
-  const { nominal = {}, borrow_limit: borrow = {}, lend_limit: lend = {}, weight, order } = row.spec;
+  const {
+    nominal = {},
+    borrow_limit: borrow = {},
+    lend_limit: lend = {},
+    limit = {},
+    guarantee = {},
+    weight,
+    order,
+    reclaim,
+    within_queue: withinQueue,
+  } = row.spec;
   const models = new Set<string>();
   for (const pool of pools) models.add(pool.accelerator);
-  const names = [...new Set([...Object.keys(nominal), ...Object.keys(borrow), ...Object.keys(lend)])].sort();
+  const names = [...new Set([...Object.keys(nominal), ...Object.keys(borrow), ...Object.keys(lend), ...Object.keys(limit), ...Object.keys(guarantee)])].sort();
   const quotas = names.map((name): QuotaInput => {
     const scale = name === "memory" ? 1 : 1000;
     const amount = (of: Record<string, number>): number | undefined => (of[name] === undefined ? undefined : Math.round(of[name] * scale));
-    const [nominalAmount, borrowLimit, lendLimit] = [amount(nominal), amount(borrow), amount(lend)];
+    const [nominalAmount, borrowLimit, lendLimit, most, kept] = [amount(nominal), amount(borrow), amount(lend), amount(limit), amount(guarantee)];
     return {
       ...(name === "cpus" || name === "memory"
         ? { resource: name }
@@ -37,6 +47,8 @@ export function queueInput(row: QueueDefinition, pools: Iterable<{ accelerator: 
       ...(nominalAmount !== undefined && { nominal: nominalAmount }),
       ...(borrowLimit !== undefined && { borrowLimit }),
       ...(lendLimit !== undefined && { lendLimit }),
+      ...(most !== undefined && { limit: most }),
+      ...(kept !== undefined && { guarantee: kept }),
     };
   });
   return {
@@ -45,6 +57,8 @@ export function queueInput(row: QueueDefinition, pools: Iterable<{ accelerator: 
     ...(quotas.length > 0 && { quotas }),
     ...(weight !== undefined && { weight }),
     ...(order && { order }),
+    ...(reclaim && { reclaim }),
+    ...(withinQueue && { withinQueue }),
     paused: row.paused,
   };
 }
@@ -54,10 +68,12 @@ export interface SpecInput {
   roles: readonly RoleInput[];
   variants: readonly VariantInput[];
   variantPolicy: ResolvedJobSpec["variant_policy"];
+  /** Jobs of one class run for like times and at like speeds. */
+  jobClass: string;
   segments: readonly SegmentInput[];
   within?: JobInput["within"];
   parallelism?: JobInput["parallelism"];
-  checkpoint: { grace: number; interval?: number };
+  checkpoint: { grace: number; interval?: number; writes: boolean };
   expectedDuration?: number;
   timeLimit?: number;
   /** Processes a node, by variant and role. */
@@ -96,18 +112,35 @@ export function specInput(spec: ResolvedJobSpec): SpecInput {
             "pools",
             variant.roles.map((role) => role.pool),
           )),
+        ...(variant.throughput !== undefined && { throughput: variant.throughput }),
         ...(variant.index > 0 && { roles: Object.fromEntries(variant.roles.map((role) => [role.name, { resources: resources(role), nodes: role.nodes }])) }),
       };
     }),
     variantPolicy: spec.variant_policy,
+    jobClass: classOf(spec),
     segments: spec.topology.segments.flatMap((segment) => first.roles.flatMap((role) => segmentOf(segment, role, first.roles.length > 1))),
     ...(spec.topology.job && { within: spec.topology.job }),
     ...(parallelism && { parallelism: withoutUndefined(parallelism) }),
-    checkpoint: { grace: spec.checkpoint.grace * 1000, ...(spec.checkpoint.interval !== undefined && { interval: spec.checkpoint.interval * 1000 }) },
+    checkpoint: {
+      grace: spec.checkpoint.grace * 1000,
+      ...(spec.checkpoint.interval !== undefined && { interval: spec.checkpoint.interval * 1000 }),
+      writes: writesCheckpoints(spec.checkpoint),
+    },
     ...(spec.expected_duration !== undefined && { expectedDuration: spec.expected_duration * 1000 }),
     ...(spec.time_limit !== undefined && { timeLimit: spec.time_limit * 1000 }),
     ranksPerNode: spec.variants.map((variant) => Object.fromEntries(variant.roles.map((role) => [role.name, role.ranks_per_node]))),
   };
+}
+
+/** Runs of one project that are named alike but for numbers, and are as large. */
+export function classOf(spec: ResolvedJobSpec): string {
+  const size = spec.variants[0]?.roles.map(({ nodes, resources: { accelerators, share } }) => `${nodes.max}x${accelerators + share / 1000}`).join("+");
+  return `${spec.project}/${spec.name.replace(/\d+/g, "#")}/${size}`;
+}
+
+/** Whether the spec tells how it checkpoints; one that does so without saying is known by its first commit. */
+function writesCheckpoints({ dir, interval, signal, committed, marker }: ResolvedJobSpec["checkpoint"]): boolean {
+  return [dir, interval, signal, committed, marker].some((said) => said !== undefined);
 }
 
 function resources({ resources: asked }: ResolvedRole): ResourcesInput {

@@ -15,3 +15,4 @@ export * from "./projects.ts";
 export * from "./queues.ts";
 export * from "./submission.ts";
 export * from "./tokens.ts";
+export * from "./windows.ts";

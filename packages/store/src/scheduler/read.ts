@@ -1,5 +1,5 @@
 import type { Client } from "../pool.ts";
-import type { HoldingRow, NodeRow, PoolRow, QueueRow, SchedulingJobRow } from "./rows.ts";
+import type { FinishedRunRow, HoldingRow, NodeRow, PoolRow, QueueRow, SchedulingJobRow, WindowRow } from "./rows.ts";
 
 const POOL = "SELECT name, accelerator, spec FROM pools";
 const NODE = "SELECT name, pool, shard, fabric, devices, cpus, memory, address, health, health_reason, schedulable, reachable FROM nodes";
@@ -41,6 +41,16 @@ export async function readNodes(client: Client, names: readonly string[]): Promi
 
 export async function readQueues(client: Client): Promise<QueueRow[]> {
   return (await client.query<QueueRow>({ name: "scheduler-queues", text: QUEUE })).rows;
+}
+
+/** Windows that are not over. */
+export async function readWindows(client: Client): Promise<WindowRow[]> {
+  const { rows } = await client.query<WindowRow>({
+    name: "scheduler-windows",
+    text: `SELECT name, (extract(epoch FROM starts_at) * 1000)::float8 AS starts_at, (extract(epoch FROM ends_at) * 1000)::float8 AS ends_at, spec
+      FROM windows WHERE ends_at > now() ORDER BY name`,
+  });
+  return rows;
 }
 
 /** Jobs as they are now; with its spec each that is among `unseen`: specs never change, so each is read once. */
@@ -90,6 +100,22 @@ export async function* readLiveJobs(client: Client, batch: number): AsyncGenerat
     yield rows;
   }
   await client.query("CLOSE live_jobs");
+}
+
+/** Jobs that ended well in their first attempt, of the last so many submitted: what they ran on, and how long. */
+export async function readFinishedRuns(client: Client, most: number): Promise<FinishedRunRow[]> {
+  const { rows } = await client.query<FinishedRunRow>({
+    name: "scheduler-finished-runs",
+    text: `SELECT s.resolved, p.accelerator, (extract(epoch FROM j.finished_at - a.started_at) * 1000)::float8 AS run_ms
+      FROM (SELECT id, incarnation, attempt, finished_at FROM jobs WHERE state = 'succeeded' AND attempt = 1 ORDER BY id DESC LIMIT $1) j
+        JOIN job_specs s ON s.job = j.id
+        JOIN LATERAL (SELECT started_at FROM attempts a WHERE (a.job, a.incarnation, a.number) = (j.id, j.incarnation, j.attempt)) a ON a.started_at < j.finished_at
+        JOIN LATERAL (SELECT node FROM workers w WHERE w.job = j.id ORDER BY w.role, w.node_rank LIMIT 1) w ON true
+        JOIN nodes n ON n.name = w.node JOIN pools p ON p.name = n.pool
+      ORDER BY j.finished_at`,
+    values: [most],
+  });
+  return rows;
 }
 
 /** The database's clock, which alone decides: milliseconds since the epoch. */

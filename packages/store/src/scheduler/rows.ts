@@ -10,6 +10,8 @@ export interface PoolRow {
     ownership?: "owned" | "leased" | "cloud";
     price_per_device_hour?: number;
     lease_end?: string;
+    power_budget_watts?: number;
+    device_power_watts?: number;
   };
 }
 
@@ -36,9 +38,21 @@ export interface QueueRow {
     nominal?: Record<string, number>;
     borrow_limit?: Record<string, number>;
     lend_limit?: Record<string, number>;
+    limit?: Record<string, number>;
+    guarantee?: Record<string, number>;
+    reclaim?: "any_priority" | "lower_priority" | "never";
+    within_queue?: "lower_priority" | "lower_or_newer_equal" | "never";
     weight?: number;
     order?: "best_effort" | "strict";
   };
+}
+
+/** Times in milliseconds since the epoch. */
+export interface WindowRow {
+  name: string;
+  starts_at: number;
+  ends_at: number;
+  spec: { nodes: string[]; pool?: string; block: string[]; jobs: string[]; queues: string[] };
 }
 
 /** What of a job decides where and when it runs. */
@@ -80,6 +94,13 @@ export interface SchedulingJobRow {
   checkpointed_at: Date | null;
   /** Where it was asked for. */
   resolved: ResolvedJobSpec | null;
+}
+
+/** What a job that ended well ran on, and for how long. */
+export interface FinishedRunRow {
+  resolved: ResolvedJobSpec;
+  accelerator: string;
+  run_ms: number;
 }
 
 /** A worker whose devices are not free yet. */

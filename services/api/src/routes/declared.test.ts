@@ -44,6 +44,27 @@ test("what something depends on stays", async () => {
   expect((await t.call("DELETE", "/v1/pools/empty")).status).toBe(404);
 });
 
+test("windows: made by operators, checked, listed by their start, deleted", async () => {
+  const body = { name: "upgrade", pool: "h800", start: "2096-03-01T10:00:00Z", end: "2096-03-01T12:00:00Z", queues: ["default"], reason: "firmware" };
+  const put = (change: object = {}) => t.call("PUT", "/v1/windows/upgrade", { body: { ...body, ...change } });
+  expect((await put()).json).toMatchObject({ name: "upgrade", state: "coming", version: 1, node_count: expect.any(Number) });
+  expect((await put({ nodes: ["n1"], pool: undefined })).json).toMatchObject({ node_count: 1, version: 2 });
+  expect((await put({ start: "2020-01-01T00:00:00Z" })).json).toMatchObject({ state: "open" });
+  for (const [change, path] of [
+    [{ end: "2020-01-01T00:00:00Z" }, "end"],
+    [{ pool: "nowhere" }, "pool"],
+    [{ pool: undefined }, "nodes"],
+    [{ pool: undefined, nodes: ["n1"], block: ["l1"] }, "block"],
+    [{ nodes: ["nowhere"] }, "nodes"],
+    [{ queues: ["nowhere"] }, "queues"],
+    [{ start: "soon" }, "start"],
+  ] as const)
+    expect((await put(change)).json).toMatchObject({ status: 422, errors: [{ path }] });
+  expect((await t.call("GET", "/v1/windows")).json).toMatchObject({ items: [{ name: "upgrade", state: "open" }] });
+  expect((await t.call("DELETE", "/v1/windows/upgrade")).status).toBe(204);
+  expect((await t.call("DELETE", "/v1/windows/upgrade")).status).toBe(404);
+});
+
 test("a node with work is neither deleted nor moved nor made smaller", async () => {
   const { id } = (await t.call("POST", "/v1/jobs", { body: { name: "busy", run: ["true"], resources: { accelerators: 1 } } })).json as { id: string };
   await startAttempt(t.pool, id, "n1");
