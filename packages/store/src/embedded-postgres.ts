@@ -16,7 +16,6 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -24,6 +23,9 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 const LEFTOVERS_GONE_MS = 20_000;
+
+/** Root's own: in a folder that others may write to, anyone could put a server of theirs in its place. */
+const COPIES = "/var/cache/muster";
 
 export interface EmbeddedPostgres {
   url: string;
@@ -236,16 +238,20 @@ async function nativeFolder(user: { uid: number; gid: number } | undefined): Pro
     makeLinks(source);
     return source;
   }
-  const copy = join(tmpdir(), `muster-postgres-${version}-${process.arch}`);
   if (await reachable(source, user)) {
     makeLinks(source);
     return source;
   }
+  const copy = join(COPIES, `postgres-${version}-${process.arch}`);
   if (!existsSync(join(copy, "bin", "postgres"))) {
     const partial = `${copy}.${process.pid}`;
     rmSync(partial, { recursive: true, force: true });
+    mkdirSync(COPIES, { recursive: true });
+    chmodSync(COPIES, 0o755);
     cpSync(source, partial, { recursive: true, verbatimSymlinks: true });
     makeLinks(partial);
+    // whatever the umask under which the package was unpacked
+    await run("chmod", ["-R", "go=u-w", partial]);
     try {
       renameSync(partial, copy);
     } catch (error) {

@@ -19,6 +19,9 @@ if (configPath === undefined) {
   process.exit(64);
 }
 
+// modes are given where they matter; a stricter umask of whoever started Muster would lock workers out of their own folders
+process.umask(0o022);
+
 const read = (): AgentConfig => agentConfig.parse(JSON.parse(readFileSync(configPath, "utf8")));
 let config = read();
 mkdirSync(config.state_dir, { recursive: true, mode: 0o711 });
