@@ -41,8 +41,8 @@ export interface SupervisorOptions {
 /** What a supervisor stands on beside its options: its store, who wakes it, and its timers. */
 export interface SupervisorStore {
   pool: Pool;
-  listen(onWake: () => void): { close(): Promise<void> };
-  startSideWork(work: Omit<SideWorkOptions, "databaseUrl">): Promise<Timers>;
+  listen: (onWake: () => void) => { close(): Promise<void> };
+  startSideWork: (work: Omit<SideWorkOptions, "databaseUrl">) => Promise<Timers>;
 }
 
 export interface Supervisor {
