@@ -6,6 +6,7 @@ import { READY } from "./ready.ts";
 export default async function setup(): Promise<void> {
   const say = (line: string): boolean => process.stderr.write(`kubernetes: ${line}\n`);
   try {
+    if (process.getuid?.() !== 0) throw new Missing("needs root, as its pods run in namespaces of their own");
     await binaries(say);
     process.env[READY] = "yes";
   } catch (error) {

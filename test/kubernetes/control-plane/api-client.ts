@@ -47,6 +47,11 @@ export class ApiClient {
     this.#connection = connection;
   }
 
+  get address(): { host: string; port: string } {
+    const { hostname, port } = new URL(this.#connection().url);
+    return { host: hostname, port };
+  }
+
   get(path: string): Promise<Thing> {
     return this.json("GET", path);
   }
@@ -106,12 +111,17 @@ export class ApiClient {
   #send(method: string, path: string, body: object | undefined, type: string, signal?: AbortSignal): Promise<IncomingMessage> {
     const { url, ca, token } = this.#connection();
     return new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${token}`, accept: "application/json", ...(body && { "content-type": type }) };
+      const content = body && Buffer.from(JSON.stringify(body));
+      const headers = {
+        authorization: `Bearer ${token}`,
+        accept: "application/json",
+        ...(content && { "content-type": type, "content-length": content.length }),
+      };
       const request = httpsRequest(`${url}${path}`, { method, ca, headers, agent: this.#agent, ...(signal ? { signal, agent: false } : { timeout: 30_000 }) });
       request.on("response", resolve);
       request.on("error", reject);
       request.on("timeout", () => request.destroy(new Error(`no answer to ${method} ${path}`)));
-      request.end(body && JSON.stringify(body));
+      request.end(content);
     });
   }
 

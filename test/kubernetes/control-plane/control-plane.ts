@@ -214,6 +214,7 @@ export class ControlPlane {
       `--token-auth-file=${join(this.dir, "tokens.csv")}`,
       "--authorization-mode=Node,RBAC",
       "--allow-privileged=true",
+      "--kubelet-preferred-address-types=InternalIP",
       "--profiling=false",
       ...(this.#options.audit ? [`--audit-policy-file=${join(this.dir, "audit-policy.json")}`, `--audit-log-path=${this.auditLog}`] : []),
     ];
