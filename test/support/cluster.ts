@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { stopAgent } from "@muster/agent";
 import type { SilenceLimits, StragglerLimits } from "@muster/lifecycle";
 import { DirectoryLogStore, logKey } from "@muster/logs";
-import { makeId, poolSpec, resolveJobSpec, type JobState, type SubmittedJobSpec } from "@muster/model";
+import { makeId, poolSpec, resolveJobSpec, type JobState, type SubmittedJobSpec, type RepairHook } from "@muster/model";
 import { createScheduler, type Scheduler } from "@muster/scheduler";
 import {
   appendEvents,
@@ -109,11 +109,13 @@ export class TestCluster {
     apiUrl = "http://127.0.0.1:9",
     silence,
     straggler,
+    repairHooks,
     agent,
   }: {
     apiUrl?: string;
     silence?: Partial<SilenceLimits>;
     straggler?: Partial<StragglerLimits>;
+    repairHooks?: readonly RepairHook[];
     agent?: LocalProviderOptions["agent"];
   } = {}): Promise<Supervisor> {
     const supervisor = await createSupervisor({
@@ -123,6 +125,7 @@ export class TestCluster {
       apiUrl,
       ...(silence && { silence }),
       ...(straggler && { straggler }),
+      ...(repairHooks && { repairHooks }),
       engines: {
         local: localProvider({
           pool: this.pool,

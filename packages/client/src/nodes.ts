@@ -39,6 +39,16 @@ export class Nodes {
     return this.#transport.json(nodeView, { ...options, method: "POST", path: `${nodePath(name)}/uncordon`, body: { reason } });
   }
 
+  /** A repair hook sees to a node that is out of service, once it has no work. */
+  async diagnose(name: string, reason: string, options: CallOptions = {}): Promise<NodeView> {
+    return this.#transport.json(nodeView, { ...options, method: "POST", path: `${nodePath(name)}/diagnose`, body: { reason } });
+  }
+
+  /** Takes a node that has no work out for good; `uncordon` takes it back. */
+  async retire(name: string, reason: string, options: CallOptions = {}): Promise<NodeView> {
+    return this.#transport.json(nodeView, { ...options, method: "POST", path: `${nodePath(name)}/retire`, body: { reason } });
+  }
+
   /** Work leaves the node: asked to checkpoint and go until the deadline. @param deadline seconds, or text such as 30m */
   async drain(name: string, reason: string, deadline?: number | string, options: CallOptions = {}): Promise<NodeView> {
     return this.#transport.json(nodeView, {

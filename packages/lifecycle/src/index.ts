@@ -5,6 +5,7 @@ export * from "./evaluate.ts";
 export * from "./hang.ts";
 export * from "./recovery-phases.ts";
 export * from "./job-states.ts";
+export * from "./lemon.ts";
 export * from "./loss.ts";
 export * from "./node-health.ts";
 export * from "./node-states.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NODE_HEALTH } from "@muster/model";
-import { decideHealth, type ReportedNode } from "./node-health.ts";
+import { decideHealth, decideSuspicion, type ReportedNode } from "./node-health.ts";
 import { nextNodeHealth } from "./node-states.ts";
 
 const node = (part: Partial<ReportedNode>): ReportedNode => ({ health: "ready", setBy: null, quarantined: 0, total: 40, ...part });
@@ -38,5 +38,21 @@ describe("decideHealth", () => {
         }
       }
     }
+  });
+});
+
+describe("decideSuspicion", () => {
+  it.each([
+    ["the first time it is suspect", {}, false, ["suspected"], false],
+    ["the second time its work leaves", { health: "suspect", setBy: "rule:crash" }, false, ["drain"], false],
+    ["on probation the first time", { health: "probation" }, false, ["drain"], false],
+    ["not if too many are out", { health: "probation", quarantined: 4 }, false, [], true],
+    ["what is suspect for another reason stays so", { health: "suspect", setBy: null }, false, [], false],
+    ["a device's own error takes it out at once", {}, true, ["cordon"], false],
+    ["but no more than a tenth", { quarantined: 4 }, true, ["suspected"], true],
+    ["or the part that is set", { quarantined: 4, quarantine: 0.2 }, true, ["cordon"], false],
+    ["a node in somebody's hands stays there", { health: "cordoned" }, true, [], false],
+  ] as [string, Partial<ReportedNode>, boolean, string[], boolean][])("%s", (_, part, certain, events, full) => {
+    expect(decideSuspicion(node(part), certain)).toEqual({ events, full });
   });
 });

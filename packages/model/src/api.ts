@@ -294,6 +294,11 @@ export const nodeView = z
     reachable: z.boolean(),
     last_seen: time.nullable(),
     jobs: z.array(z.string()),
+    spare: z.boolean().optional().describe("held back from work that isn't preemptible"),
+    faults: z
+      .object({ score: z.number(), episodes: z.int(), since_repair: z.number(), repairs: z.int() })
+      .nullish()
+      .describe("of its own within 28 days, warnings counted half, and repairs; null: none"),
     version: z.int(),
   })
   .meta({ id: "Node" });

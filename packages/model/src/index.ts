@@ -3,6 +3,7 @@ export * from "./expand.ts";
 export * from "./fault-rules.ts";
 export * from "./field-error.ts";
 export * from "./ids.ts";
+export * from "./repair-hooks.ts";
 export * from "./resolve.ts";
 export * from "./settings.ts";
 export * from "./spec.ts";

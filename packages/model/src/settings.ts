@@ -52,6 +52,25 @@ export const silenceSettings = z.strictObject({
 });
 export type SilenceSettings = z.output<typeof silenceSettings>;
 
+export const nodeSettings = z.strictObject({
+  quarantine: z.number().gt(0).max(1).optional().describe("of a pool's nodes, the part that may be taken out of service without a person; one always may"),
+  lemon_score: z
+    .number()
+    .min(1)
+    .max(1000)
+    .nullable()
+    .optional()
+    .describe("faults within 28 days, counted since its last repair, at which a node's work is to leave it; null only shows the score"),
+  retire_after: z
+    .int()
+    .min(1)
+    .max(100)
+    .nullable()
+    .optional()
+    .describe("repairs within 28 days after which a node that breaks again is retired; null is any number"),
+});
+export type NodeSettings = z.output<typeof nodeSettings>;
+
 const priority = z.int().min(-1_000_000).max(1_000_000);
 
 /** The settings as an operator puts them, as a whole: what is left out has its default again. */
@@ -68,6 +87,7 @@ export const clusterSettings = z
     retention: retentionSettings.optional(),
     rules: faultRules.optional().describe("what ends of workers are taken for, besides the built-in rules"),
     silence: silenceSettings.optional(),
+    nodes: nodeSettings.optional(),
   })
   .meta({ id: "ClusterSettings" });
 export type ClusterSettings = z.output<typeof clusterSettings>;
@@ -81,7 +101,14 @@ const priorities = z.record(name, priority);
 
 /** All settings, with what holds where nothing was put. */
 export const effectiveSettings = z
-  .object({ placement: placementGiven.required(), priorities, retention: retentionGiven.required(), rules: faultRules, silence: silenceGiven.required() })
+  .object({
+    placement: placementGiven.required(),
+    priorities,
+    retention: retentionGiven.required(),
+    rules: faultRules,
+    silence: silenceGiven.required(),
+    nodes: nodeSettings.required(),
+  })
   .refine((settings) => settings.silence.lost_after >= settings.silence.suspect_after, {
     path: ["silence", "lost_after"],
     message: "expected at least silence.suspect_after",
@@ -90,7 +117,7 @@ export const effectiveSettings = z
 export type EffectiveSettings = z.output<typeof effectiveSettings>;
 
 const declaredSettings = z
-  .object({ placement: placementGiven, priorities, retention: retentionGiven, rules: faultRules, silence: silenceGiven })
+  .object({ placement: placementGiven, priorities, retention: retentionGiven, rules: faultRules, silence: silenceGiven, nodes: nodeSettings })
   .partial()
   .meta({ id: "DeclaredSettings" });
 

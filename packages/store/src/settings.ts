@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
+import { QUARANTINE_PART, SILENCE_LIMITS, type SilenceLimits } from "@muster/lifecycle";
 import {
   clusterSettings,
   DEFAULT_PRIORITIES,
@@ -13,7 +13,7 @@ import type { Client } from "./pool.ts";
 import { DEFAULT_RETENTION } from "./retention.ts";
 import { defaultPlacement } from "./scheduler/policy.ts";
 
-const SECTIONS = ["placement", "priorities", "retention", "rules", "silence"] as const satisfies readonly (keyof ClusterSettings)[];
+const SECTIONS = ["placement", "priorities", "retention", "rules", "silence", "nodes"] as const satisfies readonly (keyof ClusterSettings)[];
 
 /** What was put, as this version understands it: a section that it doesn't is taken as absent. */
 export function parseSettings(stored: Readonly<Record<string, unknown>>): ClusterSettings {
@@ -24,7 +24,7 @@ export function parseSettings(stored: Readonly<Record<string, unknown>>): Cluste
 }
 
 /** What holds: what was put over the defaults of those who follow it. */
-export function effectiveSettingsOf({ placement, priorities, retention, rules, silence }: ClusterSettings): EffectiveSettings {
+export function effectiveSettingsOf({ placement, priorities, retention, rules, silence, nodes }: ClusterSettings): EffectiveSettings {
   return {
     placement: over(defaultPlacement(), placement),
     priorities: { ...DEFAULT_PRIORITIES, ...priorities },
@@ -43,6 +43,7 @@ export function effectiveSettingsOf({ placement, priorities, retention, rules, s
       },
       silence,
     ),
+    nodes: over<EffectiveSettings["nodes"]>({ quarantine: QUARANTINE_PART, lemon_score: 3, retire_after: 3 }, nodes),
   };
 }
 

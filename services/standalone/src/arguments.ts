@@ -34,6 +34,7 @@ export function parseArguments(argv: string[], env: Readonly<Record<string, stri
     ...(values.cluster !== undefined && { clusterFile: values.cluster }),
     ...(env["DATABASE_URL"] && { databaseUrl: env["DATABASE_URL"] }),
     ...(env["MUSTER_LOG_STORE"] && { logStore: env["MUSTER_LOG_STORE"] }),
+    ...(env["MUSTER_REPAIR_HOOKS"] && { repairHooks: env["MUSTER_REPAIR_HOOKS"] }),
     ...(certFile && keyFile && { tls: { certFile, keyFile } }),
   };
 }

@@ -8,7 +8,7 @@ import { clientDefaultsFile, MusterClient, stateDir as defaultStateDir } from "@
 import { openLogStore } from "@muster/logs";
 import { createScheduler } from "@muster/scheduler";
 import { createPool, prepareDatabase, startEmbeddedPostgres } from "@muster/store";
-import { createSupervisor, localProvider, type LocalProviderOptions } from "@muster/supervisor";
+import { createSupervisor, localProvider, readRepairHooks, type LocalProviderOptions } from "@muster/supervisor";
 import type { Logger } from "pino";
 import { claimStateDir } from "./claim.ts";
 import { applyMissing, readClusterFile } from "./cluster-file.ts";
@@ -36,6 +36,8 @@ export interface StandaloneOptions {
   /** Where job logs are kept: a folder or s3://BUCKET/PREFIX; by default a folder of the state directory. */
   logStore?: string;
   limits?: Partial<Limits>;
+  /** A file of repair hooks. */
+  repairHooks?: string;
   agent?: LocalProviderOptions["agent"];
 }
 
@@ -94,6 +96,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     await scheduler.start();
     const agentsDir = join(stateDir, "agents");
     const supervisor = await createSupervisor({
+      ...(options.repairHooks !== undefined && { repairHooks: readRepairHooks(options.repairHooks) }),
       databaseUrl,
       logger: logger.child({ service: "supervisor" }),
       logs,

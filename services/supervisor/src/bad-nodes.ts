@@ -24,7 +24,13 @@ export async function leaveBadNodes(pool: Pool): Promise<boolean> {
     const nodes = await endProbations(client);
     await appendEvents(
       client,
-      nodes.map((node) => ({ kind: "node.proven", actor: "supervisor", node: node.name, pool: node.pool, data: { from: "probation", to: "ready" } })),
+      nodes.map(({ name, pool: of, from }) => ({
+        kind: from === "suspect" ? "node.cleared" : "node.proven",
+        actor: "supervisor",
+        node: name,
+        pool: of,
+        data: { reason: "nothing broke there since", from, to: "ready" },
+      })),
     );
     return nodes.length;
   });

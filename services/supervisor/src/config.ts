@@ -8,6 +8,8 @@ export interface Config {
   secretsDir: string | undefined;
   /** A folder, or s3://BUCKET/PREFIX. */
   logs: string;
+  /** A file of repair hooks; undefined: there are none. */
+  repairHooks: string | undefined;
   host: string;
   port: number;
   logLevel: string;
@@ -35,6 +37,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     databaseUrl: url("DATABASE_URL", /^postgres(ql)?:\/\//, "the postgres:// URL that the other services use"),
     apiUrl: url("MUSTER_API_URL", /^https?:\/\//, "the http(s):// URL under which workers reach the API"),
     secretsDir: env["MUSTER_SECRETS_DIR"] === undefined ? undefined : folder("MUSTER_SECRETS_DIR", "the folder of what jobs name in secrets"),
+    repairHooks: env["MUSTER_REPAIR_HOOKS"] === undefined ? undefined : folder("MUSTER_REPAIR_HOOKS", "the file of repair hooks"),
     agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
     logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://")
       ? env["MUSTER_LOG_STORE"]

@@ -44,14 +44,20 @@ export async function drainNodes(pool: Pool): Promise<boolean> {
         { kind: "job.drained", actor: "supervisor", project: row.project, job: row.job, attempt: row.attempt, node: row.node, data: { reason: row.reason } },
       ]);
     }
-    const { rows: empty } = await client.query<{ name: string; pool: string }>({
+    const { rows: empty } = await client.query<{ name: string; pool: string; reason: string }>({
       name: "finish-drains",
       text: `UPDATE nodes n SET health = 'cordoned', schedulable = false, drain_deadline = NULL, health_since = now(), version = version + 1
-        WHERE health = 'draining' AND NOT EXISTS (SELECT FROM workers w WHERE w.node = n.name AND NOT w.released) RETURNING name, pool`,
+        WHERE health = 'draining' AND NOT EXISTS (SELECT FROM workers w WHERE w.node = n.name AND NOT w.released) RETURNING name, pool, health_reason AS reason`,
     });
     await appendEvents(
       client,
-      empty.map((node) => ({ kind: "node.drained", actor: "supervisor", node: node.name, pool: node.pool })),
+      empty.map(({ name, pool: of, reason }) => ({
+        kind: "node.drained",
+        actor: "supervisor",
+        node: name,
+        pool: of,
+        data: { reason, from: "draining", to: "cordoned" },
+      })),
     );
     return due.length > 0 || empty.length > 0;
   });

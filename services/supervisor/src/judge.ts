@@ -36,6 +36,7 @@ import {
   releaseEnded,
   settleDependencies,
   stopAttempts,
+  suspectNodes,
   type AttemptChange,
   type AttemptId,
   type Client,
@@ -47,8 +48,8 @@ import {
   type Outcome,
   type SeenFault,
   type StopOrder,
+  type Suspect,
 } from "@muster/store";
-import { suspectNodes } from "./suspects.ts";
 
 const ACTOR = "supervisor";
 
@@ -57,6 +58,9 @@ const JUDGING_WINDOW = 1;
 
 /** A first death that tells its cause by itself: no need to wait for the others. */
 const DECISIVE = new Set(["do_not_retry", "node_lost", "device_error", "out_of_memory", "killed", "start_refused"]);
+
+/** The rule whose evidence is a device's own: its node is taken out at once. */
+const CERTAIN = "device_error";
 
 /** A job that is not started again before some seconds have passed. */
 export interface Backoff {
@@ -73,7 +77,7 @@ interface Judgement {
   release: AttemptId[];
   superseded: AttemptId[];
   rollbacks: string[];
-  suspects: { node: string; reason: string; job: string }[];
+  suspects: Suspect[];
   faults: SeenFault[];
 }
 
@@ -189,7 +193,14 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
   });
   const failure = toFailure(verdict, decision.why);
   const exclude = verdict.action === "exclude_node" ? (verdict.node ?? undefined) : undefined;
-  if (exclude !== undefined) out.suspects.push({ node: exclude, reason: `${verdict.message}: ${verdict.evidence[0] ?? verdict.rule}`, job: gang.job });
+  if (exclude !== undefined)
+    out.suspects.push({
+      node: exclude,
+      reason: `${verdict.message}: ${verdict.evidence[0] ?? verdict.rule}`,
+      rule: verdict.rule,
+      job: gang.job,
+      certain: verdict.rule === CERTAIN,
+    });
   if (verdict.action === "rollback") out.rollbacks.push(gang.job);
   out.faults.push({
     kind: gang.found?.rule === "hang" ? "hang" : "job_failure",

@@ -1,10 +1,12 @@
 import { openLogStore } from "@muster/logs";
+import type { RepairHook } from "@muster/model";
 import { createPool, prepareDatabase } from "@muster/store";
 import closeWithGrace from "close-with-grace";
 import { pino } from "pino";
 import { readConfig } from "./config.ts";
 import { createHttp } from "./http.ts";
 import { localProvider } from "./local-provider.ts";
+import { readRepairHooks } from "./repairs/hooks.ts";
 import { createSupervisor } from "./supervisor.ts";
 
 /** A supervisor alone, beside others on the database that DATABASE_URL names, for the agents of this machine. */
@@ -20,7 +22,9 @@ await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
 });
 const pool = createPool(config.databaseUrl, "supervisor-engines", { max: 3 });
 const logs = openLogStore(config.logs);
+const repairHooks = config.repairHooks === undefined ? [] : readHooks(config.repairHooks);
 const supervisor = await createSupervisor({
+  repairHooks,
   databaseUrl: config.databaseUrl,
   logger,
   logs,
@@ -37,4 +41,13 @@ closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {
   await logs.close();
   await pool.end();
 });
+function readHooks(path: string): RepairHook[] {
+  try {
+    return readRepairHooks(path);
+  } catch (error) {
+    process.stderr.write(`MUSTER_REPAIR_HOOKS: ${(error as Error).message}\n`);
+    process.exit(2);
+  }
+}
+
 logger.info({ address: await http.listen({ host: config.host, port: config.port }), id: supervisor.id }, "supervisor started");

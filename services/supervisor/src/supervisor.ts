@@ -3,14 +3,17 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { SILENCE_LIMITS, STRAGGLER_LIMITS, type SilenceLimits, type StragglerLimits } from "@muster/lifecycle";
 import type { LogStore } from "@muster/logs";
+import type { RepairHook } from "@muster/model";
 import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
 import type { Logger } from "pino";
 import { drainNodes } from "./drains.ts";
 import { HangWatch } from "./hang-watch.ts";
-import { followIncidents } from "./incident-watch.ts";
 import { housekeeping } from "./housekeeping.ts";
+import { followIncidents } from "./incident-watch.ts";
 import type { Backoff } from "./judge.ts";
+import { drainLemons } from "./lemons.ts";
 import { Ownership, RENEW_EVERY } from "./ownership.ts";
+import { RepairWork } from "./repairs/repair-work.ts";
 import { settle } from "./settle.ts";
 import type { EngineProvider } from "./shard-keeper.ts";
 import { Signal } from "./signal.ts";
@@ -34,6 +37,8 @@ export interface SupervisorOptions {
   apiUrl: string;
   /** When nodes that aren't heard of are suspect and lost, where the cluster's settings don't say. */
   silence?: Partial<SilenceLimits>;
+  /** What is done about nodes that are out of service. */
+  repairHooks?: readonly RepairHook[];
   /** When a rank is slow. */
   straggler?: Partial<StragglerLimits>;
 }
@@ -52,16 +57,30 @@ export interface Supervisor {
 }
 
 /** Starts a supervisor. Several may run on one database; each shard is kept by one of them at a time. */
-export function createSupervisor({ databaseUrl, ...options }: SupervisorOptions): Promise<Supervisor> {
+export function createSupervisor({ databaseUrl, repairHooks = [], ...options }: SupervisorOptions): Promise<Supervisor> {
   return supervise(options, {
     pool: createPool(databaseUrl, "supervisor", { max: 12, genericPlans: true }),
     listen: (onWake) => listenForWakes(databaseUrl, onWake),
-    startSideWork: (work) => SideWork.start({ databaseUrl, ...work }),
+    startSideWork: async (work) => {
+      const sideWork = await SideWork.start({ databaseUrl, ...work });
+      if (repairHooks.length === 0) return sideWork;
+      const repairs = await RepairWork.start({ databaseUrl, hooks: repairHooks, ...work });
+      return {
+        backoff: (job, seconds) => sideWork.backoff(job, seconds),
+        close: async () => {
+          await repairs.close();
+          await sideWork.close();
+        },
+      };
+    },
   });
 }
 
 /** The same on a store that is given: it ends the pool when it is closed. */
-export async function supervise(options: Omit<SupervisorOptions, "databaseUrl">, { pool, listen, startSideWork }: SupervisorStore): Promise<Supervisor> {
+export async function supervise(
+  options: Omit<SupervisorOptions, "databaseUrl" | "repairHooks">,
+  { pool, listen, startSideWork }: SupervisorStore,
+): Promise<Supervisor> {
   const { logger, logs, engines, apiUrl } = options;
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString("hex")}`;
   const waker = new Waker(pool);
@@ -91,6 +110,13 @@ export async function supervise(options: Omit<SupervisorOptions, "databaseUrl">,
       every: 2000,
       run: async () => {
         if (await drainNodes(pool)) waker.wake();
+      },
+    },
+    {
+      name: "lemons",
+      every: 60_000,
+      run: async () => {
+        if (await drainLemons(pool)) waker.wake();
       },
     },
     ...housekeeping(pool, logs),

@@ -50,6 +50,18 @@ export function addNode(program: Command, io: Io, outcome: Outcome): void {
     }),
   );
 
+  for (const [verb, description] of [
+    ["diagnose", "have a repair hook see to nodes that are out of service"],
+    ["retire", "take nodes that hold no work out for good; uncordon takes them back"],
+  ] as const) {
+    const command = node.command(verb).description(description).argument("<node...>").requiredOption("--reason <text>", "why, for all to see");
+    withOutput(command).action(
+      action<{ reason: string }>(io, outcome, async (session, names, { reason }) => {
+        for (const name of names) report(session, await session.client.nodes[verb](name, reason, { signal: session.signal }));
+      }),
+    );
+  }
+
   const drain = node
     .command("drain")
     .description("let work leave, and start no new work there")

@@ -21,6 +21,8 @@ export function nodeShape({ colours, now }: Session): Shape<NodeView> {
       { title: "HEALTH", value: (node) => paintHealth(colours, node) },
       { title: "SCHED", value: (node) => (node.schedulable ? "yes" : colours.yellow("no")) },
       { title: "DEV(A/I/O/T)", value: nodeDevices, right: true },
+      { title: "FAULTS", value: (node) => describeFaults(node) ?? "-", wide: true },
+      { title: "SPARE", value: (node) => (node.spare ? "yes" : "-"), wide: true },
       { title: "FABRIC", value: (node) => node.fabric.join("/"), wide: true },
       { title: "ACCELERATOR", value: (node) => node.accelerator, wide: true },
       { title: "CPUS", value: (node) => `${formatNumber(node.cpus_held)}/${formatNumber(node.cpus)}`, wide: true, right: true },
@@ -36,6 +38,11 @@ export function nodeShape({ colours, now }: Session): Shape<NodeView> {
       { title: "SINCE", value: (node) => formatAge(node.health_since, now), right: true },
     ],
   };
+}
+
+/** Within 28 days; a node with many is a lemon. */
+function describeFaults({ faults }: NodeView): string | undefined {
+  return faults ? `${formatNumber(faults.score)}${faults.repairs > 0 ? `, repaired ${faults.repairs} times` : ""}` : undefined;
 }
 
 function describeHealth(node: NodeView): string {
@@ -54,7 +61,8 @@ export function renderNode(node: NodeView, now: number, colours: Colours): strin
     `${colours.bold(node.name)}  ${colours.dim(`pool ${node.pool}`)}\n` +
     renderFields([
       ["health", `${paintHealth(colours, node)} for ${formatAge(node.health_since, now)}${reason ? `: ${reason}` : ""}`],
-      ["schedulable", node.schedulable ? "yes" : "no"],
+      ["schedulable", node.schedulable ? (node.spare ? "yes, a spare: only work that is preemptible, or comes back from a fault" : "yes") : "no"],
+      ["faults, 28 d", describeFaults(node)],
       ["drain until", node.drain_deadline ?? undefined],
       ["reachable", node.reachable ? `yes, seen ${formatAge(node.last_seen, now)} ago` : `no, last seen ${formatAge(node.last_seen, now)} ago`],
       ["devices", `${node.devices} ${node.accelerator} (${nodeDevices(node)} allocated/idle/other/total)`],

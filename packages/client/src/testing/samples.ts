@@ -250,6 +250,7 @@ export function sampleCluster(change: Partial<ClusterView> = {}): ClusterView {
       retention: { jobs: 15_552_000, events: 7_776_000, logs: 15_552_000, logs_total: 2 ** 40 },
       rules: [{ id: "our-fabric", match: { log: "link down" }, action: "exclude_node" }],
       silence: { suspect_after: 20, lost_after: 90, brake_fraction: 0.2, brake_nodes: 5, brake_release: 600 },
+      nodes: { quarantine: 0.1, lemon_score: 3, retire_after: 3 },
     },
     declared: {
       placement: { protected_runtime: 600 },

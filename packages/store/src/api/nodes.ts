@@ -24,6 +24,7 @@ export interface NodeListRow {
   schedulable: boolean;
   reachable: boolean;
   last_seen: Date | null;
+  spare: boolean;
   jobs: string[] | null;
   version: number;
 }
@@ -42,7 +43,7 @@ export async function listNodes(client: Client, filter: NodeFilter, limit: numbe
     name: "api-nodes",
     text: `SELECT n.name, n.pool, n.shard, p.vendor, p.accelerator, n.fabric, n.address, n.devices, u.held, n.cpus, u.cpus AS cpus_held,
         n.memory, u.memory AS memory_held, n.labels, n.health, n.health_reason, n.health_actor, n.health_since, n.drain_deadline,
-        n.schedulable, n.reachable, n.last_seen, n.version, w.jobs
+        n.schedulable, n.reachable, n.last_seen, n.spare, n.version, w.jobs
       FROM nodes n JOIN pools p ON p.name = n.pool JOIN node_usage u ON u.node = n.name
         LEFT JOIN LATERAL (SELECT array_agg(DISTINCT w.job) AS jobs FROM workers w JOIN jobs j ON j.id = w.job
           WHERE w.node = n.name AND NOT w.released AND ($1::text[] IS NULL OR j.project = ANY($1))) w ON true

@@ -16,15 +16,15 @@ export async function readOnBadNodes(client: Client): Promise<(AttemptId & { nod
   return rows;
 }
 
-/** Makes nodes on probation ready on which work ran, or which were there, for long enough. Returns them. */
-export async function endProbations(client: Client): Promise<{ name: string; pool: string }[]> {
-  const { rows } = await client.query<{ name: string; pool: string }>({
+/** Makes nodes ready that are on probation, or suspect by a rule, and on which work ran, or which were there, for long enough. Returns them. */
+export async function endProbations(client: Client): Promise<{ name: string; pool: string; from: string }[]> {
+  const { rows } = await client.query<{ name: string; pool: string; from: string }>({
     name: "end-probations",
-    text: `UPDATE nodes n SET health = 'ready', health_reason = NULL, health_actor = NULL, health_check = NULL, health_since = now(), version = version + 1
-      WHERE health = 'probation' AND (health_since <= now() - make_interval(secs => ${PROVEN_BY_TIME}) OR EXISTS (SELECT FROM workers w
+    text: `UPDATE nodes n SET health = 'ready', health_reason = NULL, health_actor = NULL, health_check = NULL, health_since = now(), version = n.version + 1
+      FROM nodes o WHERE o.name = n.name AND (n.health = 'probation' OR (n.health = 'suspect' AND n.health_check LIKE 'rule:%')) AND (n.health_since <= now() - make_interval(secs => ${PROVEN_BY_TIME}) OR EXISTS (SELECT FROM workers w
         WHERE w.node = n.name AND w.started_at >= n.health_since AND w.state IN ('running', 'exited') AND coalesce(w.exit_code, 0) = 0 AND w.signal IS NULL
           AND NOT w.released AND now() - w.started_at >= make_interval(secs => ${PROVEN_BY_WORK})))
-      RETURNING name, pool`,
+      RETURNING n.name, n.pool, o.health AS from`,
   });
   return rows;
 }

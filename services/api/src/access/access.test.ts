@@ -93,6 +93,8 @@ const RULES: Record<string, Rule> = {
   "POST /v1/nodes/{name}/cordon": { ...operate, path: async () => "/v1/nodes/n3/cordon" },
   "POST /v1/nodes/{name}/uncordon": { ...operate, path: async () => "/v1/nodes/n3/uncordon" },
   "POST /v1/nodes/{name}/drain": { ...operate, path: async () => "/v1/nodes/n3/drain" },
+  "POST /v1/nodes/{name}/diagnose": { ...operate, path: async () => "/v1/nodes/n3/diagnose" },
+  "POST /v1/nodes/{name}/retire": { ...operate, path: async () => "/v1/nodes/n3/retire" },
   "POST /v1/nodes/{name}/health": { ...operate, body: { status: "ok", check: "test" }, path: async () => "/v1/nodes/n3/health" },
   "GET /v1/pools": filtered,
   "GET /v1/pools/{name}": { ...filtered, path: async () => "/v1/pools/h800" },

@@ -68,6 +68,8 @@ export const ACCESS: Readonly<Record<string, Access>> = {
   "POST /v1/nodes/{name}/cordon": OPERATE,
   "POST /v1/nodes/{name}/uncordon": OPERATE,
   "POST /v1/nodes/{name}/drain": OPERATE,
+  "POST /v1/nodes/{name}/diagnose": OPERATE,
+  "POST /v1/nodes/{name}/retire": OPERATE,
   "POST /v1/nodes/{name}/health": OPERATE,
   "GET /v1/pools": ANY,
   "GET /v1/pools/{name}": ANY,

@@ -1,6 +1,19 @@
 import { actionBody, cordonBody, drainBody, NODE_HEALTH, nodeHealthBody, nodePage, nodeSpec, nodeView, type NodeHealth, type NodeView } from "@muster/model";
 import { nextNodeHealth, type NodeEvent } from "@muster/lifecycle";
-import { appendEvents, deleteDeclared, ensureShard, listNodes, listPools, lockNode, putNode, setNodeHealth, transaction, type Client } from "@muster/store";
+import {
+  appendEvents,
+  deleteDeclared,
+  ensureShard,
+  listNodes,
+  listPools,
+  lockNode,
+  moveNode,
+  putNode,
+  readLemons,
+  reportHealth,
+  transaction,
+  type Client,
+} from "@muster/store";
 import { z } from "zod";
 import { identityOf } from "../access/enforce.ts";
 import { visibleProjects, type Identity } from "../access/identity.ts";
@@ -8,7 +21,6 @@ import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toNodeView } from "../views/cluster.ts";
 import { dryRunQuery, nameParams, put, sameName } from "./declared.ts";
-import { reportHealth } from "./node-health.ts";
 import { decodeCursor, pageQuery, toPage, wordList } from "./paging.ts";
 import { ifMatchHeaders, setVersion } from "./version.ts";
 
@@ -40,7 +52,20 @@ export function nodeRoutes(app: App, context: Context): void {
         limit + 1,
         decodeCursor(cursor, NAME) ?? null,
       );
-      return toPage(rows, limit, toNodeView, (row) => row.name);
+      const faults = new Map(
+        (
+          await readLemons(
+            pool,
+            rows.map((row) => row.name),
+          )
+        ).map((one) => [one.node, one]),
+      );
+      return toPage(
+        rows,
+        limit,
+        (row) => toNodeView(row, faults.get(row.name)),
+        (row) => row.name,
+      );
     },
   );
   app.get(
@@ -162,6 +187,34 @@ export function nodeRoutes(app: App, context: Context): void {
     (request) => change(request.params.name, "drain", request.body.reason, identityOf(request), request.body.deadline),
   );
   app.post(
+    "/v1/nodes/:name/diagnose",
+    {
+      schema: {
+        operationId: "diagnoseNode",
+        tags: ["nodes"],
+        summary: "Have a repair hook see to a node that is out of service, once it has no work",
+        params: nameParams,
+        body: cordonBody,
+        response: { 200: nodeView },
+      },
+    },
+    (request) => change(request.params.name, "diagnose", request.body.reason, identityOf(request), null),
+  );
+  app.post(
+    "/v1/nodes/:name/retire",
+    {
+      schema: {
+        operationId: "retireNode",
+        tags: ["nodes"],
+        summary: "Take a node that has no work out for good; uncordon takes it back",
+        params: nameParams,
+        body: cordonBody,
+        response: { 200: nodeView },
+      },
+    },
+    (request) => change(request.params.name, "retire", request.body.reason, identityOf(request), null),
+  );
+  app.post(
     "/v1/nodes/:name/health",
     {
       schema: {
@@ -177,7 +230,7 @@ export function nodeRoutes(app: App, context: Context): void {
       const { name } = request.params;
       const identity = identityOf(request);
       const node = await transaction(pool, async (client) => {
-        await reportHealth(client, name, request.body, identity.subject);
+        if (!(await reportHealth(client, name, request.body, identity.subject))) throw notFound("node", name);
         return view(client, identity, name);
       });
       waker.wake();
@@ -191,19 +244,9 @@ export function nodeRoutes(app: App, context: Context): void {
       if (!row) throw notFound("node", name);
       const next = nextNodeHealth(row.health, event);
       if (next === undefined) throw wrongState(event, row.health);
-      if (next !== row.health || event === "drain") {
-        const ready = next === "ready";
-        await setNodeHealth(client, name, next, ready ? null : reason, ready ? null : identity.subject, next === "draining" ? deadline : null);
-        await appendEvents(client, [
-          {
-            kind: `node.${event}`,
-            actor: identity.subject,
-            node: name,
-            pool: row.pool,
-            data: { reason, from: row.health, to: next, ...(deadline !== null && { deadline_seconds: deadline }) },
-          },
-        ]);
-      }
+      if (event === "retire" && row.held) throw new Problem("in_use", `Node ${name} has work; drain it first`);
+      if (next !== row.health || event === "drain")
+        await moveNode(client, { name, pool: row.pool, health: row.health }, [event], { reason, actor: identity.subject, deadline });
       return view(client, identity, name);
     });
     waker.wake();
@@ -214,11 +257,13 @@ export function nodeRoutes(app: App, context: Context): void {
 async function view(client: Client, identity: Identity, name: string): Promise<NodeView> {
   const [row] = await listNodes(client, { visible: visibleProjects(identity), name }, 1, null);
   if (!row) throw notFound("node", name);
-  return toNodeView(row);
+  return toNodeView(row, (await readLemons(client, [name]))[0]);
 }
 
 function wrongState(event: NodeEvent, health: NodeHealth): Problem {
-  const possible = (["cordon", "uncordon", "drain"] as const).filter((one) => nextNodeHealth(health, one) !== undefined);
+  const possible = (["cordon", "uncordon", "drain", "diagnose", "retire"] as const).filter(
+    (one) => nextNodeHealth(health, one) !== undefined && (one !== "retire" || health !== "retired"),
+  );
   return new Problem("wrong_state", `A node that is ${health} can't be asked to ${event}; possible now: ${possible.join(", ")}`, {
     more: { state: health, possible },
   });

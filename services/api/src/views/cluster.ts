@@ -1,10 +1,11 @@
 import { poolSpec, queueSpec, type NodeView, type PoolView, type ProjectView, type QueueView } from "@muster/model";
-import type { NodeListRow, PoolListRow, ProjectRow, QueueListRow } from "@muster/store";
+import type { LemonRow, NodeListRow, PoolListRow, ProjectRow, QueueListRow } from "@muster/store";
 import { iso } from "./job.ts";
 
-export function toNodeView(row: NodeListRow): NodeView {
+export function toNodeView(row: NodeListRow, faults: LemonRow | undefined): NodeView {
   return {
     ...row,
+    faults: faults ? { score: faults.score, episodes: faults.episodes, since_repair: faults.since_repair, repairs: faults.repairs } : null,
     cpus: row.cpus / 1000,
     cpus_held: row.cpus_held / 1000,
     health_since: row.health_since.toISOString(),

@@ -100,6 +100,15 @@ function NodeBody({ node }: { node: NodeView }): React.ReactNode {
             {shares(heldShares(node))} held, {freeDevices(node)} free
           </span>
         </div>
+        {node.faults ? (
+          <div className="cell" title="of its own, warnings counted half">
+            <strong>{plural(node.faults.episodes, "fault")} in 28 days</strong>
+            <span className="muted">
+              score {decimal(node.faults.score)}
+              {node.faults.repairs > 0 ? `, repaired ${plural(node.faults.repairs, "time")}` : ""}
+            </span>
+          </div>
+        ) : null}
         <Amount name="cpus" held={node.cpus_held} of={node.cpus} text={(value) => decimal(value)} />
         <Amount name="memory" held={node.memory_held} of={node.memory} text={bytes} />
       </div>
