@@ -15,6 +15,13 @@ if ("problems" in config) {
   process.stderr.write(`${config.problems.join("\n")}\n`);
   process.exit(2);
 }
+let repairHooks: RepairHook[] = [];
+try {
+  if (config.repairHooks !== undefined) repairHooks = readRepairHooks(config.repairHooks);
+} catch (error) {
+  process.stderr.write(`MUSTER_REPAIR_HOOKS: ${(error as Error).message}\n`);
+  process.exit(2);
+}
 const logger = pino({ name: "supervisor", level: config.logLevel });
 await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
   logger.fatal({ err: error }, "the database can't be made ready");
@@ -22,7 +29,6 @@ await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
 });
 const pool = createPool(config.databaseUrl, "supervisor-engines", { max: 3 });
 const logs = openLogStore(config.logs);
-const repairHooks = config.repairHooks === undefined ? [] : readHooks(config.repairHooks);
 const supervisor = await createSupervisor({
   repairHooks,
   databaseUrl: config.databaseUrl,
@@ -41,13 +47,4 @@ closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {
   await logs.close();
   await pool.end();
 });
-function readHooks(path: string): RepairHook[] {
-  try {
-    return readRepairHooks(path);
-  } catch (error) {
-    process.stderr.write(`MUSTER_REPAIR_HOOKS: ${(error as Error).message}\n`);
-    process.exit(2);
-  }
-}
-
 logger.info({ address: await http.listen({ host: config.host, port: config.port }), id: supervisor.id }, "supervisor started");
