@@ -48,19 +48,13 @@ export class Container {
     chmodSync(message, 0o666);
     this.log = new ContainerLog();
     const mounts = [...spec.mounts, { from: message, at: spec.terminationMessagePath, readOnly: false }];
-    const namespaces = ["--mount", "--pid", "--uts", "--propagation", "private"];
-    this.#child = spawn(
-      "setpriv",
-      [
-        ...["--pdeathsig", "KILL", "--", "unshare", ...namespaces, "--", "/bin/sh", SCRIPT],
-        ...[layer, spec.hostname, String(spec.user.uid), String(spec.user.gid), String(spec.user.group ?? spec.user.gid), spec.workdir],
-        ...mounts.flatMap(({ from, at, readOnly }) => [from, at, readOnly ? "ro" : "rw"]),
-        "--",
-        ...Object.entries(spec.env).map(([key, value]) => `${key}=${value}`),
-        ...spec.words,
-      ],
-      { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env["PATH"] } },
-    );
+    const { uid, gid, group = gid } = spec.user;
+    const apart = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--uts", "--propagation", "private", "--"];
+    const container = [layer, spec.hostname, String(uid), String(gid), String(group), spec.workdir];
+    const places = mounts.flatMap(({ from, at, readOnly }) => [from, at, readOnly ? "ro" : "rw"]);
+    const variables = Object.entries(spec.env).map(([key, value]) => `${key}=${value}`);
+    const [program, ...words] = [...apart, "/bin/sh", SCRIPT, ...container, ...places, "--", ...variables, ...spec.words];
+    this.#child = spawn(program as string, words, { stdio: ["ignore", "pipe", "pipe"], env: { PATH: process.env["PATH"] } });
     this.log.take(this.#child.stdout);
     this.log.take(this.#child.stderr);
     this.ended = once(this.#child, "close").then((ending) => {

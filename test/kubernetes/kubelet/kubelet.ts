@@ -59,7 +59,10 @@ export class Kubelet {
     this.name = options.name;
     this.#dir = mkdtempSync(join(plane.dir, `node-`));
     this.#allocatable = {
-      ...{ cpu: String(options.cpus ?? 32), memory: options.memory ?? "64Gi", pods: "250", "ephemeral-storage": "100Gi" },
+      cpu: String(options.cpus ?? 32),
+      memory: options.memory ?? "64Gi",
+      pods: "250",
+      "ephemeral-storage": "100Gi",
       ...options.devices,
     };
     this.#resources = new Resources(this.#allocatable);
@@ -150,15 +153,15 @@ export class Kubelet {
       daemonEndpoints: { kubeletEndpoint: { Port: this.#logs.port } },
       nodeInfo: {
         bootID: this.#bootId,
-        ...{
-          machineID: this.name,
-          systemUUID: this.name,
-          kernelVersion: "test",
-          osImage: "test",
-          containerRuntimeVersion: "test://1",
-          kubeletVersion: "v1.37.2",
-        },
-        ...{ kubeProxyVersion: "v1.37.2", operatingSystem: "linux", architecture: "amd64" },
+        machineID: this.name,
+        systemUUID: this.name,
+        kernelVersion: "test",
+        osImage: "test",
+        containerRuntimeVersion: "test://1",
+        kubeletVersion: "v1.37.2",
+        kubeProxyVersion: "v1.37.2",
+        operatingSystem: "linux",
+        architecture: "amd64",
       },
     };
   }

@@ -306,7 +306,13 @@ export class PodRunner {
     const event = {
       metadata: { generateName: `${name.slice(0, 40)}.` },
       involvedObject: { apiVersion: "v1", kind: "Pod", namespace, name, uid: this.uid },
-      ...{ type, reason, message, count: 1, firstTimestamp: at, lastTimestamp: at, source: { component: "kubelet", host: this.#host.node } },
+      type,
+      reason,
+      message,
+      count: 1,
+      firstTimestamp: at,
+      lastTimestamp: at,
+      source: { component: "kubelet", host: this.#host.node },
     };
     // a kubelet doesn't try again either
     void this.#host.api.create(`/api/v1/namespaces/${namespace}/events`, event).catch(() => {});
