@@ -22,7 +22,8 @@ if (configPath === undefined) {
 // modes are given where they matter; a stricter umask of whoever started Muster would lock workers out of their own folders
 process.umask(0o022);
 
-const read = (): AgentConfig => agentConfig.parse(JSON.parse(readFileSync(configPath, "utf8")));
+// what a newer version's supervisor asks for beyond what is known here can't be done, and is no reason to refuse the rest
+const read = (): AgentConfig => agentConfig.strip().parse(JSON.parse(readFileSync(configPath, "utf8")));
 let config = read();
 mkdirSync(config.state_dir, { recursive: true, mode: 0o711 });
 chmodSync(config.state_dir, 0o711);

@@ -38,7 +38,8 @@ export async function startAgent(input: AgentConfigInput): Promise<RunningAgent>
   mkdirSync(config.state_dir, { recursive: true, mode: 0o711 });
   chmodSync(config.state_dir, 0o711);
   const configPath = join(config.state_dir, "config.json");
-  writeFileSync(`${configPath}.next`, JSON.stringify(config, null, 2), { mode: 0o600 });
+  // as asked for, without defaults: an agent of the version before knows none of those that are new
+  writeFileSync(`${configPath}.next`, JSON.stringify(input, null, 2), { mode: 0o600 });
   renameSync(`${configPath}.next`, configPath);
   const socket = socketPath(config.state_dir);
   const there = await health(socket);
