@@ -1,5 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { appendEvents, changeAttempts, changeJobs, feedEnd, listenForWakes, readFeed, transaction, Waker, type FeedPosition, type Pool } from "@muster/store";
+import {
+  appendEvents,
+  changeAttempts,
+  changeJobs,
+  feedEnd,
+  listenForWakes,
+  readFeed,
+  releaseEnded,
+  transaction,
+  Waker,
+  type FeedPosition,
+  type Pool,
+} from "@muster/store";
 
 /** Between two looks for what is due; milliseconds. */
 const TICK = 4;
@@ -125,6 +137,7 @@ export class Executor {
         client,
         rows.map((row) => ({ kind: again(row) ? "job.queued" : "job.succeeded", actor: "supervisor", project: "default", job: row.job, attempt: row.attempt })),
       );
+      await releaseEnded(client, rows);
       this.figures.evicted += rows.filter(again).length;
       this.figures.finished += rows.filter((row) => !again(row)).length;
     });

@@ -33,7 +33,7 @@ export async function measure(serverUrl: string, workload: Workload, saturated: 
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
   await migrate(url.href);
-  const pool = createPool(url.href, "bench", { max: 8 });
+  const pool = createPool(url.href, "bench", { max: 8, genericPlans: true });
   const runTimes = new Map<string, number>();
   const executor = new Executor({ pool, databaseUrl: url.href, runTimeOf: (job) => (saturated ? 0 : (runTimes.get(job) ?? 0)) });
   const waker = new Waker(pool);

@@ -98,14 +98,17 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   await changeJobs(client, out.jobs);
   await changeAttempts(client, out.attempts);
   await stopAttempts(client, out.stops);
-  const projects = new Map(gangs.map((gang) => [gang.job, gang.project]));
-  const late = new Map((await releaseEnded(client, out.release)).map((one) => [attemptKey(one), one]));
-  for (const { job, attempt } of late.values()) out.events.push({ kind: "attempt.released", actor: ACTOR, project: projects.get(job) ?? null, job, attempt });
   await giveUpSealing(client, out.superseded);
   for (const job of out.rollbacks) await dropNewestCheckpoint(client, job);
   await suspectNodes(client, out.suspects);
   await settleDependencies(client, out.outcomes);
   await recordFaults(client, out.faults);
+  const released = await releaseEnded(client, [...out.attempts.filter((change) => change.state === "ended"), ...out.release]);
+  const late = new Set(out.release.map(attemptKey));
+  const projects = new Map(gangs.map((gang) => [gang.job, gang.project]));
+  for (const [key, { job, attempt }] of new Map(released.map((one) => [attemptKey(one), one]))) {
+    if (late.has(key)) out.events.push({ kind: "attempt.released", actor: ACTOR, project: projects.get(job) ?? null, job, attempt });
+  }
   await appendEvents(client, out.events);
   return out.jobs.flatMap(({ job, notBeforeIn }) => (notBeforeIn !== undefined && notBeforeIn > 0 ? [{ job, seconds: notBeforeIn }] : []));
 }

@@ -48,8 +48,7 @@ const OPEN = `WITH lease AS (
     SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > now() FOR SHARE
   ), open_nodes AS (
     SELECT n.name FROM unnest($4::text[], $5::text[]) AS u(name, shard) JOIN nodes n ON n.name = u.name AND n.shard = u.shard
-      JOIN node_usage held ON held.node = n.name
-    WHERE n.schedulable AND n.reachable ORDER BY n.name FOR SHARE OF n FOR UPDATE OF held
+    WHERE n.schedulable AND n.reachable ORDER BY n.name FOR SHARE OF n
   ), opened AS (
     UPDATE jobs j SET state = 'scheduled', state_since = now(), attempt = j.attempt + 1, incarnation = c.incarnation, variant = s.variant,
       wait_reason = NULL, wait_since = NULL, not_before = NULL, not_before_reason = NULL, version = j.version + 1

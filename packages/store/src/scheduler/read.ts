@@ -1,3 +1,4 @@
+import type { ResolvedJobSpec } from "@muster/model";
 import type { Client } from "../pool.ts";
 import type { FinishedRunRow, HoldingRow, NodeRow, PoolRow, QueueRow, SchedulingJobRow, WindowRow } from "./rows.ts";
 
@@ -6,11 +7,13 @@ const NODE = "SELECT name, pool, shard, fabric, devices, cpus, memory, address, 
 const QUEUE = "SELECT name, parent, paused, spec FROM queues";
 const HOLDING = "SELECT job, incarnation::text, attempt, role, node_rank, node, devices, share, cpus, memory FROM workers";
 
-/* Lateral queries, so that each row is looked up by its key whatever the statistics say: a batch joined as a whole costs its square. */
-const JOB = `SELECT j.id, j.project, j.queue, j.priority, j.preemptible, j.array_id, j.array_index, j.array_limit, j.state,
+const JOB_COLUMNS = `j.id, j.project, j.queue, j.priority, j.preemptible, j.array_id, j.array_index, j.array_limit, j.state,
     j.incarnation::text, j.attempt, j.variant, j.unmet_dependencies, j.not_before, j.not_before_reason, j.wait_reason, j.wait_since,
     j.excluded_nodes, j.submitted_at, j.started_at, j.finished_at, j.ran_seconds, j.version,
-    j.unmet_dependencies > 0 AND EXISTS (SELECT FROM job_dependencies d WHERE d.job = j.id AND d.state = 'never') AS dependency_never,
+    j.unmet_dependencies > 0 AND EXISTS (SELECT FROM job_dependencies d WHERE d.job = j.id AND d.state = 'never') AS dependency_never`;
+
+/* Lateral queries, so that each row is looked up by its key whatever the statistics say: a batch joined as a whole costs its square. */
+const JOB = `SELECT ${JOB_COLUMNS},
     coalesce(h.now, 0)::int AS held_now, coalesce(h.before, 0)::int AS held_before,
     a.started_at AS attempt_started_at, a.rendezvous_address, a.rendezvous_port, h.last_nodes, s.resolved,
     CASE WHEN j.attempt > 0 THEN (SELECT c.accepted_at FROM checkpoints c WHERE c.job = j.id ORDER BY c.id DESC LIMIT 1) END AS checkpointed_at
@@ -53,16 +56,111 @@ export async function readWindows(client: Client): Promise<WindowRow[]> {
   return rows;
 }
 
-/** Jobs as they are now; with its spec each that is among `unseen`: specs never change, so each is read once. */
+type JobItself = Omit<SchedulingJobRow, keyof JobParts | "resolved">;
+type JobParts = Pick<
+  SchedulingJobRow,
+  "held_now" | "held_before" | "attempt_started_at" | "rendezvous_address" | "rendezvous_port" | "last_nodes" | "checkpointed_at"
+>;
+
+/**
+ * Jobs as they are now; with its spec each that is among `unseen`: specs never change, so each is read once. Several small
+ * statements, as most jobs of a batch have no attempt yet or are over, and one that reads everything costs each of them.
+ */
 export async function readJobs(client: Client, ids: readonly string[], unseen: readonly string[]): Promise<SchedulingJobRow[]> {
   if (ids.length === 0) return [];
-  return (
-    await client.query<SchedulingJobRow>({
-      name: "scheduler-jobs",
-      text: `${JOB} LEFT JOIN job_specs s ON s.job = CASE WHEN j.id = ANY($2::text[]) THEN j.id END WHERE j.id = ANY($1::text[])`,
-      values: [ids, unseen],
-    })
-  ).rows;
+  const { rows } = await client.query<JobItself>({
+    name: "scheduler-jobs",
+    text: `SELECT ${JOB_COLUMNS} FROM jobs j WHERE j.id = ANY($1::text[])`,
+    values: [ids],
+  });
+  const specs = await readSpecs(client, unseen);
+  const tried = rows.filter((row) => row.attempt > 0);
+  const held = await readHeld(client, tried);
+  const live = await readLiveAttempts(
+    client,
+    tried.filter((row) => row.finished_at === null),
+  );
+  const lastNodes = await readLastNodes(
+    client,
+    tried.filter((row) => row.state === "queued"),
+  );
+  return rows.map((row) => {
+    const key = row.attempt > 0 ? attemptOf(row) : "";
+    const attempt = live.get(key);
+    const heldNow = held.now.get(key) ?? 0;
+    const parts: JobParts & Pick<SchedulingJobRow, "resolved"> = {
+      held_now: heldNow,
+      held_before: (held.all.get(row.id) ?? 0) - heldNow,
+      attempt_started_at: attempt?.started_at ?? null,
+      rendezvous_address: attempt?.rendezvous_address ?? null,
+      rendezvous_port: attempt?.rendezvous_port ?? null,
+      checkpointed_at: attempt?.checkpointed_at ?? null,
+      last_nodes: lastNodes.get(key) ?? null,
+      resolved: specs.get(row.id) ?? null,
+    };
+    return Object.assign(row, parts);
+  });
+}
+
+type AttemptKey = Pick<SchedulingJobRow, "id" | "incarnation" | "attempt">;
+
+function attemptOf({ id, incarnation, attempt }: AttemptKey): string {
+  return `${id}/${incarnation}/${attempt}`;
+}
+
+async function readSpecs(client: Client, ids: readonly string[]): Promise<Map<string, ResolvedJobSpec>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await client.query<{ job: string; resolved: ResolvedJobSpec }>({
+    name: "scheduler-specs",
+    text: "SELECT job, resolved FROM job_specs WHERE job = ANY($1::text[])",
+    values: [ids],
+  });
+  return new Map(rows.map((row) => [row.job, row.resolved]));
+}
+
+/** Unreleased workers by attempt, and by job. */
+async function readHeld(client: Client, jobs: readonly AttemptKey[]): Promise<{ now: Map<string, number>; all: Map<string, number> }> {
+  const now = new Map<string, number>();
+  const all = new Map<string, number>();
+  if (jobs.length === 0) return { now, all };
+  const { rows } = await client.query<AttemptKey & { held: number }>({
+    name: "scheduler-held",
+    text: `SELECT job AS id, incarnation::text, attempt, count(*)::int AS held FROM workers
+      WHERE job = ANY($1::text[]) AND NOT released GROUP BY workers.job, workers.incarnation, workers.attempt`,
+    values: [jobs.map((job) => job.id)],
+  });
+  for (const row of rows) {
+    now.set(attemptOf(row), row.held);
+    all.set(row.id, (all.get(row.id) ?? 0) + row.held);
+  }
+  return { now, all };
+}
+
+type LiveAttempt = Pick<JobParts, "rendezvous_address" | "rendezvous_port" | "checkpointed_at"> & AttemptKey & { started_at: Date | null };
+
+async function readLiveAttempts(client: Client, jobs: readonly AttemptKey[]): Promise<Map<string, LiveAttempt>> {
+  if (jobs.length === 0) return new Map();
+  const { rows } = await client.query<LiveAttempt>({
+    name: "scheduler-attempts",
+    text: `SELECT a.job AS id, a.incarnation::text, a.number AS attempt, a.started_at, a.rendezvous_address, a.rendezvous_port,
+        (SELECT c.accepted_at FROM checkpoints c WHERE c.job = a.job ORDER BY c.id DESC LIMIT 1) AS checkpointed_at
+      FROM attempts a WHERE a.job = ANY($1::text[]) AND a.state <> 'ended'`,
+    values: [jobs.map((job) => job.id)],
+  });
+  return new Map(rows.map((row) => [attemptOf(row), row]));
+}
+
+/** Where jobs that wait again ran, in rank order. */
+async function readLastNodes(client: Client, jobs: readonly AttemptKey[]): Promise<Map<string, string[]>> {
+  if (jobs.length === 0) return new Map();
+  const { rows } = await client.query<AttemptKey & { nodes: string[] }>({
+    name: "scheduler-last-nodes",
+    text: `SELECT k.job AS id, k.incarnation::text, k.attempt, w.nodes FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
+      CROSS JOIN LATERAL (SELECT array_agg(w.node ORDER BY w.role, w.node_rank) AS nodes FROM workers w
+        WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt)) w`,
+    values: [jobs.map((job) => job.id), jobs.map((job) => job.incarnation), jobs.map((job) => job.attempt)],
+  });
+  return new Map(rows.map((row) => [attemptOf(row), row.nodes]));
 }
 
 /** Every worker of these jobs whose devices are not free yet, in rank order. */

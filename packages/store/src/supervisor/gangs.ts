@@ -183,7 +183,7 @@ export interface AttemptChange extends AttemptId {
   cause?: Record<string, unknown>;
 }
 
-/** Also frees what the workers of ended attempts held, in the same statement's transaction. */
+/** What the workers of ended attempts held is freed by `releaseEnded`, last of all. */
 export async function changeAttempts(client: Client, changes: readonly AttemptChange[]): Promise<void> {
   if (changes.length === 0) return;
   await client.query({
@@ -205,24 +205,18 @@ export async function changeAttempts(client: Client, changes: readonly AttemptCh
       changes.map((change) => (change.cause ? JSON.stringify(change.cause) : null)),
     ],
   });
-  await releaseEnded(
-    client,
-    changes.filter((change) => change.state === "ended"),
-  );
 }
 
-/** Frees what the workers of these attempts held, of those that are confirmed dead. Returns the attempts that gave something back. */
+/**
+ * Frees what the workers of these attempts held, of those that are confirmed dead. It locks what is held of their nodes until the
+ * transaction ends, so little should come after it. Returns the attempts that gave something back.
+ */
 export async function releaseEnded(client: Client, attempts: readonly AttemptId[]): Promise<AttemptId[]> {
   if (attempts.length === 0) return [];
   const { rows } = await client.query<AttemptId>({
     name: "release-ended",
-    text: `WITH k AS (
-        SELECT * FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
-      ), locked AS (
-        SELECT node FROM node_usage WHERE node IN (SELECT w.node FROM k JOIN workers w USING (job, incarnation, attempt)) ORDER BY node FOR UPDATE
-      )
-      UPDATE workers w SET released = true FROM k
-      WHERE (SELECT count(*) FROM locked) > 0 AND (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt) AND NOT w.released AND w.state IN ('exited', 'lost')
+    text: `UPDATE workers w SET released = true FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
+      WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt) AND NOT w.released AND w.state IN ('exited', 'lost')
       RETURNING w.job, w.incarnation::text, w.attempt`,
     values: columns(attempts),
   });

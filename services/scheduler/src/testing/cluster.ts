@@ -4,6 +4,7 @@ import { DEFAULT_PRIORITIES, makeId, resolveJobSpec } from "@muster/model";
 import {
   appendEvents,
   changeAttempts,
+  releaseEnded,
   changeJobs,
   ensureCluster,
   insertDependencies,
@@ -135,6 +136,7 @@ export async function endAttempts(pool: Pool, jobs: readonly string[], become: "
         client,
         rows.map((row) => ({ job: row.id, what: become })),
       );
+    await releaseEnded(client, attempts);
   });
 }
 
