@@ -3,6 +3,9 @@ import type { Pool } from "./pool.ts";
 
 const CHANNEL = "muster_wake";
 
+/** In one round trip, and without waiting for the disk: losing it costs a poll interval. */
+const NOTIFY = `SET LOCAL synchronous_commit = off; NOTIFY ${CHANNEL}`;
+
 /**
  * Tells every service that something changed, without NOTIFY in hot transactions (notifying commits queue behind one global
  * lock): calls are gathered for a few milliseconds into one notification of its own. Losing one costs a poll interval.
@@ -26,7 +29,7 @@ export class Waker {
       return;
     }
     this.#timer = setTimeout(() => {
-      this.#sending = this.#pool.query(`SELECT pg_notify('${CHANNEL}', '')`).then(
+      this.#sending = this.#pool.query(NOTIFY).then(
         () => this.#done(),
         () => this.#done(),
       );

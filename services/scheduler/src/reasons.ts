@@ -18,6 +18,7 @@ export class ReasonWriter {
   readonly #now: () => number;
   #round: Iterator<MirroredJob> | undefined;
   #wroteAt = 0;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(options: { pool: Pool; lease: Lease; holder: string; mirror: Mirror; now: () => number }) {
     this.#pool = options.pool;
@@ -32,16 +33,23 @@ export class ReasonWriter {
     return this.#mirror.touched.size === 0 ? Number.POSITIVE_INFINITY : Math.max(1, this.#wroteAt + EVERY - this.#now());
   }
 
+  /** Decisions don't wait for the write; whether it failed is told by the next call. */
   async write(): Promise<void> {
     const now = this.#now();
     if (now - this.#wroteAt < EVERY) return;
+    await this.#writing;
     this.#wroteAt = now;
     const found = this.#changed();
     if (found.length === 0) return;
+    this.#writing = this.#commit(found);
+    this.#writing.catch(() => {});
+  }
+
+  async #commit(found: readonly NewReason[]): Promise<void> {
     await commitReasons(this.#pool, this.#lease, this.#holder, found);
     for (const one of found) {
       const job = this.#mirror.jobs.get(one.job);
-      if (job) job.row = { ...job.row, wait_reason: one.reason, wait_since: new Date(one.since) };
+      if (job && job.running === null) job.row = { ...job.row, wait_reason: one.reason, wait_since: new Date(one.since) };
     }
   }
 

@@ -12,9 +12,10 @@ import { ReasonWriter } from "./reasons.ts";
 import { Recorder, type RecordingOptions } from "./recording/recorder.ts";
 
 /** The feed is read this often even if nobody woke us; milliseconds. */
-/** Milliseconds of an idle step that go into estimated starts; a pass over 100,000 waiting jobs takes some 40 of them. */
-const ESTIMATES_SLICE = 20;
 const POLL = 1000;
+/** Milliseconds that go into estimated starts at a time, and between two such times; a pass over 100,000 waiting jobs takes some 40 of them. */
+const ESTIMATES_SLICE = 20;
+const ESTIMATES_EVERY = 500;
 /** Least time between two loads of everything because the database refused a start. */
 const RELOAD_AFTER = 30_000;
 
@@ -65,6 +66,7 @@ export class Term {
   #cycleMs = 0;
   #lagMs = 0;
   #cycles = 0;
+  #estimatedAt = Number.NEGATIVE_INFINITY;
   #closed: Promise<void> = Promise.resolve();
 
   constructor(options: TermOptions) {
@@ -179,8 +181,11 @@ export class Term {
     if (committed.refused > 0 && this.now() - this.#loadedAt > RELOAD_AFTER)
       throw new Error("what is in memory differs from what is stored; reading everything again");
     await this.#reasons.write();
-    // while there is nothing else to do: no decision waits for it
-    if (this.#changes.empty && !this.#woken) this.mirror.engine.estimates(this.now(), ESTIMATES_SLICE, () => performance.now());
+    // while there is nothing else to do, and seldom enough that hardly a decision waits for it
+    if (this.#changes.empty && !this.#woken && performance.now() - this.#estimatedAt > ESTIMATES_EVERY) {
+      this.mirror.engine.estimates(this.now(), ESTIMATES_SLICE, () => performance.now());
+      this.#estimatedAt = performance.now();
+    }
     return !this.#changes.empty;
   }
 
