@@ -157,7 +157,7 @@ export class TestCluster {
           labels: {},
           priority: 0,
           priorityClass: "normal",
-          preemptible: true,
+          preemptible: resolved.value.preemptible,
           arrayId: null,
           arrayIndex: null,
           arrayLimit: null,

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
-import { sparesNeeded } from "./spares.ts";
+import { describe, expect, it } from "vitest";
+import { planSpares, sparesNeeded } from "./spares.ts";
 
 it.each([
   [128, 2],
@@ -44,4 +44,18 @@ it("refuses what makes no sense", () => {
   expect(() => sparesNeeded(1.5, 0.1, 1)).toThrow("nodes is 1.5");
   expect(() => sparesNeeded(1, -0.1, 1)).toThrow("dailyRate is -0.1");
   expect(() => sparesNeeded(1, 0.1, Infinity)).toThrow("replenishDays is Infinity");
+});
+
+describe("planSpares", () => {
+  it("goes by what was measured as that grows, from what is published", () => {
+    const unknown = planSpares({ nodes: 1024, nodeDays: 0, failures: 0, repairs: [] });
+    expect(unknown).toMatchObject({ spares: 12, dailyRate: expect.closeTo(0.0065, 6), replenishDays: expect.closeTo(0.85, 6) });
+    const { dailyRate, replenishDays, spares } = planSpares({ nodes: 1024, nodeDays: 28_000, failures: 34, repairs: Array.from({ length: 297 }, () => 1) });
+    expect(dailyRate).toBeCloseTo(1.2 / 1000, 3);
+    expect(replenishDays).toBeCloseTo(1, 2);
+    // ByteRobust's table has 4 for its rate of 1.2 in a thousand machine-days
+    expect(spares).toBe(4);
+  });
+
+  it("needs none for no nodes", () => expect(planSpares({ nodes: 0, nodeDays: 0, failures: 0, repairs: [] }).spares).toBe(0));
 });

@@ -27,3 +27,29 @@ export function sparesNeeded(nodes: number, dailyRate: number, replenishDays: nu
 }
 
 const CONFIDENCE = 0.99;
+
+/** What is known of how a pool's nodes break and come back, over so many node-days. */
+export interface SpareRecord {
+  nodes: number;
+  nodeDays: number;
+  failures: number;
+  /** Days that each node which came back was away. */
+  repairs: readonly number[];
+}
+
+export interface SparePlan {
+  spares: number;
+  dailyRate: number;
+  replenishDays: number;
+}
+
+/** What is taken for known where little is: failures of a node in a day (Meta RSC, 2024), and days until one is back (StepFun's median). */
+const ASSUMED = { dailyRate: 6.5 / 1000, replenishDays: 0.85, nodeDays: 100, repairs: 3 };
+
+/** Spares from what was measured; what was assumed counts as much as 100 node-days and three repairs do. */
+export function planSpares({ nodes, nodeDays, failures, repairs }: SpareRecord): SparePlan {
+  const dailyRate = (failures + ASSUMED.dailyRate * ASSUMED.nodeDays) / (nodeDays + ASSUMED.nodeDays);
+  const away = repairs.reduce((sum, days) => sum + days, 0);
+  const replenishDays = (away + ASSUMED.replenishDays * ASSUMED.repairs) / (repairs.length + ASSUMED.repairs);
+  return { spares: sparesNeeded(nodes, dailyRate, replenishDays), dailyRate, replenishDays };
+}

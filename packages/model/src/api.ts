@@ -325,6 +325,10 @@ export const poolSpec = z
     lease_end: z.iso.datetime({ offset: true }).optional(),
     /** Watts that the pool may draw, and what one busy device draws; together they bound the devices in use at a time. */
     power_budget_watts: z.number().min(0).optional(),
+    spares: z
+      .union([z.literal("auto"), z.int().min(0).max(100_000)])
+      .default(0)
+      .describe("nodes held back from work that isn't preemptible and comes from no fault; auto: as many as its failures and repairs call for"),
     device_power_watts: z.number().gt(0).optional(),
     runtime: z.strictObject({ image: z.string().max(512).optional(), env: z.record(z.string(), z.string()).default({}) }).prefault({}),
     labels: labels.default({}),
@@ -426,6 +430,19 @@ export const poolView = poolSpec
     devices: counted,
     running_jobs: z.int(),
     largest_gang: z.array(z.object({ segment: z.int(), nodes: z.int() })),
+    spare_state: z
+      .object({
+        held_back: z.int().describe("now"),
+        lent: z.int().describe("of those, with preemptible work on them"),
+        advised: z.int().describe("the 99th percentile of the binomial distribution: of 100 such times of replenishment, one needs more"),
+        nodes: z.int(),
+        failures: z.int().describe("within node_days"),
+        node_days: z.number(),
+        daily_rate: z.number().describe("failures of one node in a day; what is published counts as 100 node-days"),
+        repairs: z.int().describe("nodes that came back"),
+        replenish_days: z.number().describe("until a node that failed is back; what is published counts as three repairs"),
+      })
+      .optional(),
   })
   .meta({ id: "Pool" });
 export type PoolView = z.output<typeof poolView>;

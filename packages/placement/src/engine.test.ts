@@ -170,6 +170,25 @@ describe("a first cut of placement", () => {
     expect(nodesOf(engine, 2)).toEqual({ pair: ["n0", "n1"] });
   });
 
+  it("places on a doubtful node only what finds no room elsewhere, or was there before", () => {
+    const engine = createEngine();
+    const doubtful = { doubtful: true, fabric: { leaf: "l0", spine: "s0", zone: "z0" } };
+    fabric(engine, 1, 3);
+    engine.putNode(node("n0", doubtful));
+    engine.submit(job("one"));
+    engine.submit(job("back", { preferredNodes: ["n0"] }));
+    expect(nodesOf(engine)).toEqual({ one: ["n1"], back: ["n0"] });
+    engine.released("back", 2);
+    engine.removeJob("back");
+    engine.submit(job("pair", { roles: [role(2)] }));
+    expect(nodesOf(engine, 3)).toEqual({ pair: ["n0", "n2"] });
+    engine.released("pair", 4);
+    engine.removeJob("pair");
+    engine.putNode(node("n0", { fabric: doubtful.fabric }));
+    engine.submit(job("next"));
+    expect(nodesOf(engine, 5)).toEqual({ next: ["n0"] });
+  });
+
   it("gates jobs that may not start, and wakes for those that time frees", () => {
     const engine = createEngine();
     fabric(engine, 1, 4);

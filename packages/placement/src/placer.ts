@@ -65,6 +65,8 @@ export class Placer {
   failure: PlaceFailure = "capacity";
   /** Whether quota ruled out any size or pool in the last attempt: then its failure is the queue's own. */
   quotaRefused = false;
+  /** Slots on which nothing is placed that finds room elsewhere. */
+  readonly #doubtful = new Set<number>();
   readonly #byKey = new Map<string, Partition>();
   readonly #counts = new Map<string, ShapeCounts>();
   readonly #free: FreeIndex[] = [];
@@ -104,12 +106,15 @@ export class Placer {
     nodes.partition[slot] = partition.index;
     nodes.schedulable[slot] = input.schedulable ? 1 : 0;
     nodes.health[slot] = input.health ?? "";
+    if (input.doubtful) this.#doubtful.add(slot);
+    else this.#doubtful.delete(slot);
     nodes.setCapacity(slot, input.devices, input.cpuMillis, input.memoryBytes);
     partition.freed++;
   }
 
   removeNode(id: string): void {
     const slot = this.nodes.names.find(id);
+    this.#doubtful.delete(slot);
     this.partitions[this.nodes.partition[slot]!]!.remove(slot);
     this.nodes.remove(id);
   }
@@ -212,6 +217,14 @@ export class Placer {
     for (const id of request.excludedNodes) {
       const slot = this.nodes.names.find(id);
       if (slot >= 0) avoid.add(slot);
+    }
+    if (this.#doubtful.size > 0) {
+      const own = new Set(request.preferredNodes.map((id) => this.nodes.names.find(id)));
+      const wary = new Set([...avoid, ...[...this.#doubtful].filter((slot) => !own.has(slot))]);
+      for (const { variant, partition } of tries) {
+        const placed = this.#placeVariant(request, variant, partition, wary, options);
+        if (placed !== null) return placed;
+      }
     }
     for (const { variant, partition } of tries) {
       const placed = this.#placeVariant(request, variant, partition, avoid, options);

@@ -31,6 +31,8 @@ export interface NodeInput {
   fabric?: Readonly<Record<string, string>>;
   /** False while cordoned, draining, quarantined or silent: nothing new is started on it, what runs stays. */
   schedulable: boolean;
+  /** Nothing is placed on it that finds room elsewhere. */
+  doubtful?: boolean;
   /** Why it is not schedulable, for the reason `nodes_unhealthy`. */
   health?: string;
   /** Thousandths of each device that something else than a known job holds (a dead device: 1000). */

@@ -17,6 +17,7 @@ export * from "./repairs.ts";
 export * from "./scheduler/index.ts";
 export * from "./retention.ts";
 export * from "./settings.ts";
+export * from "./spares.ts";
 export * from "./stop-attempt.ts";
 export * from "./wake.ts";
 export * from "./supervisor/index.ts";

@@ -28,7 +28,14 @@ export async function moveNode(
   for (const event of events) {
     const to = nextNodeHealth(health, event);
     if (to === undefined) continue;
-    const data = { reason, from: health, to, ...(why.deadline !== undefined && why.deadline !== null && { deadline_seconds: why.deadline }), ...why.data };
+    const data = {
+      reason,
+      from: health,
+      to,
+      ...(why.setBy && { set_by: why.setBy }),
+      ...(why.deadline !== undefined && why.deadline !== null && { deadline_seconds: why.deadline }),
+      ...why.data,
+    };
     health = to;
     await appendEvents(client, [{ kind: `node.${event}`, actor: why.actor, node: node.name, pool: node.pool, data }]);
   }

@@ -88,6 +88,20 @@ test("a silent node and a cordoned one take nothing, and say why", () => {
   });
 });
 
+test("a node on probation is placed on last", () => {
+  expect(nodeInput({ ...node, health: "probation", health_reason: "repaired" }, pool, [])).toMatchObject({ schedulable: true, doubtful: true });
+});
+
+test("spares are for what may be told to go, and for what ran before", () => {
+  const excludedOf = (part: Partial<SchedulingJobRow>): readonly string[] | undefined =>
+    jobInput({ ...row, ...part }, specInput(resolved({})), { spares: ["s1", "s2"] }).excludedNodes;
+  expect(excludedOf({ preemptible: false, excluded_nodes: ["n", "s2"] })).toEqual(["n", "s2", "s1"]);
+  expect(excludedOf({ preemptible: true })).toBeUndefined();
+  expect(excludedOf({ preemptible: false, started_at: new Date(1), excluded_nodes: ["n"] })).toEqual(["n"]);
+  // it may come back there, not grow there
+  expect(excludedOf({ preemptible: false, started_at: new Date(1), state: "running" })).toEqual(["s1", "s2"]);
+});
+
 test("quotas in thousandths, by accelerator model, by pool, in cpus and memory", () => {
   const input = queueInput(
     {

@@ -65,6 +65,7 @@ export function nodeInput(row: NodeRow, pool: PoolRow, leftovers: readonly Lefto
     memoryBytes: row.memory,
     fabric: fabricOf(row.fabric, pool.spec.fabric_levels ?? DEFAULT_FABRIC_LEVELS),
     schedulable,
+    ...(row.health === "probation" && { doubtful: true }),
     ...(!schedulable && { health: row.reachable || !row.schedulable ? [row.health, row.health_reason].filter(Boolean).join(": ") : "unreachable" }),
     ...(leftovers.length > 0 && { heldDevices, heldCpuMillis, heldMemoryBytes }),
   };
@@ -76,11 +77,18 @@ export interface Gate {
   arrayFull?: boolean;
   /** Its last start could not be committed; not again before this. */
   notBefore?: number;
+  /** Nodes held back as spares. */
+  spares?: readonly string[];
 }
 
 /** Whether the scheduler may start it: any other live job is known to the engine, but gated. */
 export function isStartable(row: Pick<SchedulingJobRow, "state">): boolean {
   return row.state === "queued";
+}
+
+/** Spares are lent to what can be told to go, and there for what comes back. */
+export function mayUseSpares(row: Pick<SchedulingJobRow, "state" | "preemptible" | "started_at">): boolean {
+  return row.preemptible || (row.state === "queued" && row.started_at !== null);
 }
 
 export function jobInput(row: SchedulingJobRow, spec: SpecInput, gate: Gate = {}): JobInput {
@@ -89,7 +97,7 @@ export function jobInput(row: SchedulingJobRow, spec: SpecInput, gate: Gate = {}
   const asked = row.not_before_reason === START_AFTER;
   const backoff = Math.max(asked ? 0 : (notBefore ?? 0), gate.notBefore ?? 0);
   const ran = row.ran_seconds * 1000;
-  const excluded = row.excluded_nodes;
+  const excluded = mayUseSpares(row) || !gate.spares?.length ? row.excluded_nodes : [...new Set([...row.excluded_nodes, ...gate.spares])];
   const preferred = row.last_nodes?.filter((node) => !excluded.includes(node)) ?? [];
   return {
     id: row.id,

@@ -3,7 +3,7 @@ import { readCluster, SIGNATURE_HEADER, specInput, verifyInternal, type Pool, ty
 import Fastify from "fastify";
 import type { Logger } from "pino";
 import { z } from "zod";
-import { jobInput, START_AFTER } from "./engine-inputs.ts";
+import { jobInput, START_AFTER, mayUseSpares } from "./engine-inputs.ts";
 import { explainBody, notWaiting, planBody } from "./explain-view.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import type { Term } from "./term.ts";
@@ -64,10 +64,13 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
       const { id, state } = known.row;
       if (known.running !== null || (state !== "queued" && state !== "held" && state !== "suspended"))
         return notWaiting(id, state, `it is ${state}`, leading.now());
-      const input = jobInput(known.row, known.spec, { arrayFull: !mirror.arrays.isOpen(id), notBefore: known.notBefore });
+      const input = jobInput(known.row, known.spec, { arrayFull: !mirror.arrays.isOpen(id), notBefore: known.notBefore, spares: mirror.spares });
       const turn = mirror.arrays.isOpen(id) ? undefined : mirror.arrays.standing(id);
       const message = turn && `at most ${turn.limit} elements of its array run at once; ${turn.active} do`;
-      return { job: id, state, ...explainBody(mirror.engine.explain(id), input, id, message) };
+      const body = explainBody(mirror.engine.explain(id), input, id, message);
+      const kept = mayUseSpares(known.row) ? [] : mirror.spares;
+      const filtered = kept.length > 0 ? [{ why: "held back as spares", count: kept.length, sample_nodes: kept.slice(0, 5) }] : [];
+      return { job: id, state, ...body, filtered: [...body.filtered, ...filtered] };
     });
 
     internal.post("/internal/plan", async (request, reply) => {
@@ -80,7 +83,7 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
       if (!mirror.queues.has(spec.queue)) return reply.code(409).send({ code: "unknown_queue", detail: `queue ${spec.queue} is not known here yet` });
       const row = plannedRow(spec, leading.priorityOf(spec.priority), leading.now());
       try {
-        const input = jobInput(row, specInput(spec));
+        const input = jobInput(row, specInput(spec), { spares: mirror.spares });
         const plan = mirror.engine.plan(input, leading.now());
         return planBody(spec, plan, input, (node) => mirror.nodes.get(node)?.pool);
       } catch (error) {

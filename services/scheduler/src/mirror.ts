@@ -14,7 +14,7 @@ import {
 } from "@muster/store";
 import { ACTIVE_JOB_STATES, type JobState, type ResolvedJobSpec } from "@muster/model";
 import { ArrayLimits } from "./array-limits.ts";
-import { jobInput, nodeInput, poolInput, refusedInput, windowInput, type Leftover } from "./engine-inputs.ts";
+import { jobInput, mayUseSpares, nodeInput, poolInput, refusedInput, windowInput, type Leftover } from "./engine-inputs.ts";
 import { Ports } from "./ports.ts";
 
 /** A job as the engine was last told of it. */
@@ -57,6 +57,8 @@ export class Mirror {
   readonly arrays = new ArrayLimits();
   /** Ids of jobs whose reason may have changed. */
   readonly touched = new Set<string>();
+  /** Nodes held back as spares, in order; null: to be looked at again. */
+  #spares: readonly string[] | null = [];
   readonly #specs = new Map<string, SpecInput>();
   readonly #leftoversByNode = new Map<string, Map<string, Leftover[]>>();
   readonly #leaving = new Set<string>();
@@ -94,6 +96,7 @@ export class Mirror {
       const leftovers = [...(this.#leftoversByNode.get(row.name)?.values() ?? [])].flat();
       const input = nodeInput(row, pool, leftovers);
       const key = JSON.stringify(input);
+      if ((this.nodes.get(row.name)?.spare ?? false) !== (row.spare ?? false)) this.#spares = null;
       this.nodes.set(row.name, row);
       this.#leaving.delete(row.name);
       if (this.#nodeKeys.get(row.name) === key) continue;
@@ -269,6 +272,7 @@ export class Mirror {
 
   /** After a batch of changes: what follows from them together. */
   settle(): void {
+    if (this.#spares === null) this.#tellSpares();
     this.#settleWindows();
     for (const id of this.arrays.open()) {
       const job = this.jobs.get(id);
@@ -283,8 +287,23 @@ export class Mirror {
         continue; // something there is still held
       }
       this.#leaving.delete(name);
+      if (this.nodes.get(name)?.spare) this.#spares = null;
       this.nodes.delete(name);
       this.#nodeKeys.delete(name);
+    }
+  }
+
+  get spares(): readonly string[] {
+    return this.#spares ?? [];
+  }
+
+  /** Jobs that may not use spares are told which those are now. */
+  #tellSpares(): void {
+    this.#spares = [...this.nodes.values()].flatMap(({ name, spare }) => (spare ? [name] : [])).sort();
+    for (const job of this.jobs.values()) {
+      if (mayUseSpares(job.row) || job.told === null || job.running !== null) continue;
+      this.#tell(job);
+      this.touched.add(job.row.id);
     }
   }
 
@@ -297,7 +316,7 @@ export class Mirror {
   }
 
   #tell(job: MirroredJob): void {
-    const input = jobInput(job.row, job.spec, { arrayFull: !this.arrays.isOpen(job.row.id), notBefore: job.notBefore });
+    const input = jobInput(job.row, job.spec, { arrayFull: !this.arrays.isOpen(job.row.id), notBefore: job.notBefore, spares: this.spares });
     const key = JSON.stringify(input);
     if (key === job.told) return;
     const submitted = job.told !== null;

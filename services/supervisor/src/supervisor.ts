@@ -19,10 +19,12 @@ import type { EngineProvider } from "./shard-keeper.ts";
 import { Signal } from "./signal.ts";
 import { SideWork, type Check, type SideWorkOptions, type Timers } from "./side-work.ts";
 import { SilenceWatch } from "./silence-watch.ts";
+import { keepSpares, reclaimSpares } from "./spares.ts";
 import { watchStragglers } from "./straggler-watch.ts";
 
 const POLL = 1000;
 const STRAGGLERS_EVERY = 5000;
+const SPARES_EVERY = 2000;
 /** Milliseconds; both are shortened with the limits of silence. */
 const UNREACHABLE_AFTER = 5000;
 const BEAT_EVERY = 2000;
@@ -110,6 +112,14 @@ export async function supervise(
       every: 2000,
       run: async () => {
         if (await drainNodes(pool)) waker.wake();
+      },
+    },
+    {
+      name: "spares",
+      every: SPARES_EVERY,
+      run: async () => {
+        if (await keepSpares(pool)) waker.wake();
+        if (await reclaimSpares(pool)) waker.wake();
       },
     },
     {

@@ -100,11 +100,18 @@ export function poolShape({ colours }: Session): Shape<PoolView> {
       { title: "HEALTHY", value: (pool) => healthyShare(pool, colours), right: true },
       { title: "LARGEST-GANG", value: describeGangs },
       { title: "JOBS", value: (pool) => String(pool.running_jobs), right: true },
+      { title: "SPARES", value: describeSpares, wide: true },
       { title: "SITE", value: (pool) => pool.site, wide: true },
       { title: "OWNERSHIP", value: (pool) => pool.ownership, wide: true },
       { title: "PRICE/H", value: (pool) => formatNumber(pool.price_per_device_hour), wide: true, right: true },
     ],
   };
+}
+
+/** Held back, of those lent, and how many its failures and repairs call for. */
+function describeSpares({ spares, spare_state: state }: PoolView): string {
+  if (!state) return "-";
+  return `${state.held_back}${state.lent > 0 ? ` (${state.lent} lent)` : ""} of ${spares}, ${state.advised} advised`;
 }
 
 function healthyShare(pool: PoolView, colours: Colours): string {

@@ -180,6 +180,7 @@ export function samplePool(change: Partial<PoolView> = {}): PoolView {
     site: "here",
     fabric_levels: ["zone", "spine", "leaf", "domain"],
     ownership: "owned",
+    spares: 0,
     price_per_device_hour: 0,
     runtime: { env: {} },
     labels: {},

@@ -3,7 +3,7 @@ import type { Client } from "../pool.ts";
 import type { FinishedRunRow, HoldingRow, NodeRow, PoolRow, QueueRow, SchedulingJobRow, WindowRow } from "./rows.ts";
 
 const POOL = "SELECT name, accelerator, spec FROM pools";
-const NODE = "SELECT name, pool, shard, fabric, devices, cpus, memory, address, health, health_reason, schedulable, reachable FROM nodes";
+const NODE = "SELECT name, pool, shard, fabric, devices, cpus, memory, address, health, health_reason, schedulable, reachable, spare FROM nodes";
 const QUEUE = "SELECT name, parent, paused, spec FROM queues";
 const HOLDING = "SELECT job, incarnation::text, attempt, role, node_rank, node, devices, share, cpus, memory FROM workers";
 

@@ -28,6 +28,8 @@ export interface NodeRow {
   health_reason: string | null;
   schedulable: boolean;
   reachable: boolean;
+  /** Held back from what isn't preemptible and comes back from no fault. */
+  spare?: boolean;
 }
 
 export interface QueueRow {

@@ -1,4 +1,5 @@
-import { countLiveJobs, readBrake, readWaste, type Pool } from "@muster/store";
+import { planSpares } from "@muster/lifecycle";
+import { countLiveJobs, readBrake, readSpares, readWaste, type Pool } from "@muster/store";
 import type { FastifyInstance } from "fastify";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { accountOfMany } from "../routes/accounting.ts";
@@ -64,11 +65,22 @@ export function installMetrics(app: FastifyInstance, pool: Pool, streams: Stream
     registers: [registry],
   });
   const brake = new Gauge({ name: "muster_brake", help: "1 while no node is declared lost, as many fell silent at once", registers: [registry] });
+  const spares = new Gauge({
+    name: "muster_spares",
+    help: "Spare nodes by pool: held_back, lent, advised",
+    labelNames: ["pool", "which"],
+    registers: [registry],
+  });
   let accounted = 0;
   const account = async (): Promise<void> => {
     if (Date.now() - accounted < ACCOUNT_FRESH) return;
     accounted = Date.now();
     const { queues, recoveries } = await accountOfMany(pool, { visible: null, project: null, queue: null, since: ACCOUNT_SECONDS });
+    spares.reset();
+    for (const row of await readSpares(pool, null)) {
+      const which = { held_back: row.heldBack, lent: row.lent, advised: planSpares(row).spares };
+      for (const [name, count] of Object.entries(which)) spares.set({ pool: row.pool, which: name }, count);
+    }
     for (const gauge of [ettr, goodput, wastedBy, recovery]) gauge.reset();
     for (const { queue, ...sum } of queues) {
       if (sum.ettr !== null) ettr.set({ queue }, sum.ettr);

@@ -107,5 +107,7 @@ describe("what time went into", () => {
     expect(text).toMatch(/muster_recovery_seconds\{phase="total",quantile="0\.99"\} 1840/);
     expect(text).toMatch(/muster_wasted_device_hours\{queue="default",cause="infrastructure"\} 0\.\d+/);
     expect(text).toContain("muster_brake 0");
+    // four nodes of which nothing is known
+    expect(text).toContain('muster_spares{pool="h800",which="advised"} 1');
   });
 });

@@ -1,5 +1,5 @@
 import { poolSpec, poolView, type PoolView } from "@muster/model";
-import { appendEvents, deleteDeclared, listFreeBlocks, listPools, putPool, transaction, type Client } from "@muster/store";
+import { appendEvents, deleteDeclared, listFreeBlocks, listPools, putPool, readSpares, transaction, type Client } from "@muster/store";
 import { z } from "zod";
 import { identityOf } from "../access/enforce.ts";
 import type { App, Context } from "../context.ts";
@@ -82,10 +82,12 @@ export function poolRoutes(app: App, context: Context): void {
 export async function poolViews(client: Client, name: string | null): Promise<PoolView[]> {
   const rows = await listPools(client, name);
   const free = await listFreeBlocks(client);
+  const spares = new Map((await readSpares(client, name)).map((row) => [row.pool, row]));
   return rows.map((row) =>
     toPoolView(
       row,
       free.filter((block) => block.pool === row.name),
+      spares.get(row.name),
     ),
   );
 }

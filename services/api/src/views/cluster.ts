@@ -1,5 +1,6 @@
+import { planSpares } from "@muster/lifecycle";
 import { poolSpec, queueSpec, type NodeView, type PoolView, type ProjectView, type QueueView } from "@muster/model";
-import type { LemonRow, NodeListRow, PoolListRow, ProjectRow, QueueListRow } from "@muster/store";
+import type { LemonRow, NodeListRow, PoolListRow, SpareRow, ProjectRow, QueueListRow } from "@muster/store";
 import { iso } from "./job.ts";
 
 export function toNodeView(row: NodeListRow, faults: LemonRow | undefined): NodeView {
@@ -16,7 +17,7 @@ export function toNodeView(row: NodeListRow, faults: LemonRow | undefined): Node
 }
 
 /** @param free nodes of the pool with every device free, by their place in the fabric */
-export function toPoolView(row: PoolListRow, free: readonly { fabric: readonly string[]; free: number }[]): PoolView {
+export function toPoolView(row: PoolListRow, free: readonly { fabric: readonly string[]; free: number }[], spares: SpareRow | undefined): PoolView {
   const spec = poolSpec.parse({ ...row.spec, version: 1, name: row.name, engine: row.engine, vendor: row.vendor, accelerator: row.accelerator });
   return {
     ...spec,
@@ -25,6 +26,22 @@ export function toPoolView(row: PoolListRow, free: readonly { fabric: readonly s
     devices: { total: row.devices_total, healthy: row.devices_healthy, schedulable: row.devices_schedulable, held: row.devices_held / 1000 },
     running_jobs: row.running_jobs,
     largest_gang: largestGangs(free, spec.fabric_levels.indexOf("leaf"), row.nodes_total),
+    ...(spares && { spare_state: toSpareState(spares) }),
+  };
+}
+
+function toSpareState(row: SpareRow): NonNullable<PoolView["spare_state"]> {
+  const { spares, dailyRate, replenishDays } = planSpares(row);
+  return {
+    held_back: row.heldBack,
+    lent: row.lent,
+    advised: spares,
+    nodes: row.nodes,
+    failures: row.failures,
+    node_days: Math.round(row.nodeDays * 10) / 10,
+    daily_rate: Number(dailyRate.toPrecision(3)),
+    repairs: row.repairs.length,
+    replenish_days: Number(replenishDays.toPrecision(3)),
   };
 }
 

@@ -53,6 +53,19 @@ export function Pools({ pools, linked = false }: { pools: readonly PoolView[]; l
   );
 }
 
+/** Those held back, and what they are sized from. */
+function Spares({ pool }: { pool: PoolView }): React.ReactNode {
+  const { spare_state: state } = pool;
+  if (!state || (pool.spares === 0 && state.held_back === 0)) return null;
+  const basis = `${state.advised} advised: ${decimal(state.daily_rate * 1000)} failures in 1,000 node-days (${state.failures} in ${count(Math.round(state.node_days))}), back after ${decimal(state.replenish_days)} days (${state.repairs} known)`;
+  return (
+    <span title={basis}>
+      {" "}
+      · {count(state.held_back)} spare{state.lent > 0 ? `, ${count(state.lent)} lent` : ""}, {count(state.advised)} advised
+    </span>
+  );
+}
+
 function Row({ pool }: { pool: PoolView }): React.ReactNode {
   const { devices } = pool;
   const free = Math.max(0, devices.schedulable - devices.held);
@@ -63,6 +76,7 @@ function Row({ pool }: { pool: PoolView }): React.ReactNode {
           <strong>{pool.name}</strong>
           <span className="faint">
             {pool.accelerator} · {count(pool.nodes.total)} nodes
+            <Spares pool={pool} />
           </span>
         </Link>
       </td>
