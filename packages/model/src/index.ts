@@ -4,6 +4,7 @@ export * from "./fault-rules.ts";
 export * from "./field-error.ts";
 export * from "./ids.ts";
 export * from "./repair-hooks.ts";
+export * from "./kubernetes.ts";
 export * from "./resolve.ts";
 export * from "./settings.ts";
 export * from "./spec.ts";

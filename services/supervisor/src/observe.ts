@@ -192,6 +192,15 @@ function sort(observations: readonly Observation[]): Sorted {
           data: { worker: one.worker, bytes: one.bytes, reason: one.reason },
         });
         break;
+      case "notice":
+        sorted.events.push({
+          kind: "worker.notice",
+          actor: "engine",
+          job: one.job,
+          attempt: one.attempt,
+          data: { worker: one.worker, reason: one.reason, message: printable(one.message) },
+        });
+        break;
       case "node":
         sorted.events.push({
           kind: one.health === "ready" ? "node.reported" : "node.reported_bad",

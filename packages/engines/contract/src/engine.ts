@@ -60,6 +60,24 @@ export interface WorkerStart extends WorkerKey {
   /** Ranks that the worker's processes carry, for per-rank reports. */
   firstRank: number;
   ranks: number;
+  /** How many workers the attempt has on this shard, where the engine is to start them together; without it, those of this call. */
+  gang?: number;
+  /** For engines that run images. */
+  container?: WorkerContainer;
+}
+
+export interface WorkerContainer {
+  image?: string;
+  /** Whether an operator chose the image: then no project needs leave to use it. */
+  trusted: boolean;
+  /** Variables that the pool gives; the job's own go over them. */
+  env: Record<string, string>;
+  serviceAccount?: string;
+  /** Bytes. */
+  shm?: number;
+  ephemeralStorage?: number;
+  /** Seconds that the worker has to write a checkpoint before it is ended by others. */
+  grace: number;
 }
 
 export type StopMode =
@@ -114,6 +132,8 @@ export type Observation = { seq: number; at: string } & (
   /** Seconds that a step took each rank by itself, without its waiting for others: the mean since the last such report. */
   | ({ kind: "step_times"; ranks: Record<string, number> } & WorkerKey)
   | ({ kind: "stacks"; stacks: WorkerStack[] } & WorkerKey)
+  /** What the engine's own system says about a worker, for the job's timeline. */
+  | ({ kind: "notice"; reason: string; message: string } & WorkerKey)
   | { kind: "node"; node: string; bootId: string; health: "ready" | "bad"; reason?: string }
   /** The engine knows a newer (incarnation, attempt) than the command's: a restored backup, or a lagging replica. */
   | { kind: "newer_known"; job: string; incarnation: string; attempt: number }
@@ -164,6 +184,10 @@ export interface LogChunk {
  */
 export interface Engine {
   readonly shard: string;
+  /** Whether a worker sees only its own devices, counted from 0. Otherwise it is told the indices on its node. */
+  readonly ownDevices?: boolean;
+  /** By what name the others of its attempt reach a worker, where that isn't its node's address. */
+  addressOf?(worker: WorkerKey): string | undefined;
   /** Resolves when the engine answers: a sign of life, cheap enough for every second. Rejects within a few seconds where it doesn't. */
   ping(): Promise<void>;
   snapshot(): Promise<ShardSnapshot>;
