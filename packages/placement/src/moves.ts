@@ -1,7 +1,8 @@
+import { focusNodes } from "./focus.ts";
 import { devicesOf, findHomes, type Relocation } from "./homes.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Placement } from "./placer.ts";
-import { atLeast, focusNodes, Search } from "./preempt.ts";
+import { atLeast, Search } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
 import type { State } from "./state.ts";
 import { leaseLasts } from "./windows.ts";
@@ -39,10 +40,7 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
         const units: Unit[] = [];
         const emptiest = emptiestNodes(state, partition.nodeAt);
-        for (const other of state.holding) {
-          if (!other.placement!.roles.some(({ members }) => members.some((member) => emptiest.has(member.node)))) continue;
-          if (mayMove(other)) units.push(wholeUnit(state, other));
-        }
+        for (const other of state.holding) if (isOn(other, emptiest) && mayMove(other)) units.push(wholeUnit(state, other));
         return units.sort(goesFirst);
       });
       const least = atLeast(crossesZones(state, job.request), variant);
@@ -75,15 +73,23 @@ function isWorth(state: State, moved: readonly JobRecord[], needed: number): boo
   return lost <= needed * WORTH_MS && moved.reduce((sum, job) => sum + devicesOf(job), 0) <= needed;
 }
 
-/** Nodes that are partly free, the emptiest first: the others are not worth clearing. */
-function emptiestNodes(state: State, slots: Int32Array): ReadonlySet<number> {
+/** Marks nodes that are partly free, the emptiest ones: the others are not worth clearing. */
+function emptiestNodes(state: State, slots: Int32Array): Uint8Array {
   const { nodes } = state.placer;
   const byFree: number[][] = [];
   for (const slot of slots) {
     const free = nodes.freeDevices[slot]!;
     if (nodes.schedulable[slot] === 1 && free > 0) (byFree[free] ??= []).push(slot);
   }
-  return new Set(byFree.reverse().flat().slice(0, CLEARABLE));
+  const marked = new Uint8Array(nodes.schedulable.length);
+  for (const slot of byFree.reverse().flat().slice(0, CLEARABLE)) marked[slot] = 1;
+  return marked;
+}
+
+/** Asked of every running job, so without a function for each of its roles. */
+function isOn(job: JobRecord, marked: Uint8Array): boolean {
+  for (const { members } of job.placement!.roles) for (const { node } of members) if (marked[node] === 1) return true;
+  return false;
 }
 
 function freeDevices(state: State, slots: Int32Array): number {

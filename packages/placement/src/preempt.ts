@@ -1,4 +1,4 @@
-import { fitsOnNode } from "./counts.ts";
+import { focusNodes } from "./focus.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
 import { leadingRole, type Placement } from "./placer.ts";
@@ -8,7 +8,7 @@ import type { Request, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 import type { DisruptionCause } from "./types.ts";
 import { mayTake, sources, type Source, type Unit } from "./victims.ts";
-import { bounds, closedNodes, leaseLasts } from "./windows.ts";
+import { bounds, leaseLasts } from "./windows.ts";
 
 /** A start and what must go for it. */
 export interface PreemptionPlan {
@@ -252,77 +252,4 @@ function breaksGang(kept: readonly Unit[], unit: Unit): boolean {
   if (!unit.surplus) return false;
   const mates = kept.filter((other) => other.job === unit.job && other !== unit);
   return mates.some((other) => !other.surplus || (other.role === unit.role && kept.indexOf(other) > kept.indexOf(unit)));
-}
-
-/** The nodes that are cheapest to clear for a gang of one role, in the block where they are cheapest together. */
-export function focusNodes(state: State, job: JobRecord, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
-  const { nodes } = state.placer;
-  const { roles } = request.variants[0]!;
-  if (roles.length > 1) return null;
-  const role = roles[0]!;
-  const within = request.withinRequired ? request.within : state.levels.root;
-  const each = within === 0 || role.min === 1 ? role.min : 1;
-  const byNode = new Map<number, Unit[]>();
-  const put = (slot: number, unit: Unit): void => {
-    const here = byNode.get(slot);
-    if (here === undefined) byNode.set(slot, [unit]);
-    else if (here[here.length - 1] !== unit) here.push(unit);
-  };
-  for (const source of from) for (const unit of source.units) for (const { node } of unit.holdings) put(node, unit);
-  const counts = state.placer.counts(partition, role.shape);
-  const closed = new Set(closedNodes(state, job));
-  const costs: { position: number; priority: number; work: number; gangs: number }[] = [];
-  for (let position = 0; position < partition.nodeAt.length; position++) {
-    const slot = partition.nodeAt[position]!;
-    if (nodes.schedulable[slot] === 0 || closed.has(slot)) continue;
-    const price = { position, priority: -Infinity, work: 0, gangs: 0 };
-    if (counts.sums[0]![position]! < each) {
-      const here = byNode.get(slot);
-      if (here === undefined) continue;
-      const gone = [];
-      let fits = 0;
-      for (const unit of here) {
-        for (const h of unit.holdings) {
-          if (h.node !== slot) continue;
-          nodes.give(h);
-          gone.push(h);
-        }
-        if (!unit.surplus) {
-          price.priority = Math.max(price.priority, unit.job.input.priority);
-          price.gangs++;
-        }
-        price.work += unit.lostWork;
-        fits = fitsOnNode(nodes, slot, role.shape);
-        if (fits >= each) break;
-      }
-      for (const h of gone) nodes.take(h);
-      if (fits < each) continue;
-    }
-    costs.push(price);
-  }
-  const needed = Math.ceil(role.min / each);
-  const order = (a: (typeof costs)[number], b: (typeof costs)[number]): number =>
-    a.priority - b.priority || a.gangs - b.gangs || a.work - b.work || a.position - b.position;
-  const level = Math.max(within, 0);
-  const blocks = new Map<number, typeof costs>();
-  for (const price of costs) {
-    let block = price.position;
-    for (let l = 0; l < level; l++) block = partition.levels[l]!.parent[block]!;
-    const list = blocks.get(block) ?? [];
-    list.push(price);
-    blocks.set(block, list);
-  }
-  let best: { list: typeof costs; total: (typeof costs)[number] } | null = null;
-  for (const list of blocks.values()) {
-    if (list.length < needed) continue;
-    const chosen = list.sort(order).slice(0, needed);
-    const total = chosen.reduce((sum, price) => ({
-      position: Math.min(sum.position, price.position),
-      priority: Math.max(sum.priority, price.priority),
-      work: sum.work + price.work,
-      gangs: sum.gangs + price.gangs,
-    }));
-    if (best === null || order(total, best.total) < 0) best = { list: chosen, total };
-  }
-  return best === null ? null : new Set(best.list.map((price) => partition.nodeAt[price.position]!));
 }

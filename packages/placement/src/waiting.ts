@@ -103,6 +103,8 @@ export class Lane {
   /** Its job under consideration in a cycle. */
   turn: JobRecord | null = null;
   readonly #heap = new Heap<Entry>(entryBefore);
+  /** The one that goes first, so that most cycles need not look for it; undefined where it must be looked for. */
+  #first: Entry | null | undefined;
   readonly #ranked = new Ranked<Entry>();
 
   constructor(queue: QueueNode, request: Request) {
@@ -116,10 +118,12 @@ export class Lane {
     this.#ranked.add(job.entry);
     this.size++;
     this.#heap.push(job.entry);
+    if (this.#first === null || (this.#first !== undefined && entryBefore(job.entry, this.#first))) this.#first = job.entry;
   }
 
   remove(job: JobRecord): void {
     this.#ranked.remove(job.entry!);
+    if (this.#first === job.entry) this.#first = undefined;
     job.entry = null;
     this.size--;
     // Void entries go when they come to the top; of those below only so many are kept.
@@ -135,8 +139,13 @@ export class Lane {
 
   /** The job that goes first; jobs that left are dropped on the way. */
   head(): JobRecord | null {
+    if (this.#first === undefined) this.#first = this.#look();
+    return this.#first?.job ?? null;
+  }
+
+  #look(): Entry | null {
     for (let entry = this.#heap.peek(); entry !== undefined; entry = this.#heap.peek()) {
-      if (entry.job.entry === entry) return entry.job;
+      if (entry.job.entry === entry) return entry;
       this.#heap.pop();
     }
     return null;
