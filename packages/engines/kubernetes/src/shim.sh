@@ -111,17 +111,13 @@ look() {
 }
 watcher() {
   exec 7<"$MUSTER_PROGRESS_FILE"
-  ending=
-  trap 'ending=1' TERM
-  trap : HUP INT USR1 USR2
-  # the signal saves a second; one that comes too early is lost
-  while [ -z "$ending" ] && [ ! -e "$dir/.over" ]; do
+  trap : HUP INT TERM USR1 USR2
+  until [ -e "$dir/.over" ]; do
     look
     sleep 1 &
-    nap=$!
-    wait "$nap"
+    printf '%s\n' $! >"$dir/.nap"
+    wait $!
   done
-  kill "$nap" 2>/dev/null
   look
 }
 
@@ -155,7 +151,7 @@ seconds() {
   done
 }
 
-rm -f "$dir/.pid" "$dir/.said" "$dir/.over"
+rm -f "$dir/.pid" "$dir/.said" "$dir/.over" "$dir/.nap"
 watcher &
 watching=$!
 # The shell between says of a death by signal what its exit code can't tell from an ordinary exit.
@@ -182,7 +178,10 @@ while kill -0 "$runner" 2>/dev/null; do
   code=$?
 done
 : >"$dir/.over"
-kill -TERM "$watching" 2>/dev/null
+# the watcher sleeps, or is about to look for the file
+nap=
+read -r nap 2>/dev/null <"$dir/.nap"
+[ -z "$nap" ] || kill "$nap" 2>/dev/null
 wait "$watching" 2>/dev/null
 said=
 IFS= read -r said <"$dir/.said" 2>/dev/null
