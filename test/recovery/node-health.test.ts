@@ -1,3 +1,5 @@
+import { appendFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { decideHealth, nextNodeHealth } from "@muster/lifecycle";
 import { listIncidents, lockReportedNode, recordFaults, setNodeHealth, transaction } from "@muster/store";
 import type { NodeHealth } from "@muster/model";
@@ -12,11 +14,15 @@ beforeAll(async () => {
   cluster = await TestCluster.create([
     { name: "n0", devices: 1 },
     { name: "n1", devices: 1 },
+    { name: "machine", shard: "machine", pool: "h20", devices: 1 },
   ]);
+  writeFileSync(kernelLog(), "");
   await cluster.startScheduler();
-  await cluster.startSupervisor();
+  await cluster.startSupervisor({ agent: { kernel_log: kernelLog() } });
 });
 afterAll(() => cluster.close());
+
+const kernelLog = (): string => join(cluster.dir, "kern.log");
 
 /** What the API does with a check's report. */
 async function report(node: string, status: "ok" | "fatal"): Promise<void> {
@@ -32,6 +38,28 @@ async function report(node: string, status: "ok" | "fatal"): Promise<void> {
 
 const health = async (node: string): Promise<string | undefined> =>
   (await cluster.pool.query<{ health: string }>("SELECT health FROM nodes WHERE name = $1", [node])).rows[0]?.health;
+
+describe("a node whose kernel says that a device failed", () => {
+  it("is taken out at once, with the line as evidence; what a program may cause is only kept", async () => {
+    const { rows } = await cluster.pool.query<{ reachable: boolean }>("SELECT reachable FROM shards WHERE name = 'machine'");
+    expect(rows).toHaveLength(1);
+    const noticed = async (): Promise<unknown[]> =>
+      (
+        await cluster.pool.query(
+          "SELECT data->>'rule' AS rule, data->>'status' AS status FROM events WHERE kind = 'node.noticed' AND node = 'machine' ORDER BY seq",
+        )
+      ).rows;
+    await expect.poll(async () => (await cluster.pool.query("SELECT FROM shards WHERE name = 'machine' AND reachable")).rowCount, WAIT).toBe(1);
+    appendFileSync(kernelLog(), "NVRM: Xid (PCI:0000:3b:00): 31, pid=4711, MMU Fault\n");
+    await expect.poll(noticed, WAIT).toEqual([{ rule: "xid", status: "info" }]);
+    expect(await health("machine")).toBe("ready");
+    appendFileSync(kernelLog(), "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\n");
+    await expect.poll(() => health("machine"), WAIT).toBe("cordoned");
+    expect(await listIncidents(cluster.pool, { visible: null, node: "machine" }, 10, null)).toMatchObject([
+      { kind: "node_health", severity: "critical", rule: "xid", evidence: ["a device failed: NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."] },
+    ]);
+  });
+});
 
 describe("a node that a check calls broken", () => {
   it("is left at once by a job that may not be evicted, at no cost to it, and comes back over probation", async () => {

@@ -8,6 +8,7 @@ export * from "./job-states.ts";
 export * from "./lemon.ts";
 export * from "./loss.ts";
 export * from "./node-health.ts";
+export * from "./node-lines.ts";
 export * from "./node-states.ts";
 export * from "./restart-policy.ts";
 export * from "./rule-table.ts";

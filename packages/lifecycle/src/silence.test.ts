@@ -81,6 +81,19 @@ describe("judgeSilence", () => {
     expect(judge({ nodes: silent, brakedSince: ago(660), watchingSince: ago(599) }).brake.kind).toBe("hold");
   });
 
+  it("declares under the brake what somebody else knows to be dead, and lifts when too few are left to wonder about", () => {
+    const silent = (dead: readonly string[]): WatchedNode[] =>
+      nodes({ ...twenty, ...spread(100), b1: ago(100) }).map((node) => ({ ...node, confirmed: dead.includes(node.node) }));
+    expect(judge({ nodes: silent(["a0"]), brakedSince: ago(75) })).toMatchObject({
+      lost: ["a0"],
+      brake: { kind: "hold", silent: ["a1", "b0", "b1", "c0", "d0"] },
+    });
+    expect(judge({ nodes: silent(["a0", "b0"]), brakedSince: ago(75) })).toMatchObject({ lost: ["a0", "b0"], brake: { kind: "lift" } });
+    expect(judge({ nodes: silent(["a0"]) })).toMatchObject({ lost: ["a0"], brake: { kind: "engage" } });
+    // a node that is heard of is alive, whoever says otherwise
+    expect(judge({ nodes: nodes(twenty).map((node) => ({ ...node, confirmed: true })) })).toMatchObject({ suspect: [], lost: [] });
+  });
+
   it("declares what was silent before the lift, and does not engage for the same again", () => {
     const silent = { ...twenty, ...spread(100) };
     expect(judge({ nodes: nodes(silent), liftedAt: ago(1) })).toMatchObject({ lost: ["a0", "a1", "b0", "c0", "d0"], brake: { kind: "off" } });

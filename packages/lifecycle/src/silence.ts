@@ -29,6 +29,8 @@ export interface WatchedNode {
   listenedSince: number;
   /** Already declared lost. */
   lost: boolean;
+  /** Somebody else than the control plane says since that it is dead: then its silence is no riddle. */
+  confirmed?: boolean;
 }
 
 export interface SilenceInput {
@@ -64,25 +66,28 @@ export function judgeSilence(input: SilenceInput): SilenceDecision {
   const onset = (node: WatchedNode): number => (node.lost || input.brakedSince !== null ? node.heard : Math.max(node.heard, node.listenedSince, watchingSince));
   const silent = nodes.filter((node) => now - onset(node) >= limits.suspect);
   const suspect = silent.filter((node) => !node.lost).map((node) => node.node);
-  const due = silent.filter((node) => !node.lost && now - onset(node) >= limits.lost).map((node) => node.node);
-  const fresh = silent.filter((node) => input.liftedAt === null || onset(node) > input.liftedAt).map((node) => ({ node, onset: onset(node) }));
+  const due = silent.filter((node) => !node.lost && now - onset(node) >= limits.lost);
+  const confirmed = due.filter((node) => node.confirmed).map((node) => node.node);
+  const fresh = silent
+    .filter((node) => !node.confirmed && (input.liftedAt === null || onset(node) > input.liftedAt))
+    .map((node) => ({ node, onset: onset(node) }));
   const mass = massSilence(fresh, nodes.length, limits);
   if (input.brakedSince !== null) {
-    if (!mass) return { suspect, lost: [], brake: { kind: "lift", why: "enough nodes are heard of again" } };
+    if (!mass) return { suspect, lost: confirmed, brake: { kind: "lift", why: "enough nodes are heard of again, or known to be dead" } };
     if (now - Math.max(input.brakedSince, watchingSince) >= limits.brakeRelease) {
       return {
         suspect,
-        lost: [],
+        lost: confirmed,
         brake: { kind: "lift", why: `the control plane was well for ${Math.round(limits.brakeRelease / 1000)} s, and they are still silent` },
       };
     }
-    return { suspect, lost: [], brake: { kind: "hold", silent: mass } };
+    return { suspect, lost: confirmed, brake: { kind: "hold", silent: mass } };
   }
   if (mass) {
     const why = `${mass.length} of ${nodes.length} nodes, below more than one switch, fell silent within ${Math.round(limits.lost / 1000)} s`;
-    return { suspect, lost: [], brake: { kind: "engage", silent: mass, why } };
+    return { suspect, lost: confirmed, brake: { kind: "engage", silent: mass, why } };
   }
-  return { suspect, lost: due, brake: { kind: "off" } };
+  return { suspect, lost: due.map((node) => node.node), brake: { kind: "off" } };
 }
 
 /** The nodes that fell silent within one lost limit of each other, where they are too many for a fault of their own. */

@@ -24,7 +24,8 @@ export async function reportHealth(client: Client, name: string, report: HealthR
   if (!row) return false;
   const node = { name, pool: row.pool, health: row.health };
   await appendEvents(client, [{ kind: "node.checked", actor, node: name, pool: row.pool, data: { check, status, message } }]);
-  const reason = `${check}: ${message || status}`;
+  const rule = check.startsWith(RULE) ? check.slice(RULE.length) : null;
+  const reason = rule === null ? `${check}: ${message || status}` : message;
   const repair = row.health === "diagnosing" ? await openRepairOf(client, name) : undefined;
   if (repair?.hook === check) {
     // a repair hook reports what came of it
@@ -43,7 +44,7 @@ export async function reportHealth(client: Client, name: string, report: HealthR
       node: name,
       evidence: [reason.slice(0, 1000)],
       class: "infrastructure",
-      rule: `check ${check}`,
+      rule: rule ?? `check ${check}`,
       action: cordoned ? "cordoned; its jobs start elsewhere" : full ? why : "suspected",
     },
   ]);

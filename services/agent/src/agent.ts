@@ -7,6 +7,8 @@ import { judgeStart, refusal } from "./admission.ts";
 import { Area } from "./area.ts";
 import { detectCgroups, removeBases, type CgroupBases } from "./cgroups.ts";
 import type { AgentConfig } from "./config.ts";
+import { DiskWatch } from "./disk-watch.ts";
+import { KernelLog } from "./kernel-log.ts";
 import { attemptOf, workerName } from "./keys.ts";
 import { alive, Ledger, type WorkerEntry, type WorkerRecord } from "./ledger.ts";
 import { readLog } from "./logs.ts";
@@ -27,6 +29,8 @@ import { Worker, type WorkerContext } from "./worker.ts";
 /* The keeper of processes: takes commands, keeps its ledger, and brings the workers of its nodes up and down. */
 
 const TICK_MS = 200;
+const NODE_LOOK_MS = 1000;
+const DISK_LOOK_MS = 30_000;
 /** Workers launched between two looks at what became of others. */
 const LAUNCHES_AT_ONCE = 16;
 
@@ -45,6 +49,10 @@ export class Agent {
   private readonly context: WorkerContext;
   private readonly log: Logger;
   private readonly bases: CgroupBases;
+  private readonly kernel: KernelLog | undefined;
+  private readonly disks = new DiskWatch();
+  private nodesLooked = 0;
+  private disksLooked = 0;
   private admitting: Promise<void> = Promise.resolve();
   private launches: (() => Promise<void>)[] = [];
   private launching = false;
@@ -73,6 +81,10 @@ export class Agent {
     const runningOf = (key: AttemptKey): Worker[] => ledger.attemptWorkers(key).flatMap((entry) => this.running.get(workerName(entry.record)) ?? []);
     this.stopper = new Stopper(ledger, this.area, (name) => this.running.get(name), runningOf);
     this.sealer = new Sealer(ledger, this.area, this.users, (key) => this.stopper.sawCommit(key));
+    if (config.kernel_log !== undefined && config.nodes.length === 1)
+      this.kernel = new KernelLog(config.kernel_log, (error) =>
+        log.warn({ error }, "the kernel's log can't be read; device errors are seen only where a job says them"),
+      );
     ledger.onTrouble((error) => log.error({ error }, "the journal can't be written; nothing is started or reported until it can"));
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
@@ -175,6 +187,7 @@ export class Agent {
   async close(kill: boolean): Promise<void> {
     if (kill) await this.killAll();
     clearInterval(this.ticker);
+    this.kernel?.close();
     await this.sealer.idle();
     await this.pruner.idle();
     await this.ledger.close();
@@ -199,6 +212,18 @@ export class Agent {
 
   private nodeBootId(node: string): string {
     return `${this.boot}/${node}`;
+  }
+
+  /** What the kernel and the disks say of the machine. */
+  private lookAtNodes(now: number): void {
+    if (now - this.nodesLooked < NODE_LOOK_MS) return;
+    this.nodesLooked = now;
+    const lines = this.kernel?.take(now) ?? [];
+    if (now - this.disksLooked >= DISK_LOOK_MS) {
+      this.disksLooked = now;
+      lines.push(...this.disks.take([this.config.state_dir, this.area.path]));
+    }
+    for (const line of lines) for (const { name } of this.config.nodes) this.ledger.observe({ kind: "noticed", node: name, line });
   }
 
   private readonly boot = bootId();
@@ -379,5 +404,6 @@ export class Agent {
     const now = Date.now();
     for (const worker of this.running.values()) worker.tick(now);
     this.stopper.tick(now);
+    this.lookAtNodes(now);
   }
 }

@@ -35,6 +35,8 @@ export const agentConfig = z.strictObject({
   checkpoint_roots: z.array(absolute).default([]),
   /** Directories whose content `source: {dir}` may name although only the agent can read it. */
   source_roots: z.array(absolute).default([]),
+  /** The kernel's log, `/dev/kmsg` or a file, of which device errors and the like are told; of an agent of one node, which is the machine. */
+  kernel_log: absolute.optional(),
   /** Seconds between reports of what steps took each rank. */
   step_times_every: z.number().min(0.1).max(3600).default(10),
   logs: z

@@ -8,6 +8,8 @@ export interface Config {
   secretsDir: string | undefined;
   /** A folder, or s3://BUCKET/PREFIX. */
   logs: string;
+  /** The kernel's log of this machine, for an agent that keeps it as its one node; undefined: it isn't read. */
+  kernelLog: string | undefined;
   /** A file of repair hooks; undefined: there are none. */
   repairHooks: string | undefined;
   host: string;
@@ -37,6 +39,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     databaseUrl: url("DATABASE_URL", /^postgres(ql)?:\/\//, "the postgres:// URL that the other services use"),
     apiUrl: url("MUSTER_API_URL", /^https?:\/\//, "the http(s):// URL under which workers reach the API"),
     secretsDir: env["MUSTER_SECRETS_DIR"] === undefined ? undefined : folder("MUSTER_SECRETS_DIR", "the folder of what jobs name in secrets"),
+    kernelLog: env["MUSTER_KERNEL_LOG"] === undefined ? undefined : folder("MUSTER_KERNEL_LOG", "the kernel's log, such as /dev/kmsg"),
     repairHooks: env["MUSTER_REPAIR_HOOKS"] === undefined ? undefined : folder("MUSTER_REPAIR_HOOKS", "the file of repair hooks"),
     agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
     logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://")

@@ -10,7 +10,10 @@ export interface LocalProviderOptions {
   /** Each shard's agent keeps its state below it, in a folder of the shard's name. */
   agentsDir: string;
   /** What all agents here allow: volumes, secrets, roots of checkpoints and sources. */
-  agent?: Pick<AgentConfigInput, "area" | "volumes" | "secrets_dir" | "checkpoint_root" | "checkpoint_roots" | "source_roots" | "step_times_every" | "logs">;
+  agent?: Pick<
+    AgentConfigInput,
+    "area" | "volumes" | "secrets_dir" | "checkpoint_root" | "checkpoint_roots" | "source_roots" | "step_times_every" | "kernel_log" | "logs"
+  >;
 }
 
 /** Shards on this machine: an agent each, started when it isn't there, joined when it is. */

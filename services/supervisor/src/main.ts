@@ -36,7 +36,14 @@ const supervisor = await createSupervisor({
   logs,
   apiUrl: config.apiUrl,
   engines: {
-    local: localProvider({ pool, agentsDir: config.agentsDir, agent: { ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }) } }),
+    local: localProvider({
+      pool,
+      agentsDir: config.agentsDir,
+      agent: {
+        ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }),
+        ...(config.kernelLog !== undefined && { kernel_log: config.kernelLog }),
+      },
+    }),
   },
 });
 const http = createHttp(pool, supervisor);

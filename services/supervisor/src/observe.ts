@@ -1,4 +1,5 @@
 import type { Observation, WorkerStack } from "@muster/engine";
+import { readNodeLine, RULE } from "@muster/lifecycle";
 import {
   appendEvents,
   attemptKey,
@@ -14,6 +15,7 @@ import {
   recordPruned,
   recordSealed,
   recordSealFailed,
+  reportHealth,
   saveShardCursor,
   transaction,
   workerKey,
@@ -49,6 +51,7 @@ export interface Recorded {
 /** Records a batch of observations and takes what follows from it, in one transaction with the shard's cursor. */
 export async function recordObservations(pool: Pool, batch: ObservedBatch): Promise<Recorded> {
   const sorted = sort(batch.observations);
+  await recordNoticed(pool, batch, sorted.noticed);
   const backoffs = await transaction(pool, async (client) => {
     await checkLease(client, batch.lease, batch.holder);
     await lockJobs(client, [...sorted.facts, ...sorted.commits]);
@@ -97,6 +100,23 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
   };
 }
 
+/** What nodes' kernels and disks said. In a transaction before the batch's: told twice, it says no more. */
+async function recordNoticed(pool: Pool, { lease, holder }: ObservedBatch, noticed: Sorted["noticed"]): Promise<void> {
+  const told = noticed.flatMap(({ node, line }) => {
+    const read = readNodeLine(line);
+    return read ? [{ node, line, ...read }] : [];
+  });
+  if (told.length === 0) return;
+  await transaction(pool, async (client) => {
+    await checkLease(client, lease, holder);
+    for (const { node, line, rule, status, message } of told.toSorted((a, b) => (a.node < b.node ? -1 : 1))) {
+      await appendEvents(client, [{ kind: "node.noticed", actor: "engine", node, data: { rule, status, line } }]);
+      // by a rule, so that it passes where nothing more breaks there
+      if (status !== "info") await reportHealth(client, node, { status, check: `${RULE}${rule}`, message: `${message}: ${line}` }, "engine");
+    }
+  });
+}
+
 type Seal = { kind: "sealed"; id: number; path: string } | { kind: "seal_failed"; id: number; reason: string };
 
 interface Sorted {
@@ -108,6 +128,7 @@ interface Sorted {
   commits: CommitFact[];
   seals: Seal[];
   progress: ProgressFact[];
+  noticed: { node: string; line: string }[];
   events: NewEvent[];
 }
 
@@ -116,7 +137,15 @@ function sort(observations: readonly Observation[]): Sorted {
   const facts = new Map<string, WorkerFact>();
   const output = new Map<string, WorkerId & { size: number }>();
   const progress = new Map<string, ProgressFact>();
-  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = { matches: [], stacks: [], stepTimes: new Map(), commits: [], seals: [], events: [] };
+  const sorted: Omit<Sorted, "facts" | "output" | "progress"> = {
+    matches: [],
+    stacks: [],
+    stepTimes: new Map(),
+    commits: [],
+    seals: [],
+    noticed: [],
+    events: [],
+  };
   const base = { exitCode: null, signal: null, oom: false, reason: null, detail: null };
   for (const one of observations) {
     switch (one.kind) {
@@ -208,6 +237,9 @@ function sort(observations: readonly Observation[]): Sorted {
           node: one.node,
           data: { boot_id: one.bootId, reason: one.reason ?? null },
         });
+        break;
+      case "noticed":
+        sorted.noticed.push({ node: one.node, line: printable(one.line) });
         break;
       case "newer_known":
         // looked at before anything is recorded

@@ -73,7 +73,13 @@ export class SilenceWatch {
     if (!silent && brake.since === null && this.#before === "") return false;
     const rows = await readWatchedNodes(pool);
     const nodes = rows.map(
-      (row): WatchedNode => ({ node: row.name, switch: switchOf(row), ...(heard.get(row.shard) ?? { heard: now, listenedSince: now }), lost: row.lost }),
+      (row): WatchedNode => ({
+        node: row.name,
+        switch: switchOf(row),
+        ...(heard.get(row.shard) ?? { heard: now, listenedSince: now }),
+        lost: row.lost,
+        confirmed: row.confirmed,
+      }),
     );
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);

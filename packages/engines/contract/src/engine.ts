@@ -135,6 +135,8 @@ export type Observation = { seq: number; at: string } & (
   /** What the engine's own system says about a worker, for the job's timeline. */
   | ({ kind: "notice"; reason: string; message: string } & WorkerKey)
   | { kind: "node"; node: string; bootId: string; health: "ready" | "bad"; reason?: string }
+  /** A line of a node's kernel, or of the look at its disks; what it means is decided by whoever observes. */
+  | { kind: "noticed"; node: string; line: string }
   /** The engine knows a newer (incarnation, attempt) than the command's: a restored backup, or a lagging replica. */
   | { kind: "newer_known"; job: string; incarnation: string; attempt: number }
 );

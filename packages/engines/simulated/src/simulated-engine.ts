@@ -159,7 +159,7 @@ export class SimulatedEngine implements Engine {
       if (!fence || compareFence(key, fence) >= 0) this.raise(key, true);
       dropped.add(attemptName(key));
     }
-    this.entries = this.entries.filter((one) => one.kind === "node" || one.kind === "newer_known" || !dropped.has(attemptName(one)));
+    this.entries = this.entries.filter((one) => one.kind === "node" || one.kind === "noticed" || one.kind === "newer_known" || !dropped.has(attemptName(one)));
   }
 
   async readLog(key: WorkerKey, offset: number, limit: number): Promise<LogChunk> {

@@ -33,13 +33,16 @@ export interface WatchedNodeRow {
   fabric_levels: string[] | null;
   health: string;
   lost: boolean;
+  /** A check has called it dead since it was last heard of. */
+  confirmed: boolean;
 }
 
 export async function readWatchedNodes(client: Client): Promise<WatchedNodeRow[]> {
   const { rows } = await client.query<WatchedNodeRow>({
     name: "read-watched-nodes",
-    text: `SELECT n.name, n.shard, n.pool, n.fabric, ARRAY (SELECT jsonb_array_elements_text(p.spec->'fabric_levels')) AS fabric_levels, n.health, n.lost_since IS NOT NULL AS lost
-      FROM nodes n JOIN pools p ON p.name = n.pool WHERE n.health <> 'retired' ORDER BY n.name`,
+    text: `SELECT n.name, n.shard, n.pool, n.fabric, ARRAY (SELECT jsonb_array_elements_text(p.spec->'fabric_levels')) AS fabric_levels, n.health, n.lost_since IS NOT NULL AS lost,
+        s.last_seen < now() - interval '5 s' AND EXISTS (SELECT FROM events e WHERE e.node = n.name AND e.kind = 'node.checked' AND e.data->>'status' = 'fatal' AND e.at > s.last_seen) AS confirmed
+      FROM nodes n JOIN pools p ON p.name = n.pool JOIN shards s ON s.name = n.shard WHERE n.health <> 'retired' ORDER BY n.name`,
   });
   return rows;
 }
