@@ -1,12 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { processesNaming } from "../../support/processes.ts";
 import { noControlPlane } from "../ready.ts";
+import { ApiClient } from "./api-client.ts";
 import { ControlPlane } from "./control-plane.ts";
 
 describe.skipIf(noControlPlane)("the control plane of the tests", () => {
@@ -30,11 +31,19 @@ describe.skipIf(noControlPlane)("the control plane of the tests", () => {
     expect(processesNaming(dir)).toEqual([]);
   });
 
-  it("ends when the process that started it is killed", async () => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], { stdio: ["ignore", "pipe", "inherit"] });
+  it("ends when the process that started it is killed, and so do its pods", async () => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), "node-a"], { stdio: ["ignore", "pipe", "inherit"] });
     const [kubeconfig] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
     const dir = dirname(kubeconfig);
-    expect(processesNaming(dir).length).toBeGreaterThanOrEqual(4);
+    const config = JSON.parse(readFileSync(kubeconfig, "utf8"));
+    const { server: url, "certificate-authority-data": ca } = config.clusters[0].cluster;
+    const admin = new ApiClient(() => ({ url, ca: Buffer.from(ca, "base64").toString(), token: config.users[0].user.token }));
+    const spec = { containers: [{ name: "main", image: "any", command: ["/bin/sh", "-c", "for i in $(seq 600); do sleep 0.1; done", dir] }] };
+    await admin.create("/api/v1/namespaces/default/pods", { metadata: { name: "one" }, spec });
+    await until(async () => (await admin.get("/api/v1/namespaces/default/pods/one")).status.phase === "Running");
+    const inPod = (): boolean => processesNaming(dir).some(({ command }) => command.includes("seq 600"));
+    await until(() => Promise.resolve(inPod()));
+    admin.close();
     child.kill("SIGKILL");
     await until(() => Promise.resolve(processesNaming(dir).length === 0));
     rmSync(dir, { recursive: true });

@@ -86,6 +86,11 @@ export class ControlPlane {
     return { url: this.url, ca: this.#certificate, token };
   }
 
+  /** A user whose token was got from the API, such as a service account. */
+  addUser(user: string, token: string): void {
+    this.#tokens.set(user, token);
+  }
+
   client(user: string): ApiClient {
     return new ApiClient(() => this.connection(user));
   }

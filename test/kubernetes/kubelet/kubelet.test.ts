@@ -65,13 +65,13 @@ describe.skipIf(noControlPlane)("the kubelet of the tests", () => {
   });
 
   it("asks a deleted pod to end, waits for its grace, and lets it go when it has ended", async () => {
-    const name = await create('trap "echo asked; exit 0" TERM; echo ready; while :; do sleep 0.1; done');
+    const name = await create('trap "echo asked; exit 0" TERM; echo ready; for i in $(seq 600); do sleep 0.1; done');
     await printed(name, "ready");
     const followed = log(name, "?follow=true");
     await plane.admin.remove(`${PODS}/${name}`, { gracePeriodSeconds: 60 });
     await until(async () => (await get(name)) === undefined);
     expect(await followed).toBe("ready\nasked\n");
-    const stubborn = await create('trap "" TERM; echo ready; while :; do sleep 0.1; done');
+    const stubborn = await create('trap "" TERM; echo ready; for i in $(seq 600); do sleep 0.1; done');
     await printed(stubborn, "ready");
     await plane.admin.remove(`${PODS}/${stubborn}`, { gracePeriodSeconds: 1 });
     await until(async () => (await get(stubborn)) === undefined);
@@ -80,7 +80,7 @@ describe.skipIf(noControlPlane)("the kubelet of the tests", () => {
   it("tells a pod by its annotations what is asked of it", async () => {
     const volume = { name: "about", downwardAPI: { items: [{ path: "word", fieldRef: { fieldPath: "metadata.annotations['word']" } }] } };
     const name = await create(
-      "until grep -q stop /about/word; do sleep 0.1; done; cat /about/word",
+      "for i in $(seq 600); do grep -q stop /about/word && exec cat /about/word; sleep 0.1; done; exit 1",
       { volumes: [volume] },
       { volumeMounts: [{ name: "about", mountPath: "/about" }] },
     );
@@ -91,13 +91,13 @@ describe.skipIf(noControlPlane)("the kubelet of the tests", () => {
   });
 
   it("refuses a pod whose devices another one holds, names an image that can't be pulled, and tells of memory and evictions", async () => {
-    const foreign = await create("sleep 1000", { nodeName: "b" }, { resources: { limits: { "nvidia.com/gpu": "3" } } });
+    const foreign = await create("sleep 100", { nodeName: "b" }, { resources: { limits: { "nvidia.com/gpu": "3" } } });
     await phase(foreign, "Running");
     const late = await create("true", { nodeName: "b" }, { resources: { limits: { "nvidia.com/gpu": "2" } } });
     expect((await phase(late, "Failed")).status).toMatchObject({ reason: "UnexpectedAdmissionError" });
     const missing = await create("true", {}, { image: "missing/image:1" });
     await until(async () => (await get(missing)).status.containerStatuses?.[0].state.waiting?.reason === "ImagePullBackOff");
-    const hungry = await create("sleep 1000", { nodeName: "a" });
+    const hungry = await create("sleep 100", { nodeName: "a" });
     await phase(hungry, "Running");
     kubelets[0]?.runner("default", hungry)?.oomKill();
     expect(await ending(hungry)).toMatchObject({ exitCode: 137, reason: "OOMKilled" });
@@ -117,7 +117,7 @@ describe.skipIf(noControlPlane)("the kubelet of the tests", () => {
 
   it("boots after its power was lost: what ran has failed, and the boot id is another", async () => {
     const [, kubelet] = kubelets as [Kubelet, Kubelet];
-    const name = await create("echo up; sleep 1000", { nodeName: "b" });
+    const name = await create("echo up; sleep 100", { nodeName: "b" });
     await printed(name, "up");
     const { bootID } = (await plane.admin.get("/api/v1/nodes/b")).status.nodeInfo;
     await kubelet.die();

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, realpathSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiError, type ApiClient, type Thing } from "../control-plane/api-client.ts";
@@ -169,7 +169,7 @@ export class PodRunner {
     const mounts = (spec.volumeMounts ?? []).map(({ name, mountPath, readOnly, subPath }: Thing): Mount => {
       const folder = folders.get(name);
       if (folder === undefined) throw new Error(`no volume ${name}`);
-      if (subPath) mkdirSync(join(folder, subPath), { recursive: true });
+      if (subPath) makeBelow(folder, subPath);
       return { from: realpathSync(join(folder, subPath ?? "")), at: mountPath, readOnly: readOnly === true };
     });
     const dir = join(this.#dir, `${spec.name}-${this.containers.size}-${Date.now()}`);
@@ -316,5 +316,17 @@ export class PodRunner {
     };
     // a kubelet doesn't try again either
     void this.#host.api.create(`/api/v1/namespaces/${namespace}/events`, event).catch(() => {});
+  }
+}
+
+/** Folders of a sub-path that aren't there are made with the volume's mode, as a kubelet does. */
+function makeBelow(volume: string, path: string): void {
+  const { mode } = statSync(volume);
+  let at = volume;
+  for (const name of path.split("/")) {
+    at = join(at, name);
+    if (existsSync(at)) continue;
+    mkdirSync(at);
+    chmodSync(at, mode & 0o7777);
   }
 }
