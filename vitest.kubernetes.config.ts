@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: ["test/kubernetes/global-setup.ts", "test/global-setup.ts"],
     // each file has a control plane of its own
     fileParallelism: false,
+    // minutes long: what passed is to be seen
+    reporters: ["verbose"],
     testTimeout: 120_000,
     hookTimeout: 180_000,
   },

@@ -46,6 +46,7 @@ describe.skipIf(noControlPlane)("the control plane of the tests", () => {
     admin.close();
     child.kill("SIGKILL");
     await until(() => Promise.resolve(processesNaming(dir).length === 0));
+    expect(processesNaming(dir)).toEqual([]);
     rmSync(dir, { recursive: true });
   });
 });

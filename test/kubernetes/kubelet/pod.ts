@@ -262,7 +262,7 @@ export class PodRunner {
         await this.#host.api.patch(`/api/v1/namespaces/${namespace}/pods/${name}/status`, body, "strategic");
         return;
       } catch (error) {
-        if (error instanceof ApiError && [404, 409].includes(error.status)) return;
+        if (error instanceof ApiError && (error.status === 404 || (error.status === 409 && error.message.includes("UID")))) return;
         if (error instanceof ApiError && error.status === 422) throw error;
         await delay(RETRY);
       }
