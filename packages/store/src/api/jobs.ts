@@ -1,3 +1,4 @@
+import { isFinal } from "@muster/lifecycle";
 import type { FailureClass, JobState, StopTarget, WaitReason } from "@muster/model";
 import type { Client } from "../pool.ts";
 import { jobWhere, type JobFilter } from "./job-filter.ts";
@@ -153,6 +154,9 @@ export const SUMMARY_GROUPS = {
 } as const;
 export type SummaryGroup = keyof typeof SUMMARY_GROUPS;
 
+/** Finished jobs as they are counted: rows that look like jobs to a filter by what they are counted by. */
+const COUNTED = "(SELECT *, state AS final, 'infinity'::timestamptz AS finished_at, NULL::text AS wait_reason FROM finished_jobs) j";
+
 /** Jobs and devices counted by group, over the same filter as the list. */
 export async function summarizeJobs(
   client: Client,
@@ -161,9 +165,16 @@ export async function summarizeJobs(
 ): Promise<{ key: Record<string, string | null>; jobs: number; devices: number }[]> {
   const where = jobWhere(filter);
   const columns = by.map((group) => `${SUMMARY_GROUPS[group]} AS "${group}"`);
+  const grouped = by.length > 0 ? `GROUP BY ${by.map((_, index) => index + 1).join(", ")}` : "";
+  const part = (jobs: string, devices: string, from: string): string =>
+    `SELECT ${[...columns, `${jobs} AS jobs`, `${devices} AS devices`].join(", ")} FROM ${from} ${grouped}`;
+  const { read, counted } = sourcesOf(filter);
+  const parts = [];
+  if (read !== "none") parts.push(part("count(*)", "sum(j.devices)", `jobs j WHERE ${where.text}${read === "live" ? " AND j.finished_at IS NULL" : ""}`));
+  if (counted) parts.push(part("sum(j.jobs)", "sum(j.devices)", `${COUNTED} WHERE ${where.text}`));
   const { rows } = await client.query<Record<string, string | number | null>>({
-    text: `SELECT ${[...columns, "count(*)::int AS jobs", "coalesce(sum(j.devices), 0)::int8 AS devices"].join(", ")} FROM jobs j WHERE ${where.text}
-      ${by.length > 0 ? `GROUP BY ${by.map((_, index) => index + 1).join(", ")} ORDER BY jobs DESC` : ""}`,
+    text: `SELECT ${[...by.map((group) => `"${group}"`), "coalesce(sum(jobs), 0)::int8 AS jobs", "coalesce(sum(devices), 0)::int8 AS devices"].join(", ")}
+      FROM (${parts.join(" UNION ALL ")}) AS parts ${grouped} ${by.length > 0 ? "HAVING sum(jobs) > 0 ORDER BY jobs DESC" : ""}`,
     values: where.values,
   });
   return rows.map((row) => ({
@@ -171,6 +182,15 @@ export async function summarizeJobs(
     jobs: Number(row["jobs"]),
     devices: Number(row["devices"]),
   }));
+}
+
+/** Which jobs must be read, and whether finished ones are counted: not where a filter asks for what they aren't counted by. */
+function sourcesOf({ states, active, namePrefix, labels, reason, array, node, fromId }: JobFilter): { read: "all" | "live" | "none"; counted: boolean } {
+  if (namePrefix || Object.keys(labels ?? {}).length > 0 || [reason, array, node, fromId].some((one) => one !== undefined))
+    return { read: "all", counted: false };
+  const asked = (final: boolean): boolean => active !== final && (states?.some((state) => isFinal(state as JobState) === final) ?? true);
+  const counted = asked(true);
+  return { read: asked(false) || !counted ? "live" : "none", counted };
 }
 
 export interface JobSpecRow {
