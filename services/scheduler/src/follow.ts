@@ -152,8 +152,11 @@ async function putJobs(client: Client, mirror: Mirror, rows: readonly Scheduling
   const newNodes = new Set(holdings.map((row) => row.node).filter((name) => !mirror.nodes.has(name)));
   if (newNodes.size > 0) await putNodes(client, mirror, await readNodes(client, [...newNodes]));
   const byJob = Map.groupBy(holdings, (row) => row.job);
-  for (const { resolved, ...row } of news) {
-    mirror.putJob({ row: { ...row, resolved: null }, spec: resolved ?? undefined, holdings: byJob.get(row.id), stoppingFor: preemptors.get(row.id) });
+  for (const row of news) {
+    const spec = row.resolved ?? undefined;
+    // the mirror keeps the row, but not the whole spec
+    row.resolved = null;
+    mirror.putJob({ row, spec, holdings: byJob.get(row.id), stoppingFor: preemptors.get(row.id) });
   }
 }
 

@@ -60,6 +60,7 @@ export class Mirror {
   /** Nodes held back as spares, in order; null: to be looked at again. */
   #spares: readonly string[] | null = [];
   readonly #specs = new Map<string, SpecInput>();
+  readonly #inputs = new WeakMap<ResolvedJobSpec, SpecInput>();
   readonly #leftoversByNode = new Map<string, Map<string, Leftover[]>>();
   readonly #leaving = new Set<string>();
   readonly #nodeKeys = new Map<string, string>();
@@ -391,7 +392,14 @@ export class Mirror {
 
   /** Elements of one array, and jobs alike, share one copy. */
   #intern(resolved: ResolvedJobSpec): SpecInput {
-    const spec = specInput(resolved);
+    const known = this.#inputs.get(resolved);
+    if (known) return known;
+    const spec = this.#shared(specInput(resolved));
+    this.#inputs.set(resolved, spec);
+    return spec;
+  }
+
+  #shared(spec: SpecInput): SpecInput {
     const key = JSON.stringify(spec);
     const shared = this.#specs.get(key);
     if (shared) return shared;
