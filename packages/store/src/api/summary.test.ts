@@ -62,7 +62,7 @@ async function agrees(): Promise<void> {
 }
 
 function sorted(groups: readonly { key: object }[]): string[] {
-  const text = (key: object): string => JSON.stringify(Object.entries(key).sort());
+  const text = (key: object): string => JSON.stringify(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)));
   return groups.map(({ key, ...counts }) => `${text(key)} ${JSON.stringify(counts)}`).sort();
 }
 
