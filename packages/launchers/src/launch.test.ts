@@ -240,3 +240,13 @@ describe("jax", () => {
     expect(launch(input({ launcher: "jax" }, 0, { rendezvous: { address: "fd00::1", port: 5 } })).env["JAX_COORDINATOR_ADDRESS"]).toBe("[fd00::1]:5");
   });
 });
+
+describe("launchers that hand the job to an operator", () => {
+  it("give all workers the same, and nothing of what only one of them is", () => {
+    const [first, second] = [0, 1].map((rank) => launch(input({ ...TWO, launcher: "jobset", run: ["train.py", "${MUSTER_JOB_ID}"], env: { A: "b" } }, rank)));
+    expect(second).toEqual({ ...first, firstRank: 4 });
+    expect(first?.argv).toEqual(["train.py", "job_1"]);
+    expect(first?.env).toMatchObject({ A: "b", MUSTER_JOB_ID: "job_1", MUSTER_WORLD_SIZE: "8" });
+    expect(Object.keys(first?.env ?? {}).filter((name) => /MASTER|RANK$|PET_/.test(name))).toEqual([]);
+  });
+});

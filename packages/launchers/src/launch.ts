@@ -1,12 +1,13 @@
-import { expandEnv, expandKnown, LAUNCHERS, literal, worldSize, type LauncherVariable } from "@muster/model";
+import { delegatedTo, expandEnv, expandKnown, literal, worldSize, type DelegatedLauncher, type LauncherSpec, type LauncherVariable } from "@muster/model";
 import { deepspeed } from "./deepspeed.ts";
+import { delegated } from "./delegated.ts";
 import { exec } from "./exec.ts";
 import { jax } from "./jax.ts";
 import { mpirun } from "./mpirun.ts";
 import { torchrun } from "./torchrun.ts";
 import type { Framework, Launch, LaunchContext, LaunchInput } from "./types.ts";
 
-const FRAMEWORKS: Record<(typeof LAUNCHERS)[number], Framework> = { exec, torchrun, deepspeed, mpirun, jax };
+const FRAMEWORKS: Record<Exclude<LauncherSpec["kind"], DelegatedLauncher>, Framework> = { exec, torchrun, deepspeed, mpirun, jax };
 
 /** What starts one worker of an attempt. Pure: the same input gives the same argv, env and files. */
 export function launch(input: LaunchInput): Launch {
@@ -29,7 +30,9 @@ export function launch(input: LaunchInput): Launch {
     sameHost: addresses.size < members.length,
     loopback: [...addresses].every((address) => /^(127\.|::1$|localhost$)/.test(address)),
   };
-  const framework = FRAMEWORKS[role.launcher.kind](context);
+  const { kind } = role.launcher;
+  if (isDelegated(kind)) return { ...delegated(context, env, known), firstRank, ranks };
+  const framework = FRAMEWORKS[kind](context);
   return {
     argv: framework.argv,
     env: { ...defaults(context), ...env, ...framework.env, ...known },
@@ -37,6 +40,10 @@ export function launch(input: LaunchInput): Launch {
     firstRank,
     ranks,
   };
+}
+
+function isDelegated(kind: LauncherSpec["kind"]): kind is DelegatedLauncher {
+  return delegatedTo({ kind }) !== undefined;
 }
 
 function launcherVariables(input: LaunchInput, nodes: number): Partial<Record<LauncherVariable, string>> {

@@ -39,6 +39,16 @@ export const LAUNCHER_VARIABLES = [
 ] as const;
 export type LauncherVariable = (typeof LAUNCHER_VARIABLES)[number];
 
+/** Those that only workers have which Muster starts itself. */
+export const WORKER_VARIABLES: readonly (EngineVariable | LauncherVariable)[] = [
+  ...ENGINE_VARIABLES,
+  "MUSTER_NODE",
+  "MUSTER_NODE_RANK",
+  "MUSTER_FIRST_RANK",
+  "MUSTER_MASTER_ADDR",
+  "MUSTER_MASTER_PORT",
+];
+
 const REFERENCE = /\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
 /** The last step: replaces the names that `vars` has and turns `$$` into a dollar. Inserted values are not read again. */

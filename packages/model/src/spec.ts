@@ -52,15 +52,20 @@ export const resourcesSpec = z.strictObject({
 });
 
 export const LAUNCHERS = ["exec", "torchrun", "deepspeed", "mpirun", "jax"] as const;
+/** Operators of Kubernetes that the whole job may be handed to. */
+export const DELEGATED_LAUNCHERS = ["trainjob", "jobset", "rayjob", "mpijob", "pytorchjob"] as const;
+const LAUNCHER_KINDS = [...LAUNCHERS, ...DELEGATED_LAUNCHERS] as const;
 const launcherObject = z.strictObject({
-  kind: z.enum(LAUNCHERS),
+  kind: z.enum(LAUNCHER_KINDS),
   /** Processes a node; by default one a device, and one where a node has none. */
   ranks_per_node: z.int().min(1).max(1024).optional(),
   /** Further words for the framework's own launcher, put before the program. */
   args: z.array(text).max(256).default([]),
+  /** Of a `trainjob`: the ClusterTrainingRuntime that it follows. */
+  runtime: name.optional(),
 });
-export const launcherSpec = z.union([z.enum(LAUNCHERS).transform((kind): z.output<typeof launcherObject> => ({ kind, args: [] })), launcherObject], {
-  error: `expected one of ${LAUNCHERS.join(", ")}, or {kind, ranks_per_node, args}`,
+export const launcherSpec = z.union([z.enum(LAUNCHER_KINDS).transform((kind): z.output<typeof launcherObject> => ({ kind, args: [] })), launcherObject], {
+  error: `expected one of ${LAUNCHER_KINDS.join(", ")}, or {kind, ranks_per_node, args}`,
 });
 
 const parallelismSpec = z.strictObject({
@@ -248,6 +253,12 @@ export type SubmittedJobSpec = z.input<typeof jobSpec>;
 export type ParsedJobSpec = z.output<typeof jobSpec>;
 export type RoleSpec = z.output<typeof roleSpec>;
 export type LauncherSpec = z.output<typeof launcherSpec>;
+export type DelegatedLauncher = (typeof DELEGATED_LAUNCHERS)[number];
+
+/** The operator that a launcher hands the job to; undefined where Muster starts the workers itself. */
+export function delegatedTo(launcher: Pick<LauncherSpec, "kind">): DelegatedLauncher | undefined {
+  return DELEGATED_LAUNCHERS.find((kind) => kind === launcher.kind);
+}
 export type ResourcesSpec = z.output<typeof resourcesSpec>;
 export type ParallelismSpec = z.output<typeof parallelismSpec>;
 export type TopologySpec = z.output<typeof topologySpec>;

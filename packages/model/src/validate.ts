@@ -1,7 +1,7 @@
-import { referenceErrors } from "./expand.ts";
+import { referenceErrors, WORKER_VARIABLES } from "./expand.ts";
 import type { FieldError } from "./field-error.ts";
 import type { ResolvedJobSpec, ResolvedRole } from "./resolve.ts";
-import type { ParsedJobSpec } from "./spec.ts";
+import { delegatedTo, type ParsedJobSpec } from "./spec.ts";
 
 /** Checks that span fields. Paths name the field in what was submitted. */
 export function validateResolved(spec: ResolvedJobSpec, submitted: ParsedJobSpec): FieldError[] {
@@ -44,6 +44,7 @@ function checkRole(role: ResolvedRole, spec: ResolvedJobSpec, submitted: ParsedJ
     return field;
   };
   const { nodes, resources } = role;
+  checkDelegation(role, spec, (field, message) => add(at(field), message));
   for (const error of referenceErrors(role.run, role.env)) add(at(error.path), error.message);
   if (role.run.length === 0) add(at("run"), "is missing: give the command as a list, such as [python3, train.py]");
   if (nodes.min > nodes.max) add(at("nodes.min"), `is more than nodes.max (${nodes.max})`);
@@ -93,4 +94,36 @@ function suggestSegment(world: number, ranks: number): string {
   while (above < world && world % above !== 0) above++;
   const fits = [...new Set([below, above])].filter((n) => n <= world && world % n === 0);
   return `${fits.join(" or ")} would fit`;
+}
+
+/** An operator starts its own pods: what Muster does inside a worker, it can't do there. */
+function checkDelegation(role: ResolvedRole, spec: ResolvedJobSpec, add: (field: string, message: string) => void): void {
+  const { kind, args, runtime } = role.launcher;
+  if (runtime !== undefined && kind !== "trainjob") add("launcher.runtime", "is of a trainjob only");
+  if (delegatedTo(role.launcher) === undefined) return;
+  const no = (field: string, given: boolean): void => {
+    if (given) add(field, `is not possible with launcher ${kind}: its operator starts the pods; put it into the image, or use another launcher`);
+  };
+  no("source", spec.source !== undefined);
+  no("workdir", spec.workdir !== undefined);
+  no("secrets", spec.secrets.length > 0);
+  no("mounts", spec.mounts.length > 0);
+  no(
+    "checkpoint",
+    ["dir", "interval", "signal", "committed", "marker"].some((field) => spec.checkpoint[field as keyof typeof spec.checkpoint] !== undefined),
+  );
+  no("launcher.args", args.length > 0);
+  no("resources.share", role.resources.share > 0);
+  no(
+    "roles",
+    spec.variants.some((variant) => variant.roles.length > 1),
+  );
+  for (const [field, text] of [
+    ...role.run.map((word, index) => [`run[${index}]`, word] as const),
+    ...Object.entries(role.env).map(([name, value]) => [`env.${name}`, value] as const),
+  ]) {
+    const name = WORKER_VARIABLES.find((one) => text.includes(`\${${one}}`));
+    if (name !== undefined)
+      add(field, `\${${name}} differs from worker to worker, and with launcher ${kind} all are given the same; use the operator's own variable`);
+  }
 }

@@ -30,6 +30,7 @@ export function judgeStart(ledger: Ledger, config: AgentConfig, start: WorkerSta
   }
   if (!config.nodes.some((node) => node.name === start.node)) return refuse(start, "no_such_node", `this agent keeps no node ${start.node}`);
   if (refusing.has(start.node)) return refuse(start, "start_failed", `node ${start.node} was told to refuse starts`);
+  if (start.delegated) return refuse(start, "invalid", `launcher ${start.delegated.kind} needs a pool on Kubernetes; name one in pool`);
   try {
     checkOutputSpec({
       progress: start.progress,

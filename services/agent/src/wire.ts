@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DEVICE_VENDORS, PROGRESS_PRESETS, SIGNALS } from "@muster/model";
+import { DELEGATED_LAUNCHERS, DEVICE_VENDORS, PROGRESS_PRESETS, SIGNALS } from "@muster/model";
 import type { AttemptKey, SealCheckpoint, WorkerKey, WorkerStart, WorkerStop } from "@muster/engine";
 
 /* What travels over the socket, checked at the door. Types are the engine contract's; what is beyond them is left out. */
@@ -70,6 +70,7 @@ export const workerStart: z.ZodType<WorkerStart> = z.object({
   secrets: z.array(z.strictObject({ env: envName, from: named })).max(64),
   mounts: z.array(z.strictObject({ at: absolute, from: named, readOnly: z.boolean() })).max(64),
   token: text,
+  delegated: z.strictObject({ kind: z.enum(DELEGATED_LAUNCHERS), runtime: z.string().exactOptional() }).exactOptional(),
   checkpoint: z.strictObject({
     dir: absolute.exactOptional(),
     signal: z.enum(SIGNALS).exactOptional(),

@@ -1,5 +1,6 @@
 import type { WorkerStart } from "@muster/engine";
 import { launch, type Peer } from "@muster/launchers";
+import { delegatedTo } from "@muster/model";
 import type { CommandRow } from "@muster/store";
 
 export interface StartContext {
@@ -29,6 +30,7 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
     devices: row.devices,
   });
   const { checkpoint, recovery } = spec;
+  const delegated = delegatedTo(role.launcher);
   const first = context.peers[0];
   return {
     job: row.job,
@@ -49,6 +51,7 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
     secrets: spec.secrets,
     mounts: spec.mounts.map((mount) => ({ at: mount.at, from: mount.from, readOnly: mount.read_only })),
     token: context.token,
+    ...(delegated && { delegated: { kind: delegated, ...(role.launcher.runtime !== undefined && { runtime: role.launcher.runtime }) } }),
     checkpoint: {
       ...(checkpoint.dir !== undefined && { dir: `${checkpoint.dir.replace(/\/+$/, "")}/${row.job}` }),
       ...(checkpoint.signal !== undefined && { signal: checkpoint.signal }),

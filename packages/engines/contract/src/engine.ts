@@ -1,4 +1,4 @@
-import type { DeviceVendor, ProgressSpec } from "@muster/model";
+import type { DelegatedLauncher, DeviceVendor, ProgressSpec } from "@muster/model";
 
 /*
  * What every engine does, whatever it runs on. An engine carries out and reports; it decides nothing. All commands are
@@ -43,6 +43,8 @@ export interface WorkerStart extends WorkerKey {
   mounts: { at: string; from: string; readOnly: boolean }[];
   /** Written to `$MUSTER_TOKEN_FILE`; never logged, never journalled. */
   token: string;
+  /** The operator that the attempt's workers are handed to together, instead of being started one by one. */
+  delegated?: { kind: DelegatedLauncher; runtime?: string };
   checkpoint: {
     /** Root of the job's checkpoints (`<checkpoint.dir>/<job>`); absent: the engine's own area. */
     dir?: string;

@@ -12,6 +12,8 @@ export function forbidden(start: WorkerStart, config: KubernetesConfig, shard: s
   const ask = (what: string, field: string): string =>
     `${what} isn't allowed for project ${start.project}; an operator can add it to projects.${start.project}.${field} of shard ${shard}`;
   const image = imageOf(start, config);
+  // that of a TrainJob may be its runtime's
+  if (image === undefined && start.delegated?.kind === "trainjob") return undefined;
   if (image === undefined) return `image: the job names none, nor does its pool or shard ${shard}`;
   const chosen = start.container?.image !== undefined && !start.container.trusted;
   if (chosen && !rules.images.some((one) => matches(one, image))) return ask(`image ${image}`, "images");

@@ -1,5 +1,9 @@
 export { KubeApi, KubeError, type KubeObject, type KubeRequest, type KubeWhere } from "./api.ts";
 export type { DiscoveredNode } from "./discover.ts";
+export { Delegates } from "./delegated/delegates.ts";
+export { KINDS } from "./delegated/kinds.ts";
+export { delegatedObject, type DelegatedGang } from "./delegated/object.ts";
+export type { News } from "./feed.ts";
 export { KubernetesEngine } from "./kubernetes-engine.ts";
 export * as names from "./names.ts";
 export type { WorkerNotes } from "./pod.ts";

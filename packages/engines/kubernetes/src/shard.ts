@@ -13,6 +13,7 @@ import type { KubernetesConfig } from "@muster/model";
 import type { Logger } from "pino";
 import { forbidden } from "./allowed.ts";
 import { KubeApi, KubeError, type KubeObject } from "./api.ts";
+import { Delegates } from "./delegated/delegates.ts";
 import { Feed, type News } from "./feed.ts";
 import { Fences } from "./fences.ts";
 import { Follower } from "./follower.ts";
@@ -22,6 +23,7 @@ import * as names from "./names.ts";
 import { Nodes } from "./nodes.ts";
 import { answers, declaredOff } from "./node-view.ts";
 import { readPod, timeOf, type PodView } from "./pod-state.ts";
+import { imageOf } from "./pod.ts";
 import { readSeal, type SealView } from "./seal-pod.ts";
 import { Sealer } from "./sealer.ts";
 import { Stopper } from "./stopper.ts";
@@ -43,6 +45,8 @@ export interface ShardOptions {
 }
 
 const TICK_MS = 250;
+/** Between looks at what was handed to operators. */
+const LOOK_MS = 2000;
 const READY_MS = 20_000;
 /** Beyond this age of what is known of the pods, nothing is concluded from it. */
 const STALE_MS = 120_000;
@@ -64,6 +68,7 @@ export class KubernetesShard {
   private readonly follower: Follower;
   private readonly stopper: Stopper;
   private readonly sealer: Sealer;
+  private readonly delegates: Delegates;
   private readonly pods: Informer<PodView | SealView | undefined>;
   private readonly events: Informer<undefined>;
   private readonly byName = new Map<string, Worker>();
@@ -77,6 +82,7 @@ export class KubernetesShard {
   private readonly host: WorkerHost;
   private ticker: NodeJS.Timeout | undefined;
   private sweptAt = Date.now();
+  private lookedAt = 0;
   /** How many use it: with none, it only watches. */
   users = 0;
 
@@ -91,6 +97,18 @@ export class KubernetesShard {
     this.nodes = new Nodes(api, config, shard, vendors, trouble, () => this.sawNodes());
     this.follower = new Follower(api, this.writer.path("pods"), config.logs === "none");
     this.host = { note: (news) => this.feed.note(news), follow: (worker) => this.follower.follow(worker) };
+    this.delegates = new Delegates({
+      api,
+      shard,
+      namespace: config.namespace,
+      priorityClass: config.priority_class,
+      tolerations: config.tolerations,
+      startTimeout: config.start_timeout,
+      note: (news) => this.feed.note(news),
+      placeOf: (node) => this.nodes.placeOf(node),
+      unfit: (node) => this.nodes.unfit(node),
+      imageOf: (start) => imageOf(start, config),
+    });
     this.stopper = new Stopper(this.writer, (error) => this.trouble(error));
     this.sealer = new Sealer(
       api,
@@ -143,6 +161,7 @@ export class KubernetesShard {
     this.pods.start();
     this.events.start();
     await withinTime(Promise.all([this.pods.ready(), this.nodes.ready()]), READY_MS, `shard ${this.shard}: its nodes and pods can't be listed`);
+    for (const key of await this.delegates.load()) this.fences.raise(key, false);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
   }
 
@@ -171,7 +190,7 @@ export class KubernetesShard {
     return {
       epoch: this.feed.epoch,
       seq: this.feed.seq,
-      workers: [...this.workers.values()].flatMap((worker) => worker.status() ?? []),
+      workers: [...[...this.workers.values()].flatMap((worker) => worker.status() ?? []), ...this.delegates.statuses()],
       nodes: this.nodes.boots(),
       incarnation: this.fences.incarnation,
     };
@@ -180,7 +199,9 @@ export class KubernetesShard {
   async start(starts: readonly WorkerStart[]): Promise<void> {
     const counts = new Map<string, number>();
     for (const start of starts) counts.set(names.attemptName(start), (counts.get(names.attemptName(start)) ?? 0) + 1);
-    const accepted = starts.filter((start) => this.admit(start));
+    const admitted = starts.filter((start) => this.admit(start));
+    for (const start of admitted) if (start.delegated) await this.delegates.start(start, start.gang ?? counts.get(names.attemptName(start)) ?? 1);
+    const accepted = admitted.filter((start) => !start.delegated);
     if (accepted.length === 0) return;
     for (const start of accepted) this.adopt(new Worker(this.host, names.workerOf(start), start.node, names.podName(start)));
     let prepared: Prepared;
@@ -208,6 +229,7 @@ export class KubernetesShard {
     const never: WorkerKey[] = [];
     await Promise.all(
       stops.map(async (stop) => {
+        if (await this.delegates.stop(stop)) return;
         const worker = this.workers.get(names.workerName(stop));
         if (!worker || (worker.state === "lost" && !worker.pod)) never.push(names.workerOf(stop));
         else await this.stopper.stop(worker, stop.mode, stop.grace);
@@ -233,11 +255,11 @@ export class KubernetesShard {
   }
 
   async forget(attempts: readonly AttemptKey[]): Promise<void> {
-    const over = attempts.filter((key) => this.ofAttempt(key).every((worker) => !worker.alive));
+    const over = attempts.filter((key) => this.ofAttempt(key).every((worker) => !worker.alive) && !this.delegates.lives(key));
     if (over.length === 0) return;
     await this.fences.close(over);
     this.feed.forget(over);
-    await Promise.all(over.flatMap((key) => this.ofAttempt(key)).map((worker) => this.drop(worker)));
+    await Promise.all([...over.flatMap((key) => this.ofAttempt(key)).map((worker) => this.drop(worker)), ...over.map((key) => this.delegates.forget(key))]);
   }
 
   async readLog(key: WorkerKey, offset: number, limit: number): Promise<LogChunk> {
@@ -261,7 +283,7 @@ export class KubernetesShard {
       return false;
     };
     if (this.fences.isNever(start)) return refuse("stale", "it was stopped before it was started");
-    if (known) return false;
+    if (known || this.delegates.has(start)) return false;
     const fence = this.fences.get(start.job);
     const newer: News = { kind: "newer_known", job: start.job, incarnation: fence?.incarnation ?? this.fences.incarnation, attempt: fence?.attempt ?? 0 };
     if (BigInt(start.incarnation) < BigInt(this.fences.incarnation)) {
@@ -517,6 +539,10 @@ export class KubernetesShard {
     }
     for (const worker of this.waitingGangs()) this.considerRelease(worker.key);
     if (this.users > 0) this.sealer.tick(now);
+    if (this.users > 0 && now - this.lookedAt >= LOOK_MS) {
+      this.lookedAt = now;
+      void this.delegates.look().catch((error: unknown) => this.trouble(error));
+    }
     if (this.users === 0 || now - this.sweptAt < SWEEP_MS) return;
     this.sweptAt = now;
     void this.writer.sweep(new Set(this.filesOf.values()), now - SWEEP_MS).catch((error: unknown) => this.trouble(error));
