@@ -2,7 +2,8 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { kubernetesConfig } from "@muster/model";
+import { parse, parseAllDocuments } from "yaml";
 import type { Thing } from "./control-plane/api-client.ts";
 import { binaries } from "./control-plane/binaries.ts";
 import { ControlPlane } from "./control-plane/control-plane.ts";
@@ -11,7 +12,18 @@ import { noControlPlane } from "./ready.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CHART = join(ROOT, "deploy/helm/muster");
 /** All that the values can turn on, but for what needs CRDs of others. */
-const ALL = ["--set", "api.tlsSecretName=muster-tls", "--set", "logs.store=s3://logs/muster?region=x", "--set", "clusters.east.secretName=east"];
+const ALL = [
+  "--set",
+  "api.tlsSecretName=muster-tls",
+  "--set",
+  "logs.store=s3://logs/muster?region=x",
+  "--set",
+  "clusters.east.secretName=east",
+  "--set",
+  "clusters.east.config.pools[0].pool=east",
+  "--set",
+  "jobs.delegate.trainjob=true",
+];
 
 describe.skipIf(noControlPlane)("the chart", () => {
   let plane: ControlPlane;
@@ -59,6 +71,13 @@ describe.skipIf(noControlPlane)("the chart", () => {
     expect(new Set(bindings.flatMap((binding) => binding.subjects.map((subject: Thing) => subject.name)))).toEqual(new Set(["muster-supervisor"]));
     const rules = things.filter((thing) => /^(Cluster)?Role$/.test(thing.kind)).flatMap((role) => role.rules);
     expect(JSON.stringify(rules)).not.toContain("*");
+  });
+
+  it("gives the supervisor clusters as it takes them", () => {
+    const [map] = render(...ALL).filter((thing) => thing.kind === "ConfigMap");
+    const { clusters } = parse(map.data["clusters.yaml"]) as { clusters: Record<string, unknown> };
+    expect(kubernetesConfig.parse(clusters["kubernetes"])).toMatchObject({ namespace: "muster-jobs", priority_class: "muster-worker", kubeconfig: undefined });
+    expect(kubernetesConfig.parse(clusters["east"])).toMatchObject({ kubeconfig: "/etc/muster/kubeconfigs/east/kubeconfig" });
   });
 
   it.each([

@@ -1,0 +1,127 @@
+import { randomBytes } from "node:crypto";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { onServer } from "@muster/store/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Thing } from "./control-plane/api-client.ts";
+import { binaries } from "./control-plane/binaries.ts";
+import { ControlPlane } from "./control-plane/control-plane.ts";
+import type { Kubelet } from "./kubelet/kubelet.ts";
+import { startNodes } from "./kubelet/test-nodes.ts";
+import { noControlPlane } from "./ready.ts";
+
+/*
+ * The README's Kubernetes section, command by command, on a real control plane whose pods run as processes. In place of a registry's
+ * image, this checkout is mounted where the image has it; what kubectl would do is asked of the API server.
+ */
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const section = readFileSync(join(ROOT, "README.md"), "utf8").split("## On Kubernetes\n")[1]?.split("\n## ")[0] ?? "";
+const commands = [...section.matchAll(/^\$ (.*)$/gm)].map((match) => match[1] as string);
+
+describe.skipIf(noControlPlane || process.getuid?.() !== 0)("an installation by the README", () => {
+  const database = `installed_${process.pid}_${randomBytes(4).toString("hex")}`;
+  const server = process.env["MUSTER_TEST_DATABASE_URL"] ?? "";
+  const databaseUrl = Object.assign(new URL(server || "postgres://none"), { pathname: `/${database}` }).href;
+  let plane: ControlPlane;
+  let kubelets: Kubelet[] = [];
+  let helm: (...words: string[]) => string;
+
+  beforeAll(async () => {
+    await onServer(server, `CREATE DATABASE ${database}`);
+    plane = await ControlPlane.start();
+    kubelets = await startNodes(plane, [{ name: "one" }, { name: "two" }]);
+    const path = (await binaries(() => {})).helm;
+    if (path === undefined) throw new Error("helm is missing beside the control plane");
+    const env = { ...process.env, HELM_CACHE_HOME: plane.dir, HELM_CONFIG_HOME: plane.dir, HELM_DATA_HOME: plane.dir, KUBECONFIG: plane.kubeconfig() };
+    helm = (...words) => execFileSync(path, words, { encoding: "utf8", env, cwd: ROOT });
+  });
+  afterAll(async () => {
+    await Promise.all(kubelets.map((kubelet) => kubelet.close()));
+    await plane?.stop();
+    await onServer(server, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+  });
+
+  const pods = async (component: string): Promise<Thing[]> =>
+    (await plane.admin.list(`/api/v1/namespaces/muster/pods?labelSelector=app.kubernetes.io/component=${component}`)).filter(
+      (pod) => pod.metadata.deletionTimestamp === undefined && pod.status.phase === "Running",
+    );
+  /** Waits until so many pods of a service say that they are ready. @returns their addresses */
+  const ready = async (component: string, port: number, count: number): Promise<string[]> => {
+    let addresses: string[] = [];
+    const look = async (): Promise<number> => {
+      const asked = (await pods(component)).map(async (pod) => {
+        const answer = await fetch(`http://${pod.status.podIP}:${port}/readyz`).catch(() => undefined);
+        return answer?.ok ? [pod.status.podIP as string] : [];
+      });
+      addresses = (await Promise.all(asked)).flat();
+      return addresses.length;
+    };
+    await expect
+      .poll(look, { timeout: 120_000 })
+      .toBe(count)
+      .catch(async (error: unknown) => {
+        const names = (await plane.admin.list("/api/v1/namespaces/muster/pods")).map((pod) => pod.metadata.name as string);
+        const logs = await Promise.all(names.map((name) => plane.admin.text("GET", `/api/v1/namespaces/muster/pods/${name}/log`).catch(String)));
+        throw new Error(`${String(error)}: ${logs.join("\n").slice(-4000)}`);
+      });
+    return addresses;
+  };
+
+  it("runs its services, which a command of this machine reaches, and lives through a new rollout", async () => {
+    expect(commands).toHaveLength(5);
+    expect(commands[1]).toBe("kubectl create namespace muster");
+    await plane.admin.create("/api/v1/namespaces", { metadata: { name: "muster" } });
+    expect(commands[2]).toBe('kubectl -n muster create secret generic muster-database --from-literal=url="$DATABASE_URL"');
+    await plane.admin.create("/api/v1/namespaces/muster/secrets", { metadata: { name: "muster-database" }, stringData: { url: databaseUrl } });
+
+    const [program, ...words] = (commands[3] as string).split(" ").map((word) => word.replaceAll("'", ""));
+    expect(program).toBe("helm");
+    // pods share this machine's network: there is one place for the API's port
+    expect(helm(...words, "--set", "api.replicas=1")).toContain("STATUS: deployed");
+    for (const component of ["api", "scheduler"])
+      await plane.admin.patch(`/apis/apps/v1/namespaces/muster/deployments/muster-${component}`, image(component), "strategic");
+
+    const [address] = await ready("api", 7380, 1);
+    await ready("scheduler", 7381, 2);
+    const making = [join(ROOT, "services/api/src/create-token.ts"), "--subject", "root", "--role", "admin"];
+    const token = execFileSync(process.execPath, making, { encoding: "utf8", env: { PATH: process.env["PATH"], DATABASE_URL: databaseUrl } }).trim();
+    const ask = async (): Promise<Thing> => (await fetch(`http://${address}:7380/v1/cluster`, { headers: { authorization: `Bearer ${token}` } })).json();
+    expect(await ask()).toMatchObject({ starts_paused: false });
+    // one of the two leads, at the address that the API asks it at
+    const leaders = await Promise.all(
+      (await ready("scheduler", 7381, 2)).map(async (one) => ((await (await fetch(`http://${one}:7381/readyz`)).json()) as Thing).leading),
+    );
+    expect(leaders).toHaveLength(2);
+    expect(leaders.filter(Boolean)).toHaveLength(1);
+
+    const before = new Set((await pods("scheduler")).map((pod) => pod.metadata.uid as string));
+    helm(...words.map((word) => (word === "install" ? "upgrade" : word)), "--set", "api.replicas=1", "--set", "logLevel=warn");
+    await plane.admin.patch("/apis/apps/v1/namespaces/muster/deployments/muster-scheduler", image("scheduler"), "strategic");
+    const replaced = async (): Promise<boolean> => {
+      const now = await pods("scheduler");
+      return now.length === 2 && now.every((pod) => !before.has(pod.metadata.uid as string));
+    };
+    await expect.poll(replaced, { timeout: 120_000 }).toBe(true);
+    await ready("scheduler", 7381, 2);
+    expect(helm("uninstall", "muster", "--namespace", "muster")).toContain("uninstalled");
+    await expect.poll(async () => (await plane.admin.list("/api/v1/namespaces/muster/pods")).length, { timeout: 120_000 }).toBe(0);
+  }, 600_000);
+});
+
+/** The image's folder and its Node.js. */
+function image(component: string): object {
+  const env = [{ name: "PATH", value: "/muster/node_modules/.bin:/usr/bin:/bin" }];
+  return {
+    spec: {
+      template: {
+        spec: {
+          volumes: [{ name: "image", hostPath: { path: ROOT } }],
+          containers: [{ name: component, env, volumeMounts: [{ name: "image", mountPath: "/muster", readOnly: true }] }],
+        },
+      },
+    },
+  };
+}
