@@ -74,9 +74,9 @@ describe.skipIf(noControlPlane)("the chart", () => {
   });
 
   it("gives the supervisor clusters as it takes them", () => {
-    const [map] = render(...ALL).filter((thing) => thing.kind === "ConfigMap");
+    const map = render(...ALL).find((thing) => thing.kind === "ConfigMap");
     const { clusters } = parse(map.data["clusters.yaml"]) as { clusters: Record<string, unknown> };
-    expect(kubernetesConfig.parse(clusters["kubernetes"])).toMatchObject({ namespace: "muster-jobs", priority_class: "muster-worker", kubeconfig: undefined });
+    expect(kubernetesConfig.parse(clusters["kubernetes"])).toMatchObject({ namespace: "muster-jobs", priority_class: "muster-worker" });
     expect(kubernetesConfig.parse(clusters["east"])).toMatchObject({ kubeconfig: "/etc/muster/kubeconfigs/east/kubeconfig" });
   });
 
