@@ -90,7 +90,7 @@ describe("every launcher", () => {
   });
 
   it("counts only its own role's workers", () => {
-    const spec = { roles: { trainer: { nodes: 2, launcher: "torchrun", run: ["t.py"] }, rollout: { nodes: 1, run: ["serve"] } }, run: undefined };
+    const spec = { roles: { trainer: { nodes: 2, launcher: { kind: "torchrun", args: ["--role=t"] }, run: ["t.py"] }, rollout: { nodes: 1, run: ["serve"] } }, run: undefined };
     const base = input(spec);
     const { env, argv } = launch({ ...base, peers: [...base.peers, { role: "rollout", nodeRank: 0, node: "x", address: "10.0.0.9" }] });
     expect(env["MUSTER_NODE_COUNT"]).toBe("2");
@@ -167,7 +167,20 @@ describe("torchrun", () => {
       ["command", "bash", "go.sh"],
     ],
   ])("runs %j as %j", (run, words) => {
-    expect(launch(input({ launcher: "torchrun", run })).argv.slice(-words.length)).toEqual(words);
+    const by = (args: string[]): string[] => launch(input({ ...TWO, launcher: { kind: "torchrun", args }, run })).argv;
+    for (const args of [[], ["--role=x"]]) expect(by(args).slice(-words.length)).toEqual(words);
+  });
+
+  it("is not run itself where no options for it are given: the ranks are, with what it gives them", () => {
+    const several = finished(launch(input({ ...TWO, launcher: "torchrun", run: ["train.py"] }, 1)));
+    expect(several.argv).toEqual(["/bin/sh", "/run/w/find-python", "torch", "-u", "/run/w/local-ranks.py", "torch", "0", "python", "train.py"]);
+    expect(several.env).not.toHaveProperty("RANK");
+    expect(several.env).toMatchObject({ WORLD_SIZE: "8", LOCAL_WORLD_SIZE: "4", GROUP_RANK: "1", TORCHELASTIC_RUN_ID: "job_1.7.3.worker" });
+    const single = finished(
+      launch(input({ ...TWO, launcher: { kind: "torchrun", ranks_per_node: 1 }, run: ["train.py"], env: { NCCL_ASYNC_ERROR_HANDLING: "0" } }, 1)),
+    );
+    expect(single.argv).toEqual(["/bin/sh", "/run/w/find-python", "torch", "-u", "train.py"]);
+    expect(single.env).toMatchObject({ RANK: "1", LOCAL_RANK: "0", WORLD_SIZE: "2", MASTER_PORT: "29400", NCCL_ASYNC_ERROR_HANDLING: "0" });
   });
 });
 
@@ -230,7 +243,7 @@ describe("jax", () => {
 
   it("starts several processes a node through a file that numbers them", () => {
     const { argv, env, files } = launch(input({ nodes: 2, launcher: { kind: "jax", ranks_per_node: 2 }, resources: { accelerators: 8 } }, 1));
-    expect(argv.slice(-4)).toEqual(["${MUSTER_DIR}/local-ranks.py", "4", "python", "train.py"]);
+    expect(argv.slice(-5)).toEqual(["${MUSTER_DIR}/local-ranks.py", "jax", "4", "python", "train.py"]);
     expect(env).toMatchObject({ JAX_NUM_PROCESSES: "4" });
     expect(env).not.toHaveProperty("JAX_PROCESS_ID");
     expect(files.map((file) => file.path)).toEqual(["find-python", "rank.py", "local-ranks.py"]);
