@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import { parseArgs } from "node:util";
 import { DEFAULT_PORT, type StandaloneOptions } from "./standalone.ts";
 
@@ -25,6 +26,9 @@ export function parseArguments(argv: string[], env: Readonly<Record<string, stri
   if (!LOOPBACK.test(values.host) && !(certFile && keyFile) && !values.insecure) {
     throw new Error(`${values.host} can be reached from other machines: set MUSTER_TLS_CERT and MUSTER_TLS_KEY, or say --insecure to send tokens in the clear`);
   }
+  const checkpoints = env["MUSTER_CHECKPOINT_ROOT"];
+  if (checkpoints !== undefined && !isAbsolute(checkpoints))
+    throw new Error(`MUSTER_CHECKPOINT_ROOT: expected the absolute path of a folder, not ${JSON.stringify(checkpoints)}`);
   return {
     host: values.host,
     port,
@@ -35,6 +39,7 @@ export function parseArguments(argv: string[], env: Readonly<Record<string, stri
     ...(env["DATABASE_URL"] && { databaseUrl: env["DATABASE_URL"] }),
     ...(env["MUSTER_LOG_STORE"] && { logStore: env["MUSTER_LOG_STORE"] }),
     ...(env["MUSTER_REPAIR_HOOKS"] && { repairHooks: env["MUSTER_REPAIR_HOOKS"] }),
+    ...(checkpoints !== undefined && { agent: { checkpoint_root: checkpoints } }),
     ...(certFile && keyFile && { tls: { certFile, keyFile } }),
   };
 }

@@ -19,6 +19,12 @@ it("has secrets only where their folder is named", () => {
   expect(readConfig({ ...GOOD, MUSTER_SECRETS_DIR: "secrets" })).toEqual({ problems: [expect.stringMatching(/^MUSTER_SECRETS_DIR/)] });
 });
 
+it("keeps checkpoints in one place for all agents only where that is named", () => {
+  expect(readConfig(GOOD)).toMatchObject({ checkpointRoot: undefined });
+  expect(readConfig({ ...GOOD, MUSTER_CHECKPOINT_ROOT: "/shared/ckpt" })).toMatchObject({ checkpointRoot: "/shared/ckpt" });
+  expect(readConfig({ ...GOOD, MUSTER_CHECKPOINT_ROOT: "ckpt" })).toEqual({ problems: [expect.stringMatching(/^MUSTER_CHECKPOINT_ROOT/)] });
+});
+
 it("names everything that is wrong at once", () => {
   expect(readConfig({})).toEqual({
     problems: [

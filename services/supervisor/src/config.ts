@@ -6,6 +6,8 @@ export interface Config {
   agentsDir: string;
   /** The folder of what jobs name in `secrets`, as `<project>/<name>`; undefined: they can name none. */
   secretsDir: string | undefined;
+  /** Where jobs' checkpoints go that name no place; one that all nodes share. */
+  checkpointRoot: string | undefined;
   /** A folder, or s3://BUCKET/PREFIX. */
   logs: string;
   /** The kernel's log of this machine, for an agent that keeps it as its one node; undefined: it isn't read. */
@@ -41,6 +43,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     secretsDir: env["MUSTER_SECRETS_DIR"] === undefined ? undefined : folder("MUSTER_SECRETS_DIR", "the folder of what jobs name in secrets"),
     kernelLog: env["MUSTER_KERNEL_LOG"] === undefined ? undefined : folder("MUSTER_KERNEL_LOG", "the kernel's log, such as /dev/kmsg"),
     repairHooks: env["MUSTER_REPAIR_HOOKS"] === undefined ? undefined : folder("MUSTER_REPAIR_HOOKS", "the file of repair hooks"),
+    checkpointRoot:
+      env["MUSTER_CHECKPOINT_ROOT"] === undefined ? undefined : folder("MUSTER_CHECKPOINT_ROOT", "a folder for jobs' checkpoints that all nodes share"),
     agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
     logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://")
       ? env["MUSTER_LOG_STORE"]

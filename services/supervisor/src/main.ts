@@ -42,6 +42,7 @@ const supervisor = await createSupervisor({
       agent: {
         ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }),
         ...(config.kernelLog !== undefined && { kernel_log: config.kernelLog }),
+        ...(config.checkpointRoot !== undefined && { checkpoint_root: config.checkpointRoot }),
       },
     }),
   },
