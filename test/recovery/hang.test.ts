@@ -52,7 +52,9 @@ describe("a job that lives and makes no step", () => {
     expect(await kinds(id)).toContain("job.no_progress");
     await expect.poll(async () => (await incidentsOf(id))[0]?.["closed_at"], WAIT).toBeInstanceOf(Date);
     const records = await incidentsOf(id);
-    expect(records).toMatchObject([{ kind: "hang", class: "infrastructure", rule: "hang", action: "restarted", devices: 4 }]);
+    expect(records).toMatchObject([
+      { kind: "hang", class: "infrastructure", rule: "hang", action: "restarted in place: all its nodes are in service", devices: 4 },
+    ]);
     const [record] = records as { phases: Record<string, number>; evidence: string[]; cost: { device_seconds: number } }[];
     expect(Object.keys(record?.phases ?? {}).sort()).toEqual(["decide", "detect", "fence", "place", "redo", "reload", "start"]);
     expect(record?.phases["detect"]).toBeGreaterThanOrEqual(3);

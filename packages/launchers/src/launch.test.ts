@@ -90,7 +90,10 @@ describe("every launcher", () => {
   });
 
   it("counts only its own role's workers", () => {
-    const spec = { roles: { trainer: { nodes: 2, launcher: { kind: "torchrun", args: ["--role=t"] }, run: ["t.py"] }, rollout: { nodes: 1, run: ["serve"] } }, run: undefined };
+    const spec = {
+      roles: { trainer: { nodes: 2, launcher: { kind: "torchrun", args: ["--role=t"] }, run: ["t.py"] }, rollout: { nodes: 1, run: ["serve"] } },
+      run: undefined,
+    };
     const base = input(spec);
     const { env, argv } = launch({ ...base, peers: [...base.peers, { role: "rollout", nodeRank: 0, node: "x", address: "10.0.0.9" }] });
     expect(env["MUSTER_NODE_COUNT"]).toBe("2");

@@ -3,6 +3,7 @@ export * from "./checkpoint-interval.ts";
 export * from "./classify.ts";
 export * from "./evaluate.ts";
 export * from "./hang.ts";
+export * from "./ladder.ts";
 export * from "./recovery-phases.ts";
 export * from "./job-states.ts";
 export * from "./lemon.ts";

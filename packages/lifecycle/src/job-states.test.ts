@@ -53,6 +53,7 @@ const LEGAL: Record<string, Partial<Record<JobEvent, string>>> = {
     drained: "recovering",
     gang_down: "queued",
     given_up: "failed",
+    reopened: "scheduled",
   },
   "stopping>suspended": {
     hold: "stopping>held",

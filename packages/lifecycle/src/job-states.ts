@@ -27,6 +27,8 @@ export const JOB_EVENTS = [
   "all_done",
   /** Every worker is confirmed dead (or superseded), and the job goes on. */
   "gang_down",
+  /** As gang_down, and its next attempt was opened with it: it doesn't go through the queue. */
+  "reopened",
   /** As gang_down, but the restart policy gives up. */
   "given_up",
   /** The scheduler takes its devices for someone else; it queues again. */
@@ -67,6 +69,7 @@ export const JOB_TRANSITIONS: Readonly<Record<JobRow, Readonly<Partial<Record<Jo
     preempted: "same",
     drained: "same",
     gang_down: "queued",
+    reopened: "scheduled",
     given_up: "failed",
   },
   stopping: {

@@ -25,6 +25,13 @@ describe("judgeSilence", () => {
     expect(judge({ nodes: nodes({ ...twenty, a0: heard }) })).toEqual({ suspect, lost, brake: { kind: "off" } });
   });
 
+  it("a node that is known to have died is lost at once, though nobody has watched for long", () => {
+    const dead = (names: string[]): WatchedNode[] => nodes(twenty).map((node) => ({ ...node, dead: names.includes(node.node) }));
+    expect(judge({ nodes: dead(["a0"]), watchingSince: T })).toEqual({ suspect: ["a0"], lost: ["a0"], brake: { kind: "off" } });
+    // that goes for one or a few: where many die at once below several switches, the trouble is likelier one's own
+    expect(judge({ nodes: dead(["a0", "b0", "c0", "d0", "a1"]) })).toMatchObject({ lost: [], brake: { kind: "engage" } });
+  });
+
   it("declares nothing within one lost limit of the moment since which it watches", () => {
     const silent = nodes({ ...twenty, a0: ago(3600) });
     expect(judge({ nodes: silent, watchingSince: ago(24.9) }).lost).toEqual([]);

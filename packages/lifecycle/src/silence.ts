@@ -27,6 +27,8 @@ export interface WatchedNode {
   heard: number;
   /** Since when somebody listens to it. */
   listenedSince: number;
+  /** What kept it died, and none could be started in its place: that needs no silence to be known. */
+  dead?: boolean;
   /** Already declared lost. */
   lost: boolean;
   /** Somebody else than the control plane says since that it is dead: then its silence is no riddle. */
@@ -64,9 +66,9 @@ export function judgeSilence(input: SilenceInput): SilenceDecision {
   const { now, limits, nodes, watchingSince } = input;
   // under the brake only an answer counts, not that listening began anew
   const onset = (node: WatchedNode): number => (node.lost || input.brakedSince !== null ? node.heard : Math.max(node.heard, node.listenedSince, watchingSince));
-  const silent = nodes.filter((node) => now - onset(node) >= limits.suspect);
+  const silent = nodes.filter((node) => node.dead || now - onset(node) >= limits.suspect);
   const suspect = silent.filter((node) => !node.lost).map((node) => node.node);
-  const due = silent.filter((node) => !node.lost && now - onset(node) >= limits.lost);
+  const due = silent.filter((node) => !node.lost && (node.dead || now - onset(node) >= limits.lost));
   const confirmed = due.filter((node) => node.confirmed).map((node) => node.node);
   const fresh = silent
     .filter((node) => !node.confirmed && (input.liftedAt === null || onset(node) > input.liftedAt))

@@ -13,6 +13,7 @@ export * from "./node-moves.ts";
 export * from "./node-reports.ts";
 export * from "./pool.ts";
 export * from "./prepare-database.ts";
+export * from "./rendezvous.ts";
 export * from "./repairs.ts";
 export * from "./scheduler/index.ts";
 export * from "./retention.ts";

@@ -5,11 +5,10 @@ import { pino } from "pino";
 import { Agent } from "./agent.ts";
 import { agentConfig, type AgentConfig } from "./config.ts";
 import { buildServer } from "./server.ts";
-import { configHash, socketPath } from "./start-agent.ts";
+import { configHash, EXIT_LOCKED, socketPath } from "./start-agent.ts";
 
 /* The agent process: `node main.ts CONFIG.json`. It ends only when told to, never with whoever started it. */
 
-const EXIT_LOCKED = 75;
 const EXIT_REFUSED = 69;
 
 const configPath = process.argv[2];

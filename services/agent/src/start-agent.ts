@@ -8,6 +8,14 @@ import { agentConfig, type AgentConfig, type AgentConfigInput } from "./config.t
 
 /* Starting an agent, or finding the one that is there already. */
 
+/** Another agent keeps the state. */
+export const EXIT_LOCKED = 75;
+
+/** An agent that was started ended again, though no other one keeps its state. */
+export class AgentEnded extends Error {
+  override name = "AgentEnded";
+}
+
 const START_LIMIT_MS = 30_000;
 const SOCKET_PATH_LIMIT = 100;
 
@@ -57,10 +65,12 @@ export async function startAgent(input: AgentConfigInput): Promise<RunningAgent>
   });
   closeSync(log);
   let ended: string | undefined;
+  let locked = false;
   child.on("error", (error) => {
     ended = error.message;
   });
   child.on("exit", (code, signal) => {
+    locked = code === EXIT_LOCKED;
     ended = `ended with ${signal ?? `code ${code}`}`;
   });
   child.unref();
@@ -68,8 +78,10 @@ export async function startAgent(input: AgentConfigInput): Promise<RunningAgent>
     const answer = await health(socket);
     // another starter may have been faster: then its agent is the one
     if (answer) return { socket, pid: answer.pid, started: answer.pid === child.pid };
-    if (ended !== undefined || Date.now() > deadline)
-      throw new Error(`the agent of ${config.state_dir} did not come up (${ended ?? "no answer"}): ${readFileSync(logPath, "utf8").slice(-1000)}`);
+    if (ended !== undefined || Date.now() > deadline) {
+      const message = `the agent of ${config.state_dir} did not come up (${ended ?? "no answer"}): ${readFileSync(logPath, "utf8").slice(-1000)}`;
+      throw ended !== undefined && !locked ? new AgentEnded(message) : new Error(message);
+    }
     await new Promise((resolve) => {
       setTimeout(resolve, 20);
     });

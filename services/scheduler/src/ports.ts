@@ -1,7 +1,4 @@
-import { createHash } from "node:crypto";
-
-const FIRST = 20_000;
-const COUNT = 40_000;
+import { rendezvousPort } from "@muster/store";
 
 /** Rendezvous ports: another one for every attempt, and none that a live attempt has at the same address. */
 export class Ports {
@@ -9,14 +6,7 @@ export class Ports {
 
   /** The same attempt gets the same port where that is free. */
   choose(address: string, job: string, attempt: number): number {
-    const used = this.#used.get(address);
-    const start = createHash("sha1").update(`${job} ${attempt}`).digest().readUInt32BE(0) % COUNT;
-    let port = start;
-    while (used?.has(FIRST + port)) {
-      port = (port + 1) % COUNT;
-      if (port === start) throw new Error(`all ${COUNT} rendezvous ports of ${address} are in use`);
-    }
-    return FIRST + port;
+    return rendezvousPort(address, job, attempt, this.#used.get(address));
   }
 
   take(address: string, port: number): void {

@@ -17,6 +17,7 @@ import {
   type Ending,
   type JobEvent,
   type ProcessStack,
+  type RestartDecision,
   type Verdict,
   type WorkerFacts,
 } from "@muster/lifecycle";
@@ -33,6 +34,7 @@ import {
   readFaultRules,
   readMembers,
   recordFaults,
+  reopenAttempts,
   releaseEnded,
   settleDependencies,
   stopAttempts,
@@ -46,10 +48,12 @@ import {
   type MemberRow,
   type NewEvent,
   type Outcome,
+  type Reopened,
   type SeenFault,
   type StopOrder,
   type Suspect,
 } from "@muster/store";
+import { decideComebacks, type Decided } from "./comebacks.ts";
 
 const ACTOR = "supervisor";
 
@@ -79,6 +83,18 @@ interface Judgement {
   rollbacks: string[];
   suspects: Suspect[];
   faults: SeenFault[];
+  comebacks: Judged[];
+  reopened: Reopened[];
+}
+
+/** A failure with its cause and what the policy says. */
+interface Judged {
+  gang: GangRow;
+  members: readonly MemberRow[];
+  verdict: Verdict;
+  decision: RestartDecision;
+  exclude: string | undefined;
+  shadows: ReturnType<typeof shadowMatches>;
 }
 
 /**
@@ -93,8 +109,26 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   const failing = gangs.filter((gang) => gang.state === "recovering");
   const committed = failing.length > 0 ? await readCommitted(client, failing) : new Set<string>();
   const rules = failing.length > 0 ? await readFaultRules(client) : [];
-  const out: Judgement = { jobs: [], attempts: [], events: [], outcomes: [], stops: [], release: [], superseded: [], rollbacks: [], suspects: [], faults: [] };
+  const out: Judgement = {
+    jobs: [],
+    attempts: [],
+    events: [],
+    outcomes: [],
+    stops: [],
+    release: [],
+    superseded: [],
+    rollbacks: [],
+    suspects: [],
+    faults: [],
+    comebacks: [],
+    reopened: [],
+  };
   for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), rules, out);
+  const decided = await decideComebacks(
+    client,
+    out.comebacks.map(({ gang: { job, incarnation, attempt }, decision, exclude }) => ({ job, incarnation, attempt, backoff: decision.backoff, exclude })),
+  );
+  for (const judged of out.comebacks) settleFailure(judged, decided.get(attemptKey(judged.gang)), out);
   await changeJobs(client, out.jobs);
   await changeAttempts(client, out.attempts);
   await stopAttempts(client, out.stops);
@@ -109,6 +143,8 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   for (const [key, { job, attempt }] of new Map(released.map((one) => [attemptKey(one), one]))) {
     if (late.has(key)) out.events.push({ kind: "attempt.released", actor: ACTOR, project: projects.get(job) ?? null, job, attempt });
   }
+  // after all that goes by a job's current attempt, and after what the last ones held is free
+  await reopenAttempts(client, out.reopened);
   await appendEvents(client, out.events);
   return out.jobs.flatMap(({ job, notBeforeIn }) => (notBeforeIn !== undefined && notBeforeIn > 0 ? [{ job, seconds: notBeforeIn }] : []));
 }
@@ -176,7 +212,23 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
     ? foundVerdict(gang.found, gang.previous_signature === HANG_SIGNATURE && !progressed)
     : classify(endings, gang.rules, ruleTable(rules));
   const verdict = escalate(seen, gang.previous_node, progressed);
-  for (const match of shadowMatches(endings, rules))
+  const decision = decideRestart({
+    verdict,
+    ledgers: { user: gang.user_failures, infrastructure: gang.infrastructure_failures, unknown: gang.unknown_failures },
+    maxRestarts: gang.max_restarts,
+    progressed,
+    previousSignature: gang.previous_signature,
+  });
+  const exclude = verdict.action === "exclude_node" ? (verdict.node ?? undefined) : undefined;
+  const judged = { gang, members, verdict, decision, exclude, shadows: shadowMatches(endings, rules) };
+  if (decision.restart) out.comebacks.push(judged);
+  else settleFailure(judged, undefined, out);
+}
+
+/** What becomes of a judged failure: given up, or back by the rung that the ladder has for it. */
+function settleFailure({ gang, members, verdict, decision, exclude, shadows }: Judged, back: Decided | undefined, out: Judgement): void {
+  if (back?.climb.rung === "hold") return keepHolding(gang, back.climb.why, out);
+  for (const match of shadows)
     out.events.push({
       kind: "rule.would_match",
       actor: ACTOR,
@@ -187,15 +239,7 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
       data: { ...match, instead_of: verdict.rule },
     });
   const superseded = members.some((member) => isUnconfirmed(gang, member));
-  const decision = decideRestart({
-    verdict,
-    ledgers: { user: gang.user_failures, infrastructure: gang.infrastructure_failures, unknown: gang.unknown_failures },
-    maxRestarts: gang.max_restarts,
-    progressed,
-    previousSignature: gang.previous_signature,
-  });
   const failure = toFailure(verdict, decision.why);
-  const exclude = verdict.action === "exclude_node" ? (verdict.node ?? undefined) : undefined;
   if (exclude !== undefined)
     out.suspects.push({
       node: exclude,
@@ -212,12 +256,13 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
     evidence: [failure["message"] as string, ...verdict.evidence, ...describeStacks(members.flatMap(stacksOf))],
     class: verdict.class,
     rule: verdict.rule,
-    action: decision.restart ? (exclude === undefined ? "restarted" : `restarted without ${exclude}`) : "given up",
+    action: back ? `${RUNGS[back.climb.rung]}: ${back.climb.why}` : "given up",
     attempt: gang,
   });
+  if (back?.next) out.reopened.push(back.next);
   move(
     gang,
-    decision.restart ? "gang_down" : "given_up",
+    !back ? "given_up" : back.next ? "reopened" : "gang_down",
     out,
     {
       failure,
@@ -238,8 +283,27 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
       restart: decision.restart,
       why: decision.why,
       backoff: decision.backoff,
+      ...(back && { rung: back.climb.rung, rung_why: back.climb.why }),
+      ...(back?.next && { nodes: [...new Set(back.next.workers.map((worker) => worker.node))], variant: back.next.variant }),
     },
   );
+}
+
+/** What the incident says that was done. */
+const RUNGS = {
+  in_place: "restarted in place",
+  swap: "restarted with a replacement",
+  shrink: "restarted smaller",
+  requeue: "queued again",
+} as const;
+
+/** Seconds until a job that holds its nodes looks for a replacement again. */
+const LOOK_AGAIN = 1;
+
+function keepHolding(gang: GangRow, why: string, out: Judgement): void {
+  out.jobs.push({ job: gang.job, state: gang.state, stopTarget: gang.stop_target, dueIn: LOOK_AGAIN, holding: true });
+  if (gang.holding) return;
+  out.events.push({ kind: "job.holding", actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, data: { why } });
 }
 
 function stacksOf({ worker, node, detail }: MemberRow): ProcessStack[] {
@@ -306,7 +370,7 @@ function move(
     actor: ACTOR,
     project: gang.project,
     job: gang.job,
-    attempt: gang.attempt,
+    attempt: event === "reopened" ? gang.attempt + 1 : gang.attempt,
     data: { from: gang.state, ...(next.stopTarget && { towards: next.stopTarget }), ...(attempt.outcome && { outcome: attempt.outcome }), ...data },
   });
   if (next.state === "running") out.outcomes.push({ job: gang.job, what: "started" });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { startAgent, type AgentConfigInput } from "@muster/agent";
-import { Unreachable } from "@muster/engine";
+import { AgentEnded, startAgent, type AgentConfigInput } from "@muster/agent";
+import { Dead, Unreachable } from "@muster/engine";
 import { LocalEngine } from "@muster/engine-local";
 import type { Pool, ShardRow } from "@muster/store";
 import type { EngineProvider } from "./shard-keeper.ts";
@@ -29,6 +29,7 @@ export function localProvider({ pool, agentsDir, agent = {} }: LocalProviderOpti
       const { socket } = await startAgent({ shard: shard.name, state_dir: join(agentsDir, shard.name), nodes: rows, ...agent });
       return socket;
     } catch (error) {
+      if (error instanceof AgentEnded) throw new Dead(error.message, { cause: error });
       // one that is there but doesn't answer keeps its lock, so none can be started beside it
       throw new Unreachable((error as Error).message, { cause: error });
     }

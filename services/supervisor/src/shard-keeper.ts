@@ -1,12 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Gone, Unreachable, type Engine } from "@muster/engine";
+import { Dead, Gone, Unreachable, type Engine } from "@muster/engine";
 import type { LogStore } from "@muster/logs";
 import {
   appendEvents,
   hasOldWorkers,
+  checkLease,
   isConnectionError,
   LeaseLost,
   recordBeat,
+  recordDeath,
   setShardReachable,
   transaction,
   type Lease,
@@ -26,6 +28,9 @@ import { Signal } from "./signal.ts";
 /** Milliseconds between looks that nothing asked for. */
 const POLL = 1000;
 const COMPARE_EVERY = 30_000;
+/** So often in a row nothing could be started where a shard's agent had died until the shard counts as gone. */
+const STARTS_TRIED = 2;
+const LONGEST_PAUSE = 5000;
 
 /** How the supervisor gets at the shards of one kind of engine. */
 export interface EngineProvider {
@@ -46,6 +51,8 @@ export interface KeeperOptions {
   apiUrl: string;
   /** Wakes the scheduler when a back-off is over. */
   onBackoff(backoff: Backoff): void;
+  /** Told when the shard is known to be gone. */
+  onDeath(): void;
   /** Milliseconds without an answer after which a shard counts as unreachable (not as failed), and between signs of life. */
   unreachableAfter: number;
   beatEvery: number;
@@ -88,10 +95,15 @@ export class ShardKeeper {
 
   async #run(): Promise<void> {
     const { logger, provider, shard } = this.#options;
+    // only what this keeper has seen alive can be seen to die: that nothing can be started at all is trouble of our own
+    let wasThere = false;
+    let deaths = 0;
     while (!this.#abort.signal.aborted) {
       let engine: Engine | undefined;
       try {
         engine = await provider.connect(shard);
+        wasThere = true;
+        deaths = 0;
         await this.#keep(engine);
       } catch (error) {
         if (this.#abort.signal.aborted) break;
@@ -99,15 +111,27 @@ export class ShardKeeper {
           this.#abort.abort();
         } else if (error instanceof Unreachable) {
           logger.warn({ shard: shard.name, error: error.message }, "shard does not answer");
+          if (error instanceof Dead && ++deaths === STARTS_TRIED && wasThere) await this.#gone().catch(() => (deaths = 0));
           if (Date.now() - this.#heard > this.#options.unreachableAfter) await this.#report(false).catch(() => {});
         } else if (!(error instanceof Gone)) {
           logger.error({ shard: shard.name, err: error }, isConnectionError(error) ? "database does not answer" : "keeping a shard failed; starting over");
         }
-        await delay(error instanceof Unreachable || error instanceof Gone ? 100 : 500, undefined, { signal: this.#abort.signal }).catch(() => {});
+        const pause = deaths >= STARTS_TRIED ? Math.min(LONGEST_PAUSE, 250 * 2 ** (deaths - STARTS_TRIED)) : 100;
+        await delay(error instanceof Unreachable || error instanceof Gone ? pause : 500, undefined, { signal: this.#abort.signal }).catch(() => {});
       } finally {
         await engine?.close().catch(() => {});
       }
     }
+  }
+
+  async #gone(): Promise<void> {
+    const { pool, shard, holder, logger } = this.#options;
+    logger.error({ shard: shard.name }, "the shard's agent died, and none can be started in its place");
+    await transaction(pool, async (client) => {
+      await checkLease(client, this.#lease, holder);
+      await recordDeath(client, shard.name);
+    });
+    this.#options.onDeath();
   }
 
   async #report(reachable: boolean): Promise<void> {

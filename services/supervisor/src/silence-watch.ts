@@ -67,16 +67,18 @@ export class SilenceWatch {
     // a gap, as when the database was away: whatever was sent meanwhile could not be recorded
     if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 2) this.#watchingSince = now;
     this.#lastRound = now;
-    const heard = new Map(shards.map((shard) => [shard.name, { heard: shard.last_seen ?? 0, listenedSince: this.#listenedSince(shard, now) }]));
+    const heard = new Map(
+      shards.map((shard) => [shard.name, { heard: shard.last_seen ?? 0, listenedSince: this.#listenedSince(shard, now), dead: shard.dead }]),
+    );
     const brake = await readBrake(pool);
-    const silent = [...heard.values()].some((shard) => now - Math.max(shard.heard, shard.listenedSince) >= limits.suspect);
+    const silent = [...heard.values()].some((shard) => shard.dead || now - Math.max(shard.heard, shard.listenedSince) >= limits.suspect);
     if (!silent && brake.since === null && this.#before === "") return false;
     const rows = await readWatchedNodes(pool);
     const nodes = rows.map(
       (row): WatchedNode => ({
         node: row.name,
         switch: switchOf(row),
-        ...(heard.get(row.shard) ?? { heard: now, listenedSince: now }),
+        ...(heard.get(row.shard) ?? { heard: now, listenedSince: now, dead: false }),
         lost: row.lost,
         confirmed: row.confirmed,
       }),
@@ -84,12 +86,16 @@ export class SilenceWatch {
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);
     // one after another, as each locks rows of another table
-    const changed = [await this.#markNodes(decision), await this.#markJobs(unheard), await this.#supersede()];
+    const changed = [
+      await this.#markNodes(decision, new Set(nodes.filter((node) => node.dead).map((node) => node.node))),
+      await this.#markJobs(unheard),
+      await this.#supersede(),
+    ];
     this.#before = unheard.join();
     return (await this.#brake(decision.brake, brake.incident)) || changed.includes(true);
   }
 
-  async #markNodes(decision: SilenceDecision): Promise<boolean> {
+  async #markNodes(decision: SilenceDecision, dead: ReadonlySet<string>): Promise<boolean> {
     const { pool } = this.#options;
     const limits = this.#limits;
     if (decision.suspect.length + decision.lost.length === 0) return false;
@@ -99,7 +105,13 @@ export class SilenceWatch {
       const lost = await declareLost(client, decision.lost, limits.lost / 1000);
       await appendEvents(client, [
         ...suspect.map((node) => ({ kind: "node.suspect", actor: ACTOR, node: node.name, pool: node.pool, data: { reason } })),
-        ...lost.map((node) => ({ kind: "node.lost", actor: ACTOR, node: node.name, pool: node.pool, data: { silent_for: limits.lost / 1000 } })),
+        ...lost.map((node) => ({
+          kind: "node.lost",
+          actor: ACTOR,
+          node: node.name,
+          pool: node.pool,
+          data: dead.has(node.name) ? { died: true } : { silent_for: limits.lost / 1000 },
+        })),
       ]);
       await recordFaults(
         client,
@@ -107,9 +119,9 @@ export class SilenceWatch {
           kind: "node_lost",
           severity: "warning",
           node: name,
-          evidence: [`${name} was not heard of for ${limits.lost / 1000} s`],
+          evidence: [dead.has(name) ? `what kept ${name} died, and nothing can be started there` : `${name} was not heard of for ${limits.lost / 1000} s`],
           class: "infrastructure",
-          rule: "silence",
+          rule: dead.has(name) ? "death" : "silence",
           action: "declared lost; jobs that may go on without it do",
         })),
       );

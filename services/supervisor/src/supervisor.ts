@@ -90,6 +90,7 @@ export async function supervise(
   const straggler = { ...STRAGGLER_LIMITS, ...options.straggler };
   // the timer alone: the time itself is in the store, and the scheduler looks at its own clock as well
   const onBackoff = ({ job, seconds }: Backoff): void => void sideWork.backoff(job, seconds);
+  const died = new Signal();
   const ownership = new Ownership({
     pool,
     logger,
@@ -99,6 +100,7 @@ export async function supervise(
     apiUrl,
     engines,
     onBackoff,
+    onDeath: () => died.set(),
     unreachableAfter: Math.min(UNREACHABLE_AFTER, limits.suspect / 2),
     beatEvery: Math.min(BEAT_EVERY, limits.suspect / 5),
   });
@@ -158,7 +160,7 @@ export async function supervise(
         if (await silence.round()) waker.wake();
         return 0;
       },
-      pause(Math.min(POLL, limits.suspect / 5)),
+      () => died.wait(Math.min(POLL, limits.suspect / 5), abort.signal),
     ),
     repeat(
       "watching for hangs",

@@ -222,6 +222,11 @@ export class Unreachable extends Error {
   override name = "Unreachable";
 }
 
+/** What keeps the shard ended, and none can be started in its place: the node is gone, not only out of reach. */
+export class Dead extends Unreachable {
+  override name = "Dead";
+}
+
 /** The engine no longer has the observations asked for. */
 export class Gone extends Error {
   override name = "Gone";

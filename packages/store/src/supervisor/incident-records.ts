@@ -8,6 +8,8 @@ import { columns, type AttemptId } from "./attempt-key.ts";
 /** Seconds within which faults below one leaf switch are one incident. */
 const TOGETHER = 60;
 const LINES = 40;
+/** Of what was done for all jobs of one incident, after which no more is added. */
+const ACTIONS_LENGTH = 2000;
 
 export interface SeenFault {
   kind: "job_failure" | "hang" | "node_lost" | "node_health";
@@ -54,8 +56,9 @@ export async function recordFaults(client: Client, faults: readonly SeenFault[])
       await client.query({
         name: "join-fault",
         text: `UPDATE incidents SET closed_at = NULL, evidence = CASE WHEN jsonb_array_length(evidence) < ${LINES} THEN evidence || $2::jsonb ELSE evidence END,
+          action = CASE WHEN position($4 IN coalesce(action, '')) > 0 OR length(action) > ${ACTIONS_LENGTH} THEN action ELSE concat_ws('; ', action, $4::text) END,
           severity = CASE WHEN 'critical' IN (severity, $3::text) THEN 'critical' WHEN 'warning' IN (severity, $3::text) THEN 'warning' ELSE 'info' END WHERE id = $1`,
-        values: [id, JSON.stringify(own), fault.severity],
+        values: [id, JSON.stringify(own), fault.severity, fault.action],
       });
     }
     if (fault.attempt) await addAttempt(client, id, fault, fault.attempt);

@@ -2,6 +2,7 @@ export * from "./adoption.ts";
 export * from "./bad-nodes.ts";
 export * from "./attempt-key.ts";
 export * from "./checkpoints.ts";
+export * from "./comebacks.ts";
 export * from "./commands.ts";
 export * from "./facts.ts";
 export * from "./gangs.ts";

@@ -36,7 +36,8 @@ export async function saveShardCursor(client: Client, shard: string, epoch: stri
 export async function setShardReachable(client: Client, shard: string, reachable: boolean): Promise<{ name: string; pool: string }[]> {
   const { rows } = await client.query<{ name: string; pool: string }>({
     name: "set-shard-reachable",
-    text: `WITH shard AS (UPDATE shards SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END WHERE name = $1 AND reachable <> $2)
+    text: `WITH shard AS (UPDATE shards SET reachable = $2, last_seen = CASE WHEN $2 THEN now() ELSE last_seen END, dead_since = CASE WHEN NOT $2 THEN dead_since END
+          WHERE name = $1 AND (reachable <> $2 OR ($2 AND dead_since IS NOT NULL)))
       UPDATE nodes n SET reachable = $2, version = n.version + 1,
         last_seen = CASE WHEN $2 THEN now() ELSE n.last_seen END,
         lost_since = CASE WHEN $2 THEN NULL ELSE n.lost_since END,

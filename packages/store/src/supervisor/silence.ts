@@ -7,21 +7,28 @@ export interface WatchedShardRow {
   last_seen: number | null;
   /** Of the lease of the supervisor that keeps it; null where nobody does. */
   owner_epoch: string | null;
+  /** Its agent died, and none could be started in its place. */
+  dead: boolean;
 }
 
 /** The shard answered. */
 export async function recordBeat(client: Client, shard: string): Promise<void> {
-  await client.query({ name: "record-beat", text: "UPDATE shards SET last_seen = now() WHERE name = $1", values: [shard] });
+  await client.query({ name: "record-beat", text: "UPDATE shards SET last_seen = now(), dead_since = NULL WHERE name = $1", values: [shard] });
+}
+
+/** What kept the shard died, and none can be started in its place. */
+export async function recordDeath(client: Client, shard: string): Promise<void> {
+  await client.query({ name: "record-death", text: "UPDATE shards SET dead_since = coalesce(dead_since, now()) WHERE name = $1", values: [shard] });
 }
 
 /** All shards with nodes, when each was last heard of, and the database's clock. */
 export async function readWatchedShards(client: Client): Promise<{ now: number; shards: WatchedShardRow[] }> {
-  const { rows } = await client.query<{ now: number; name: string | null; last_seen: number | null; owner_epoch: string | null }>({
+  const { rows } = await client.query<{ now: number; name: string | null; last_seen: number | null; owner_epoch: string | null; dead: boolean }>({
     name: "read-watched-shards",
-    text: `SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, s.name, (extract(epoch FROM s.last_seen) * 1000)::float8 AS last_seen, l.epoch::text AS owner_epoch
+    text: `SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, s.name, (extract(epoch FROM s.last_seen) * 1000)::float8 AS last_seen, l.epoch::text AS owner_epoch, s.dead_since IS NOT NULL AS dead
       FROM (SELECT) AS one LEFT JOIN shards s ON true LEFT JOIN leases l ON l.name = 'shard:' || s.name AND l.expires_at > now()`,
   });
-  return { now: rows[0]?.now ?? 0, shards: rows.flatMap(({ name, last_seen, owner_epoch }) => (name === null ? [] : [{ name, last_seen, owner_epoch }])) };
+  return { now: rows[0]?.now ?? 0, shards: rows.flatMap(({ name, now: _, ...row }) => (name === null ? [] : [{ name, ...row }])) };
 }
 
 export interface WatchedNodeRow {
@@ -65,7 +72,7 @@ export async function declareLost(client: Client, nodes: readonly string[], sile
   const { rows } = await client.query<{ name: string; pool: string }>({
     name: "declare-lost",
     text: `UPDATE nodes n SET lost_since = now(), reachable = false, version = n.version + 1 FROM shards s
-      WHERE n.name = ANY ($1) AND n.lost_since IS NULL AND s.name = n.shard AND (s.last_seen IS NULL OR s.last_seen <= now() - make_interval(secs => $2))
+      WHERE n.name = ANY ($1) AND n.lost_since IS NULL AND s.name = n.shard AND (s.last_seen IS NULL OR s.last_seen <= now() - make_interval(secs => $2) OR s.dead_since IS NOT NULL)
       RETURNING n.name, n.pool`,
     values: [nodes, silentFor],
   });

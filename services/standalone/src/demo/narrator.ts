@@ -51,7 +51,12 @@ export class Narrator {
     const of = attempt !== null && attempt > 1 ? ` (attempt ${attempt})` : "";
     switch (kind) {
       case "job.scheduled":
-        return ["·", `placed on ${(data["nodes"] as string[]).join(", ")}${of}`];
+        return typeof data["rung"] === "string"
+          ? [
+              this.style("yellow", "↻"),
+              `judged: ${String(data["class"])}, rule ${String(data["rule"])}; on ${(data["nodes"] as string[]).join(", ")}: ${String(data["rung_why"])}`,
+            ]
+          : ["·", `placed on ${(data["nodes"] as string[]).join(", ")}${of}`];
       case "job.running":
         return [this.style("green", "▶"), `every worker is up${of}`];
       case "attempt.progressing":

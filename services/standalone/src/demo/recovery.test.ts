@@ -20,7 +20,7 @@ it("splits a recovery into its phases", () => {
   const events = [
     event("job.running", 1, 5),
     event("worker.failed", 1, 100.5),
-    event("job.queued", 1, 101),
+    event("job.scheduled", 2, 101),
     event("job.running", 2, 102),
     event("attempt.progressing", 2, 106),
   ];

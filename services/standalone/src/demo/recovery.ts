@@ -4,9 +4,9 @@ import type { AttemptView, EventView } from "@muster/model";
 export interface RecoveryTimes {
   /** Fault → Muster has seen it. */
   detect: number;
-  /** Seen → the gang is down, the cause is judged, the job queues again. */
+  /** Seen → the gang is down, the cause is judged, the next attempt is opened. */
   decide: number;
-  /** Queued → every worker of the next attempt is up. */
+  /** Opened → every worker of the next attempt is up. */
   start: number;
   /** Up → first step: the framework loads, the checkpoint is read. */
   reload: number;
@@ -21,7 +21,7 @@ export function recoveryTimes(events: readonly EventView[], attempt: number, fau
   };
   const [seen, judged, up, step] = [
     at("worker.failed", attempt),
-    at("job.queued", attempt),
+    at("job.scheduled", attempt + 1),
     at("job.running", attempt + 1),
     at("attempt.progressing", attempt + 1),
   ];
