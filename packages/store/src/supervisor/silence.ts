@@ -28,7 +28,10 @@ export async function readWatchedShards(client: Client): Promise<{ now: number; 
     text: `SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, s.name, (extract(epoch FROM s.last_seen) * 1000)::float8 AS last_seen, l.epoch::text AS owner_epoch, s.dead_since IS NOT NULL AS dead
       FROM (SELECT) AS one LEFT JOIN shards s ON true LEFT JOIN leases l ON l.name = 'shard:' || s.name AND l.expires_at > now()`,
   });
-  return { now: rows[0]?.now ?? 0, shards: rows.flatMap(({ name, now: _, ...row }) => (name === null ? [] : [{ name, ...row }])) };
+  return {
+    now: rows[0]?.now ?? 0,
+    shards: rows.flatMap(({ name, last_seen, owner_epoch, dead }) => (name === null ? [] : [{ name, last_seen, owner_epoch, dead }])),
+  };
 }
 
 export interface WatchedNodeRow {
