@@ -6,7 +6,7 @@ import { startEmbeddedPostgres } from "@muster/store";
 import { measure, type Measured } from "./admission/measure.ts";
 import { BASELINE, LARGE, lowerBound, TOPOLOGY, type Workload } from "./admission/workloads.ts";
 
-/** Workloads in all over the wall time, of Kueue's own runs of its three generators (its documentation, CI calibration). */
+/** Workloads in all over the wall time, of Kueue's own runs of its three generators (its documentation as of August 2026, CI calibration). */
 const KUEUE: Record<string, { perSecond: number; seconds: number }> = {
   baseline: { perSecond: 42.7, seconds: 351.1 },
   topology: { perSecond: 37.4, seconds: 401.5 },
@@ -18,7 +18,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const dir = await mkdtemp(join(tmpdir(), "muster-admission-"));
   const server = await startEmbeddedPostgres({ dir });
   const figures: Record<string, number> = {};
-  const peers: Record<string, number | string> = { kueue: "published, its own performance tests" };
+  const peers: Record<string, number | string> = { kueue: "its own performance tests, as published in August 2026" };
   try {
     let slowest = Number.POSITIVE_INFINITY;
     for (const workload of [BASELINE, TOPOLOGY, LARGE]) {

@@ -95,9 +95,13 @@ export function toRows({ submitted, resolved }: Prepared, options: RowOptions): 
   }));
 }
 
+/** Of an id. */
+const RANDOM_BYTES = 10;
+
 export function makeIds(count: number): string[] {
   const now = Date.now();
-  const ids = Array.from({ length: count }, () => makeId("job", now, randomBytes(10)));
+  const random = randomBytes(RANDOM_BYTES * count);
+  const ids = Array.from({ length: count }, (_, i) => makeId("job", now, random.subarray(RANDOM_BYTES * i, RANDOM_BYTES * (i + 1))));
   // elements in the order of their ids, so that lists show them in the order of their indices
   return count > 1 ? ids.sort() : ids;
 }
