@@ -22,9 +22,9 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   try {
     let slowest = Number.POSITIVE_INFINITY;
     for (const workload of [BASELINE, TOPOLOGY, LARGE]) {
-      const real = await measure(server.url, workload, false);
+      const real = await measure(server, workload, false);
       show(workload, "in real time", real);
-      const saturated = await measure(server.url, workload, true);
+      const saturated = await measure(server, workload, true);
       show(workload, "saturated", saturated);
       slowest = Math.min(slowest, saturated.perSecond);
       const { name } = workload;
@@ -32,6 +32,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
       figures[`${name}_makespan_ratio`] = round(real.ratio);
       figures[`${name}_evictions`] = real.evicted;
       figures[`saturated_${name}_per_second`] = round(saturated.perSecond);
+      figures[`saturated_${name}_cpu_ms_per_job`] = round(saturated.cpuMsPerJob);
       const kueue = KUEUE[name];
       if (kueue) {
         peers[`kueue_${name}_per_second`] = kueue.perSecond;
@@ -49,7 +50,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
 function show(workload: Workload, how: string, measured: Measured): void {
   const kueue = KUEUE[workload.name]?.perSecond;
   console.error(
-    `${workload.name.padEnd(9)} ${how.padEnd(13)} ${measured.jobs} jobs in ${measured.seconds.toFixed(1)} s: ${measured.perSecond.toFixed(0)}/s (Kueue ${kueue}/s), makespan ${measured.ratio.toFixed(2)} x its lower bound, ${measured.evicted} evictions`,
+    `${workload.name.padEnd(9)} ${how.padEnd(13)} ${measured.jobs} jobs in ${measured.seconds.toFixed(1)} s: ${measured.perSecond.toFixed(0)}/s (Kueue ${kueue}/s), makespan ${measured.ratio.toFixed(2)} x its lower bound, ${measured.evicted} evictions, ${measured.cpuMsPerJob.toFixed(2)} ms of processor time a job`,
   );
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { makeId, resolveJobSpec } from "@muster/model";
 import { createPool, ensureCluster, insertJobs, leaseHolder, migrate, readCluster, Waker, type NewJob, type Pool } from "@muster/store";
+import { cpuSeconds } from "./cpu.ts";
 import { Executor } from "./executor.ts";
 import { cohortSpec, countOf, lowerBound, QUEUE_SPEC, submissionsOf, type Submission, type Workload, type WorkloadClass } from "./workloads.ts";
 
@@ -15,6 +16,8 @@ export interface Measured {
   /** Makespan over its lower bound. */
   ratio: number;
   evicted: number;
+  /** Processor time of scheduler, Postgres and this process. */
+  cpuMsPerJob: number;
 }
 
 /** Submissions join for so long, as in the API; milliseconds. */
@@ -26,7 +29,7 @@ const GIVE_UP = 600_000;
  * Runs one workload on a fresh database with a scheduler process of its own, from the first submission to the last end.
  * @param saturated all is submitted first, and no job takes any time
  */
-export async function measure(serverUrl: string, workload: Workload, saturated: boolean): Promise<Measured> {
+export async function measure({ url: serverUrl, pid }: { url: string; pid: number }, workload: Workload, saturated: boolean): Promise<Measured> {
   const name = `admission_${workload.name}_${process.pid}_${randomBytes(3).toString("hex")}`;
   const server = createPool(serverUrl, "bench", { max: 1 });
   await server.query(`CREATE DATABASE ${name}`);
@@ -50,8 +53,10 @@ export async function measure(serverUrl: string, workload: Workload, saturated: 
     await executor.start();
     const jobs = countOf(workload);
     const submit = submitter(pool, (await readCluster(pool)).incarnation, runTimes);
+    const cpu = (): number => cpuSeconds([pid, process.pid, scheduler.pid ?? 0]);
     const began = performance.now();
     let from = began;
+    let used = cpu();
     if (saturated) {
       await pool.query("UPDATE cluster SET starts_paused = true, starts_paused_reason = 'filling'");
       // the scheduler looks once a second
@@ -59,6 +64,7 @@ export async function measure(serverUrl: string, workload: Workload, saturated: 
       const all = submissionsOf(workload);
       for (let at = 0; at < all.length; at += SUBMIT_AT_ONCE) await submit(all.slice(at, at + SUBMIT_AT_ONCE));
       from = performance.now();
+      used = cpu();
       await pool.query("UPDATE cluster SET starts_paused = false, starts_paused_reason = NULL");
       waker.wake();
     } else {
@@ -80,7 +86,14 @@ export async function measure(serverUrl: string, workload: Workload, saturated: 
       await delay(5);
     }
     const seconds = (performance.now() - from) / 1000;
-    return { jobs, seconds, perSecond: jobs / seconds, ratio: (seconds * 1000) / lowerBound(workload), evicted: executor.figures.evicted };
+    return {
+      jobs,
+      seconds,
+      perSecond: jobs / seconds,
+      ratio: (seconds * 1000) / lowerBound(workload),
+      evicted: executor.figures.evicted,
+      cpuMsPerJob: ((cpu() - used) * 1000) / jobs,
+    };
   } finally {
     const gone = once(scheduler, "exit");
     scheduler.kill("SIGTERM");
