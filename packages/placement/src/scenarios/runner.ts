@@ -18,6 +18,11 @@ export function playScenario(scenario: Scenario): string[] {
   return new Player(scenario).play();
 }
 
+/** What comes of each step of a scenario, as an expectation of its own. Throws where it does not settle. */
+export function outcomesOf(scenario: Scenario): Expectation[] {
+  return new Player(scenario).outcomes();
+}
+
 class Player {
   readonly #scenario: Scenario;
   readonly #engine: PlacementEngine;
@@ -48,6 +53,20 @@ class Player {
       for (let p = before; p < this.#problems.length; p++) this.#problems[p] = `step ${i + 1}: ${this.#problems[p]!}`;
     }
     return this.#problems;
+  }
+
+  outcomes(): Expectation[] {
+    return this.#scenario.steps.map((step) => {
+      const { evicted } = this.#step({ ...step, expect: {} });
+      if (this.#problems.length > 0) throw new Error(this.#problems.join("; "));
+      const waiting = [...this.#jobs.keys()].filter((job) => !this.#placed.has(job));
+      return {
+        evict: evicted,
+        pending: waiting,
+        pods: Object.fromEntries([...this.#placed].map(([job, members]) => [job, members.length])),
+        explain: waiting.map((job) => ({ job, reason: this.#engine.explain(job).reason })),
+      };
+    });
   }
 
   #addNodes(): void {
@@ -105,7 +124,7 @@ class Player {
     this.#now = 10 * SECOND;
   }
 
-  #step(step: Step): void {
+  #step(step: Step): Observed {
     const seen: Observed = { evicted: [], shrunk: [], moved: new Map() };
     for (const job of expand(step.submit ?? [])) {
       this.#jobs.set(job.job, job);
@@ -121,6 +140,7 @@ class Player {
     for (let i = 0; i < CONFIRMING_CYCLES; i++) this.#cycle(step, more);
     const unrest = [...more.evicted, ...more.shrunk, ...more.moved.keys()];
     if (unrest.length > 0) this.#problems.push(`does not settle: ${unrest.join(", ")} disturbed later`);
+    return seen;
   }
 
   #failNode(node: string): void {

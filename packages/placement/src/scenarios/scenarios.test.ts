@@ -1,7 +1,9 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { scenarios } from "./index.ts";
 import { variations } from "./metamorphic.ts";
-import { playScenario } from "./runner.ts";
+import { scenarioArb } from "./random.ts";
+import { outcomesOf, playScenario } from "./runner.ts";
 
 describe("facts of other schedulers, restated", () => {
   for (const scenario of scenarios) {
@@ -20,3 +22,19 @@ for (const variation of variations) {
     }
   });
 }
+
+describe("random cases", () => {
+  // Names decide between nodes that are alike, and the order of arrival between jobs that are.
+  for (const variation of variations.filter(({ name }) => name !== "renamed" && name !== "permuted")) {
+    it(`settle, and end alike ${variation.name}`, () => {
+      fc.assert(
+        fc.property(scenarioArb, (scenario) => {
+          const outcomes = outcomesOf(scenario);
+          const told = { ...scenario, steps: scenario.steps.map((step, i) => ({ ...step, expect: outcomes[i]! })) };
+          expect(playScenario(variation.apply(told))).toEqual([]);
+        }),
+        { numRuns: 150 },
+      );
+    });
+  }
+});
