@@ -182,7 +182,7 @@ export const roleSpec = z.strictObject(roleFields);
 export const variantSpec = z.strictObject({
   ...roleFields,
   roles: z.record(name, roleSpec).optional(),
-  /** Steps a second in comparison with the other variants, for `fastest` and `cheapest`; learned from finished runs where absent. */
+  /** Steps a second in comparison with the other variants, for `fastest` and `cheapest`; learned from finished runs where one does not say. */
   throughput: z.number().gt(0).optional(),
 });
 

@@ -26,6 +26,8 @@ const SEARCHES = 64;
 const THOROUGH = 1;
 const THOROUGH_EVERY = 4;
 const SMALL = 1000;
+/** When a job that goes by speed is looked at again though nothing was freed. */
+const PRICES_MS = 10_000;
 /** When a job that was not searched for thoroughly is looked at again. */
 const TURN_MS = 1000;
 /** Longest pause, in cycles, between two searches for one lane where there are more lanes than searches. */
@@ -55,7 +57,8 @@ class Cycle {
   #searches = SEARCHES;
   #thorough = THOROUGH;
   #owed = Infinity;
-  #owes = false;
+  /** When the first of them has its turn. */
+  #turn = Infinity;
   #evaluated = 0;
   #skipped = 0;
 
@@ -91,7 +94,7 @@ class Cycle {
       evaluated: this.#evaluated,
       skipped: this.#skipped,
       waiting: state.waiting + state.reserved.size,
-      wakeAt: state.wakeAt(this.#owes ? state.now + TURN_MS : Infinity),
+      wakeAt: state.wakeAt(this.#turn),
     };
   }
 
@@ -184,6 +187,10 @@ class Cycle {
       lane.opened();
       return true;
     }
+    // What is too slow today may be worth having when the fast devices are wanted more.
+    if (job.request.policy === "fastest") {
+      this.#owe(PRICES_MS);
+    }
     this.#block(lane, failure, byQuota);
     if (failure !== "no_pool") this.#kept.keep(job, this.#leadUsage(job.request));
     return false;
@@ -238,11 +245,13 @@ class Cycle {
     if (job.request.variants.every(({ roles }) => roles.every(({ min, shape }) => min * shape.devices <= 1))) return false;
     const may = this.#thorough > 0 && this.#state.cycles % THOROUGH_EVERY === 0;
     // Its turn is still to come, though nothing else changes.
-    if (!may) {
-      this.#owed = this.#state.now + TURN_MS;
-      this.#owes = true;
-    }
+    if (!may) this.#owe(TURN_MS);
     return may;
+  }
+
+  #owe(pause: number): void {
+    this.#owed = Math.min(this.#owed, this.#state.now + pause);
+    this.#turn = Math.min(this.#turn, this.#owed);
   }
 
   #started(job: JobRecord): void {

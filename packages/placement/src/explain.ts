@@ -7,6 +7,7 @@ import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
 import { devicesEach } from "./placer.ts";
 import { boundOf, withGaps } from "./recover.ts";
+import { isFastEnough } from "./preference.ts";
 import type { ResolvedRole, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 import type { BlockFit, Explanation, Filtered, Need, WaitReason } from "./types.ts";
@@ -277,7 +278,7 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
   return plain("behind_higher_priority", `it would fit in ${where} now, but jobs ahead of it go first`);
 }
 
-/** Room is there, but not for as long as the job may run: a lease ends, or a window begins. */
+/** Room is there, but not for as long as the job may run (a lease ends, or a window begins), or too slow a device. */
 function timeLeft(
   state: State,
   job: JobRecord,
@@ -297,6 +298,15 @@ function timeLeft(
   if (!leaseLasts(state, job, partition)) {
     const end = state.placer.pools.get(partition.pool)!.leaseEnd!;
     return short(`the lease of ${where} ends at ${new Date(end).toISOString()}`, end, ["the lease is prolonged"], Array.from(partition.nodeAt));
+  }
+  if (!isFastEnough(state, job, partition)) {
+    return {
+      reason: "insufficient_capacity",
+      message: `would fit in ${where} now, but much slower than elsewhere; it goes by speed, and waits for a faster device`,
+      wouldFitIf: ["a faster device becomes free", "its variant policy is `ordered`"],
+      blocks: [],
+      filtered: [],
+    };
   }
   const windows = windowsAgainst(state, job);
   const closed = new Set(windows.flatMap((window) => window.nodes.map((id) => names.find(id)).filter((slot) => partition.members.has(slot))));

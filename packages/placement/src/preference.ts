@@ -1,6 +1,7 @@
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
-import { leadingRole } from "./placer.ts";
+import { devicesEach, leadingRole } from "./placer.ts";
+import type { Demand, RelativeSpeed } from "./scarcity.ts";
 import type { Request, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 
@@ -8,33 +9,77 @@ type Speed = (variant: ResolvedVariant, partition: Partition) => number;
 
 /** What a job prefers among variants and pools, lower first; null: as listed. */
 export function preferenceOf(state: State, job: JobRecord): Speed | null {
-  const policy = job.input.variantPolicy ?? "ordered";
-  if (policy === "ordered") return null;
-  const speed = speedOf(state, job);
-  if (policy === "fastest") return (variant, partition) => -speed(variant, partition);
-  return (variant, partition) => {
-    const price = state.placer.pools.get(partition.pool)?.price ?? 0;
-    const devices = variant.roles.reduce((sum, role) => sum + role.max * (role.shape.devices + role.shape.share / 1000), 0);
-    return (price * devices) / speed(variant, partition);
-  };
+  const { request } = job;
+  if (request.policy === "ordered") return null;
+  if (request.policy === "cheapest") {
+    const speed = speedOf(state, request);
+    return (variant, partition) => {
+      const price = state.placer.pools.get(partition.pool)?.price ?? 0;
+      const devices = variant.roles.reduce((sum, role) => sum + role.max * (role.shape.devices + role.shape.share / 1000), 0);
+      return (price * devices) / speed(variant, partition);
+    };
+  }
+  const relative = relativeSpeeds(state, request);
+  return (variant, partition) =>
+    state.scarcity.priceOf(partition) - (relative.find((one) => one.variant === variant && one.partition === partition)?.speed ?? 0);
+}
+
+/** Of what its fastest device does, so much less than elsewhere is not worth having: the job waits for that instead. */
+const TOO_SLOW = 0.5;
+
+/** Whether a job that goes by speed should start on a partition, or wait for one that does much more for it. */
+export function isFastEnough(state: State, job: JobRecord, partition: Partition): boolean {
+  if (job.request.policy !== "fastest") return true;
+  const gain = (one: RelativeSpeed): number => one.speed - state.scarcity.priceOf(one.partition);
+  const relative = relativeSpeeds(state, job.request);
+  const most = relative.reduce((best, one) => Math.max(best, gain(one)), -Infinity);
+  return relative.some((one) => one.partition === partition && gain(one) >= most - TOO_SLOW);
+}
+
+/** How fast a request is wherever it may run, 1 on its fastest; prices are brought up to date first. */
+function relativeSpeeds(state: State, request: Request): readonly RelativeSpeed[] {
+  const { scarcity, placer } = state;
+  scarcity.refresh(state.now, placer.version, () => demands(state));
+  let known = scarcity.speeds.get(request);
+  if (known === undefined) {
+    const speed = speedOf(state, request);
+    const all = choices(state, request).map(([variant, partition]) => ({ variant, partition, speed: speed(variant, partition) }));
+    const fastest = Math.max(...all.map((one) => one.speed));
+    known = all.map((one) => ({ ...one, speed: one.speed / fastest }));
+    scarcity.speeds.set(request, known);
+  }
+  return known;
+}
+
+/** All jobs that go by speed, those that run too, by what they ask. */
+function demands(state: State): Demand[] {
+  const found: Demand[] = [];
+  for (const { request, jobs } of state.requests()) {
+    if (request.policy !== "fastest") continue;
+    const each = request.variants[0]!.roles.reduce((sum, role) => sum + role.min * devicesEach(role.shape), 0);
+    found.push({ devices: jobs * each, speeds: relativeSpeeds(state, request) });
+  }
+  return found;
+}
+
+function choices(state: State, request: Request): [ResolvedVariant, Partition][] {
+  return request.variants.flatMap((variant) =>
+    state.placer.matching(variant, leadingRole(variant)).map((partition): [ResolvedVariant, Partition] => [variant, partition]),
+  );
 }
 
 /**
- * Speed as finished runs of the job's class showed it on that accelerator. Where there were none, as the variant says,
- * in the unit in which the best of the others were better than they say: so what was never tried has its turn.
+ * Speed as the variants say. Where one does not, as finished runs of the job's class showed it; what was never tried counts
+ * as just faster than the others, so that it has its turn.
  */
-function speedOf(state: State, job: JobRecord): Speed {
-  const seenOn = (accelerator: string): number | null => state.learned.quantile(job.input.jobClass, 0.5, accelerator);
-  let unit = 0;
-  for (const variant of job.request.variants) {
-    for (const { accelerator } of state.placer.matching(variant, leadingRole(variant))) {
-      const seen = seenOn(accelerator);
-      if (seen !== null) unit = Math.max(unit, 1 / seen / variant.throughput);
-    }
-  }
-  return (variant, partition) => {
-    const seen = seenOn(partition.accelerator);
-    return seen === null ? variant.throughput * (unit || 1) : 1 / seen;
+function speedOf(state: State, request: Request): Speed {
+  if (request.variants.every((variant) => variant.throughput !== null)) return (variant) => variant.throughput!;
+  const seenOn = (accelerator: string): number | null => state.learned.quantile(request.jobClass, 0.5, accelerator);
+  const seen = choices(state, request).map(([, { accelerator }]) => 1 / (seenOn(accelerator) ?? Infinity));
+  const untried = (Math.max(0, ...seen) || 1) * (1 + 1e-9);
+  return (_variant, partition) => {
+    const time = seenOn(partition.accelerator);
+    return time === null ? untried : 1 / time;
   };
 }
 

@@ -23,7 +23,8 @@ export interface ResolvedVariant {
   roles: ResolvedRole[];
   accelerators: readonly string[] | null;
   pools: readonly string[] | null;
-  throughput: number;
+  /** Null: not said. */
+  throughput: number | null;
 }
 
 /** All of a job that decides where it fits. Jobs with equal requests share one and succeed or fail together. */
@@ -35,6 +36,9 @@ export interface Request {
   withinRequired: boolean;
   excludedNodes: readonly string[];
   preferredNodes: readonly string[];
+  policy: NonNullable<JobInput["variantPolicy"]>;
+  /** Where the policy goes by it. */
+  jobClass: string | undefined;
 }
 
 function check(ok: boolean, field: string, problem: string): void {
@@ -90,7 +94,7 @@ export function resolveRequest(job: JobInput, levels: Levels, key: string): Requ
     roles: job.roles.map((role) => resolveRole(job, role, variant.roles?.[role.name], levels)),
     accelerators: variant.accelerators ?? null,
     pools: variant.pools ?? null,
-    throughput: variant.throughput ?? 1,
+    throughput: variant.throughput ?? null,
   }));
   let allowed = variants;
   if (job.stickyVariant !== undefined) {
@@ -105,6 +109,8 @@ export function resolveRequest(job: JobInput, levels: Levels, key: string): Requ
     withinRequired: job.within?.mode === "required",
     excludedNodes: job.excludedNodes ?? [],
     preferredNodes: job.preferredNodes ?? [],
+    policy: job.variantPolicy ?? "ordered",
+    jobClass: job.jobClass,
   };
 }
 

@@ -11,6 +11,7 @@ import { QuotaTree, type QueueNode } from "./quota.ts";
 import { RunningJobs } from "./running.ts";
 import { placementOf } from "./restore.ts";
 import { requestKey, resolveRequest, type Request } from "./request.ts";
+import { Scarcity } from "./scarcity.ts";
 import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from "./types.ts";
 import type { Unit } from "./victims.ts";
 import { Heap, Lane } from "./waiting.ts";
@@ -43,6 +44,7 @@ export class State {
   readonly dated = new DatedReservations(this);
   readonly estimates = new Estimates(this);
   readonly learned = new Learned();
+  readonly scarcity = new Scarcity();
   readonly windows = new Map<string, WindowInput>();
   readonly unitCache = new Map<QueueNode, { stamp: string; units: readonly Unit[] }>();
   /** The next instant at which a protected job may be evicted that somebody could use. */
@@ -179,6 +181,11 @@ export class State {
       reasonSince: this.now,
       evaluatedAt: 0,
     };
+  }
+
+  /** What all known jobs ask, and how many ask it. */
+  requests(): Iterable<{ request: Request; jobs: number }> {
+    return this.#requests.values();
   }
 
   submit(input: JobInput): void {

@@ -214,6 +214,8 @@ describe("choice of hardware", () => {
     { accelerators: ["v100"], throughput: 4 },
   ];
 
+  const untold = variants.map(({ accelerators }) => ({ accelerators }));
+
   function mixed(): PlacementEngine {
     const engine = createEngine();
     engine.putQueue({ id: "q" });
@@ -241,22 +243,21 @@ describe("choice of hardware", () => {
       [0, 1],
       [1, 2],
     ] as const) {
-      engine.submit(job(`run${i}`, 1, { variants, stickyVariant: i, jobClass: "odd" }));
+      engine.submit(job(`run${i}`, 1, { variants: untold, stickyVariant: i, jobClass: "odd" }));
       engine.cycle(i * 3 * HOUR);
       engine.finished(`run${i}`, i * 3 * HOUR + hours * HOUR);
     }
-    engine.submit(job("next", 1, { variants, variantPolicy: "fastest", jobClass: "odd" }));
+    engine.submit(job("next", 1, { variants: untold, variantPolicy: "fastest", jobClass: "odd" }));
     expect(engine.cycle(6 * HOUR).starts[0]).toMatchObject({ job: "next", variant: 0 });
   });
 
   it("tries what no run has shown yet, and goes by what runs show from then on", () => {
     const engine = mixed();
     const one = (id: string, at: number): string => {
-      engine.submit(job(id, 1, { variants, variantPolicy: "fastest", jobClass: "even" }));
+      engine.submit(job(id, 1, { variants: untold, variantPolicy: "fastest", jobClass: "even" }));
       return engine.cycle(at).starts[0]!.members[0]!.node.slice(0, 1);
     };
     engine.learn([{ jobClass: "even", accelerator: "k80", runTime: HOUR }]);
-    // The v100 is said to be four times as fast, in the unit of the hour on the k80.
     expect(one("first", 0)).toBe("v");
     engine.finished("first", 2 * HOUR);
     expect(one("second", 2 * HOUR)).toBe("k");

@@ -134,7 +134,7 @@ export interface VariantInput {
   pools?: readonly string[];
   /** Per role name: what replaces the role's own resources or node count. */
   roles?: Readonly<Record<string, { resources?: ResourcesInput; nodes?: { min: number; max: number; step?: number } }>>;
-  /** Steps per second relative to the other variants of the job; for `fastest` and `cheapest`. What finished runs show counts more. */
+  /** Steps per second relative to the other variants of the job; for `fastest` and `cheapest`; learned where one does not say. */
   throughput?: number;
 }
 

@@ -2,6 +2,7 @@ import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
 import type { Charge } from "./placer.ts";
+import { isFastEnough } from "./preference.ts";
 import { canCheckpoint } from "./request.ts";
 import type { State } from "./state.ts";
 import type { WindowInput } from "./types.ts";
@@ -36,7 +37,7 @@ export function windowsAgainst(state: State, job: JobRecord): WindowInput[] {
   return against;
 }
 
-/** Where a job may go at all now: quota, windows and leases. */
+/** Where a job may go at all now: quota, windows, leases, and speed where it goes by that. */
 export function bounds(
   state: State,
   job: JobRecord,
@@ -44,7 +45,7 @@ export function bounds(
   return {
     allowed: (charges) => state.quota.allows(job.queue, state.quota.usageOf(charges)),
     avoid: closedNodes(state, job),
-    usable: (partition) => leaseLasts(state, job, partition),
+    usable: (partition) => leaseLasts(state, job, partition) && isFastEnough(state, job, partition),
   };
 }
 

@@ -33,6 +33,14 @@ export class PythonRandom {
     return low + (high - low) * this.random();
   }
 
+  /** As `choice(list)`. */
+  choice<T>(list: readonly T[]): T {
+    const bits = Math.floor(Math.log2(list.length)) + 1;
+    let drawn = list.length;
+    while (drawn >= list.length) drawn = this.#word() >>> (32 - bits);
+    return list[drawn]!;
+  }
+
   random(): number {
     const high = this.#word() >>> 5;
     const low = this.#word() >>> 6;
