@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { scenarios } from "./index.ts";
 import { variations } from "./metamorphic.ts";
-import { scenarioArb } from "./random.ts";
+import { scenarioArb } from "../testing/random-scenarios.ts";
 import { outcomesOf, playScenario } from "./runner.ts";
 
 describe("facts of other schedulers, restated", () => {
@@ -33,7 +33,7 @@ describe("random cases", () => {
           const told = { ...scenario, steps: scenario.steps.map((step, i) => ({ ...step, expect: outcomes[i]! })) };
           expect(playScenario(variation.apply(told))).toEqual([]);
         }),
-        { numRuns: 150 },
+        { numRuns: 60 },
       );
     });
   }

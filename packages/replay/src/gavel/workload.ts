@@ -47,13 +47,20 @@ export function gavelJobs(seed: number, perHour: number, count: number, several:
     const lot = jobs.uniform(0, 1);
     const size = !several || lot < 0.7 ? 1 : lot <= 0.8 ? 2 : lot < 0.95 ? 4 : 8;
     const minutes = 10 ** (jobs.random() >= 0.8 ? jobs.uniform(3, 4) : jobs.uniform(1.5, 3));
-    let chosen = jobs.choice(TYPES);
-    while (size > 1 && !chosen.distributed) chosen = jobs.choice(TYPES);
+    const chosen = drawType(jobs, size > 1);
     const speed = GAVEL_KINDS.map((kind) => speeds.get(`${kind}/${chosen.type}/${size}`) ?? 0) as [number, number, number];
     made.push({ id, submit, type: chosen.type, devices: size, steps: minutes * 60 * speed[0], speed });
     submit += (-Math.log(1 - arrivals.random()) * 3600) / perHour;
   }
   return made;
+}
+
+/** Where several devices share a job, types that cannot do so are drawn again. */
+function drawType(random: PythonRandom, distributed: boolean): (typeof TYPES)[number] {
+  for (;;) {
+    const drawn = random.choice(TYPES);
+    if (drawn.distributed || !distributed) return drawn;
+  }
 }
 
 function readSpeeds(): Map<string, number> {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Scenario, ScenarioJob, ScenarioNode, ScenarioQueue } from "./format.ts";
+import type { Scenario, ScenarioJob, ScenarioNode, ScenarioQueue } from "../scenarios/format.ts";
 
 const QUEUES = ["qa", "qb", "qc"] as const;
 const amount = (most: number) => fc.option(fc.nat(most), { nil: undefined });
