@@ -1,6 +1,5 @@
 import { Agent, request as httpsRequest } from "node:https";
 import type { IncomingMessage } from "node:http";
-import { createInterface } from "node:readline";
 
 /*
  * The few requests that tests make of an API server. The product uses @kubernetes/client-node; what judges it shares nothing
@@ -105,7 +104,12 @@ export class ApiClient {
     const separator = path.includes("?") ? "&" : "?";
     const response = await this.#send("GET", `${path}${separator}watch=true&allowWatchBookmarks=true`, undefined, "application/json", signal);
     if (response.statusCode !== 200) throw new ApiError(response.statusCode ?? 500, "", `watch of ${path}`);
-    for await (const line of createInterface({ input: response })) yield JSON.parse(line) as WatchEvent;
+    let rest = "";
+    for await (const chunk of response.setEncoding("utf8")) {
+      const lines = `${rest}${chunk as string}`.split("\n");
+      rest = lines.pop() as string;
+      for (const line of lines) yield JSON.parse(line) as WatchEvent;
+    }
   }
 
   #send(method: string, path: string, body: object | undefined, type: string, signal?: AbortSignal): Promise<IncomingMessage> {

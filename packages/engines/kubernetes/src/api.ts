@@ -157,7 +157,7 @@ export class KubeApi {
       }
       if (response && response.statusCode < 300) return response;
       const refusal = response ? await this.refusal(response) : undefined;
-      if (refusal && !mayPass(refusal)) throw refusal;
+      if (refusal && !mayPass(method, refusal)) throw refusal;
       if (attempt >= tries) {
         // a webhook that is away answers by the API server: that one is reached
         if (refusal && /webhook/.test(refusal.message)) throw refusal;
@@ -220,9 +220,12 @@ export class KubeApi {
   }
 }
 
-/** Whether the same request may succeed a little later. A conflict is the caller's to resolve. */
-function mayPass({ status }: KubeError): boolean {
-  return status === 429 || status >= 500;
+/**
+ * Whether the same request may succeed a little later. A conflict is the caller's to resolve. An API server that has just begun
+ * knows no roles yet: that it forbids a write says nothing of what was to be written; quotas and webhooks word their refusals otherwise.
+ */
+function mayPass(method: KubeRequest["method"], { status, message }: KubeError): boolean {
+  return status === 429 || status >= 500 || (status === 403 && method !== "GET" && /\bUser ".*" cannot /.test(message));
 }
 
 function retryAfter(header: string | string[] | undefined): number | undefined {
