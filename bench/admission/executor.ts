@@ -15,8 +15,8 @@ import {
 
 /** Between two looks for what is due; milliseconds. */
 const TICK = 4;
-/** Ends in one transaction; few, so that the first places are free early. */
-const AT_ONCE = 64;
+/** Ends in one transaction at most, as many as the supervisor takes. */
+const AT_ONCE = 256;
 
 export interface ExecutorFigures {
   finished: number;
