@@ -232,6 +232,22 @@ describe("the dashboard in a real browser", () => {
     await untilShown("No node matches");
   });
 
+  test("tells an incident as a record: what was seen, what it was taken for, what was done, and how the job came back", async () => {
+    // that of the worker that an earlier test killed
+    const closed = async (): Promise<boolean> => {
+      for await (const incident of muster.client.incidents()) if (incident.rule === "killed") return incident.closed_at !== null;
+      return false;
+    };
+    await expect.poll(closed, { timeout: SOON }).toBe(true);
+    await page.goto(linkTo("/incidents?open=all"));
+    const record = page.getByRole("listitem").filter({ hasText: "a process was killed from outside" });
+    await record.getByRole("button", { name: "Job failure" }).click();
+    await record.getByText("by rule killed").waitFor();
+    await record.getByText("restarted", { exact: true }).waitFor();
+    await record.getByRole("figure", { name: /^recovery: detect .*, start .*, reload / }).waitFor();
+    expect(await record.getByLabel("Evidence").innerText()).toContain("SIGKILL");
+  });
+
   test("fits one screen at 1440 by 900, and no page is wider than a telephone", async () => {
     await page.goto(linkTo("/"));
     await page.getByRole("heading", { name: "Pools" }).waitFor();

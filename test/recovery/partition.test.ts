@@ -51,7 +51,14 @@ describe("a node that falls silent with its work on it", () => {
   it("is superseded: the job goes on elsewhere from what was committed, whatever the old worker does when it wakes up", async () => {
     const flag = join(cluster.dir, "flag");
     const [id] = (await cluster.submit(
-      trainer({ steps: 40, pace: 0.2, accelerator: "h800", resources: { accelerators: 8 }, env: { TRAINER_VANDAL: "1", TRAINER_FLAG: flag } }),
+      trainer({
+        steps: 40,
+        pace: 0.2,
+        accelerator: "h800",
+        resources: { accelerators: 8 },
+        env: { TRAINER_VANDAL: "1", TRAINER_FLAG: flag },
+        checkpoint: { keep: 1000 },
+      }),
     )) as [string];
     const committed = async (): Promise<{ attempt: number; step: number; sealed_path: string }[]> =>
       (await cluster.pool.query("SELECT attempt, step, sealed_path FROM checkpoints WHERE job = $1 AND sealed_path IS NOT NULL ORDER BY id", [id])).rows;

@@ -66,6 +66,7 @@ export class ShardKeeper {
   readonly #output = new Signal();
   #lease: Lease;
   #nodes = new Set<string>();
+  #welcoming = false;
   /** When the shard last answered. */
   #heard = Date.now();
   #done: Promise<void>;
@@ -152,8 +153,13 @@ export class ShardKeeper {
   /** Says that the shard is back only when nothing old lives there: until then nothing new may count on its being dead. */
   async #welcome(signal: AbortSignal): Promise<void> {
     const { pool, shard } = this.#options;
-    while (!signal.aborted && (await hasOldWorkers(pool, shard.name))) await delay(50, undefined, { signal }).catch(() => {});
-    if (!signal.aborted) await this.#report(true);
+    this.#welcoming = true;
+    try {
+      while (!signal.aborted && (await hasOldWorkers(pool, shard.name))) await delay(50, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#report(true);
+    } finally {
+      this.#welcoming = false;
+    }
   }
 
   /** Signs of life, by which the silence of a shard is told from its having nothing to say. */
@@ -162,7 +168,9 @@ export class ShardKeeper {
     while (!signal.aborted) {
       await engine.ping();
       this.#heard = Date.now();
-      await recordBeat(pool, shard.name);
+      const held = await recordBeat(pool, shard.name);
+      // it was silent for less than a connection takes to break; what fails here is tried again at the next sign of life
+      if (held && !this.#welcoming) void this.#welcome(signal).catch(() => {});
       await delay(beatEvery, undefined, { signal }).catch(() => {});
     }
   }

@@ -11,9 +11,15 @@ export interface WatchedShardRow {
   dead: boolean;
 }
 
-/** The shard answered. */
-export async function recordBeat(client: Client, shard: string): Promise<void> {
-  await client.query({ name: "record-beat", text: "UPDATE shards SET last_seen = now(), dead_since = NULL WHERE name = $1", values: [shard] });
+/** The shard answered. @returns whether its silence is still held against a node of it */
+export async function recordBeat(client: Client, shard: string): Promise<boolean> {
+  const { rows } = await client.query<{ held: boolean }>({
+    name: "record-beat",
+    text: `UPDATE shards SET last_seen = now(), dead_since = NULL WHERE name = $1
+      RETURNING EXISTS (SELECT FROM nodes n WHERE n.shard = $1 AND (n.lost_since IS NOT NULL OR (n.health = 'suspect' AND n.health_actor = 'silence'))) AS held`,
+    values: [shard],
+  });
+  return rows[0]?.held ?? false;
 }
 
 /** What kept the shard died, and none can be started in its place. */
