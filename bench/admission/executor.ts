@@ -15,7 +15,7 @@ import {
 
 /** Between two looks for what is due; milliseconds. */
 const TICK = 4;
-/** Ends in one transaction at most, as many as the supervisor takes. */
+/** Ends in one transaction at most: like the supervisor, it takes what came while the last one was written. */
 const AT_ONCE = 256;
 
 export interface ExecutorFigures {
