@@ -33,7 +33,9 @@ describe("decideRestart", () => {
   });
 
   it("has max_restarts as the ceiling of user errors, and of nothing else", () => {
-    expect(decide({ ledgers: { user: 3, infrastructure: 0, unknown: 0 }, progressed: true }).restart).toBe(false);
+    expect(decide({ ledgers: { user: 3, infrastructure: 0, unknown: 0 }, previousSignature: "another" }).restart).toBe(false);
+    // spent by lack of progress: a job that gets on may err again
+    expect(decide({ ledgers: { user: 3, infrastructure: 0, unknown: 0 }, progressed: true })).toMatchObject({ restart: true, ledgers: { user: 1 } });
     expect(decide({ maxRestarts: 0 }).restart).toBe(false);
     expect(decide({ verdict: infrastructure, maxRestarts: 0, ledgers: { user: 3, infrastructure: 50, unknown: 3 } }).restart).toBe(true);
   });

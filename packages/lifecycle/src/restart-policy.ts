@@ -9,7 +9,7 @@ export interface Ledgers {
 
 export interface RestartInput {
   verdict: Verdict;
-  /** Counts before this failure; infrastructure and unknown count from the last progress. */
+  /** Counts before this failure, from the last progress. */
   ledgers: Ledgers;
   maxRestarts: number;
   /** Whether a newer commit was accepted since the failure before this one. */
@@ -32,7 +32,7 @@ const BACKOFF_CAP = 300;
 
 /** Whether the job starts again, and when. Only what is the user's own counts against `max_restarts`. */
 export function decideRestart({ verdict, ledgers, maxRestarts, progressed, previousSignature }: RestartInput): RestartDecision {
-  const counted: Ledgers = { user: ledgers.user, infrastructure: progressed ? 0 : ledgers.infrastructure, unknown: progressed ? 0 : ledgers.unknown };
+  const counted: Ledgers = progressed ? { user: 0, infrastructure: 0, unknown: 0 } : ledgers;
   const give = (why: string, next: Ledgers): RestartDecision => ({ restart: false, ledgers: next, backoff: 0, why });
   const again = (why: string, next: Ledgers, earlier: number): RestartDecision => ({ restart: true, ledgers: next, backoff: backoffAfter(earlier), why });
   if (verdict.action === "fail") return give(verdict.message, { ...counted, user: counted.user + 1 });
@@ -40,8 +40,8 @@ export function decideRestart({ verdict, ledgers, maxRestarts, progressed, previ
   if (verdict.class === "user") {
     const next = { ...counted, user: counted.user + 1 };
     if (!progressed && previousSignature === verdict.signature) return give("the same error came twice with no new checkpoint between", next);
-    if (next.user > maxRestarts) return give(`max_restarts is ${maxRestarts}, and this is error ${next.user}`, next);
-    return again(`error ${next.user} of at most ${maxRestarts} that are restarted`, next, progressed ? 0 : counted.user);
+    if (next.user > maxRestarts) return give(`max_restarts is ${maxRestarts}, and this is error ${next.user} without a new checkpoint`, next);
+    return again(`error ${next.user} of at most ${maxRestarts} without a new checkpoint that are restarted`, next, counted.user);
   }
   if (verdict.class === "unknown") {
     const next = { ...counted, unknown: counted.unknown + 1 };
