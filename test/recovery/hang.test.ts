@@ -129,6 +129,13 @@ describe("a job that lives and makes no step", () => {
     expect(await cluster.untilState(quiet, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });
   });
 
+  it("is left alone while its framework says that it recovers by itself", async () => {
+    const script = 'echo "step=1 phase=train"; sleep 0.3; echo "step=2 phase=recovering"; sleep 7; echo "step=3 phase=train"; sleep 1';
+    const [id] = (await cluster.submit({ run: ["sh", "-c", script], recovery: { hang_timeout: 3 } })) as [string];
+    expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });
+    expect(await kinds(id)).not.toContain("job.no_progress");
+  });
+
   it("is left alone when it never reported progress and has no timeout", async () => {
     const [id] = (await cluster.submit({ run: ["sh", "-c", "sleep 5"] })) as [string];
     expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 1 });

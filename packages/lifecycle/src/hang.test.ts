@@ -33,6 +33,7 @@ describe("judgeHang", () => {
     ["never shorter for the first step", { stepAt: null, upAt: NOW, hangTimeout: 5000 }, 30 * MINUTE],
     ["two hours in an evaluation", { phase: "evaluation", hangTimeout: 5000 }, 120 * MINUTE],
     ["half an hour in a checkpoint", { phase: "checkpoint" }, 30 * MINUTE],
+    ["five minutes while the framework recovers by itself", { phase: "recovering", hangTimeout: 5000 }, 5 * MINUTE],
     ["as ever in a phase that means nothing here", { phase: "train" }, MINUTE],
     ["a job that never reported, with a timeout", { reports: false, stepAt: null, upAt: NOW, hangTimeout: 40 * MINUTE, intervals: [] }, 40 * MINUTE],
   ] as [string, Partial<ProgressFacts>, number][])("%s", (_, part, limit) => {

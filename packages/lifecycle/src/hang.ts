@@ -15,6 +15,8 @@ export interface HangLimits {
   firstStep: number;
   evaluation: number;
   checkpoint: number;
+  /** While the framework says that it recovers by itself: until then it is waited for. */
+  recovering: number;
   /** A shard that is heard of again has so long to tell what it did meanwhile. */
   settle: number;
 }
@@ -26,6 +28,7 @@ export const HANG_LIMITS: HangLimits = {
   firstStep: 1_800_000,
   evaluation: 7_200_000,
   checkpoint: 1_800_000,
+  recovering: 300_000,
   settle: 30_000,
 };
 
@@ -78,6 +81,7 @@ function limitOf({ hangTimeout, stepAt, phase, intervals }: ProgressFacts, limit
     hangTimeout !== null && hangTimeout > limit ? { limit: hangTimeout, rule: "recovery.hang_timeout" } : { limit, rule: `that of ${what}` };
   if (phase !== null && /^eval|^valid/i.test(phase)) return own(limits.evaluation, "an evaluation");
   if (phase !== null && /^checkpoint|^sav(e|ing)/i.test(phase)) return own(limits.checkpoint, "a checkpoint");
+  if (phase !== null && /^recover/i.test(phase)) return own(limits.recovering, "the framework's own recovery");
   if (stepAt === null) return own(limits.firstStep, "the first step of an attempt");
   if (hangTimeout !== null) return { limit: hangTimeout, rule: "recovery.hang_timeout" };
   if (intervals.length < limits.intervals) return { limit: limits.firstStep, rule: "that of a job whose pace isn't known yet" };
