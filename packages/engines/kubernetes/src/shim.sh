@@ -116,7 +116,8 @@ watcher() {
     look
     sleep 1 &
     printf '%s\n' $! >"$dir/.nap"
-    wait $!
+    # a shell says on its error output which signal ended what it waits for
+    wait $! 2>/dev/null
   done
   look
 }
