@@ -57,7 +57,6 @@ describe("one host", () => {
 
   test("compose: the supervisor that would take its agents with it is none of those that start", () => {
     expect(compose.services["supervisor"]?.profiles).toEqual(["kubernetes"]);
-    expect(compose.services["supervisor"]?.environment).not.toHaveProperty("MUSTER_AGENTS_DIR");
   });
 
   test("systemd: the environment is one that services accept", () => {

@@ -2,8 +2,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { kubernetesConfig } from "@muster/model";
-import { parse, parseAllDocuments } from "yaml";
+import { parseAllDocuments } from "yaml";
 import type { Thing } from "./control-plane/api-client.ts";
 import { binaries } from "./control-plane/binaries.ts";
 import { ControlPlane } from "./control-plane/control-plane.ts";
@@ -18,9 +17,7 @@ const ALL = [
   "--set",
   "logs.store=s3://logs/muster?region=x",
   "--set",
-  "clusters.east.secretName=east",
-  "--set",
-  "clusters.east.config.pools[0].pool=east",
+  "kubeconfigs.east=east",
   "--set",
   "jobs.delegate.trainjob=true",
 ];
@@ -71,13 +68,6 @@ describe.skipIf(noControlPlane)("the chart", () => {
     expect(new Set(bindings.flatMap((binding) => binding.subjects.map((subject: Thing) => subject.name)))).toEqual(new Set(["muster-supervisor"]));
     const rules = things.filter((thing) => /^(Cluster)?Role$/.test(thing.kind)).flatMap((role) => role.rules);
     expect(JSON.stringify(rules)).not.toContain("*");
-  });
-
-  it("gives the supervisor clusters as it takes them", () => {
-    const map = render(...ALL).find((thing) => thing.kind === "ConfigMap");
-    const { clusters } = parse(map.data["clusters.yaml"]) as { clusters: Record<string, unknown> };
-    expect(kubernetesConfig.parse(clusters["kubernetes"])).toMatchObject({ namespace: "muster-jobs", priority_class: "muster-worker" });
-    expect(kubernetesConfig.parse(clusters["east"])).toMatchObject({ kubeconfig: "/etc/muster/kubeconfigs/east/kubeconfig" });
   });
 
   it.each([

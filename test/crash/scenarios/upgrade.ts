@@ -68,6 +68,10 @@ export async function runUpgrade(count: number, { released = hasRelease() } = {}
     await installation.until(jobs, "succeeded");
     const attempts = await installation.query<{ id: string; attempt: number }>("SELECT id, attempt FROM jobs WHERE attempt <> 1");
     wrong.push(...attempts.map((job) => JSON.stringify(job)));
+    if (attempts.length > 0) {
+      const told = "SELECT kind, attempt, node, actor, data FROM events WHERE job = $1 OR (job IS NULL AND node IS NOT NULL) ORDER BY seq DESC LIMIT 40";
+      wrong.push(JSON.stringify(await installation.query(told, [attempts[0]?.id])));
+    }
     if (wrong.length > 0) throw new Error([...new Set(wrong)].slice(0, 20).join("\n"));
     const [known] = await installation.query<{ added: number }>("SELECT count(*)::int - $1 AS added FROM migration_hashes", [RELEASE.migrations]);
     return { jobs: count, before: released ? "released" : "simulated", changes: versions.length, added: known?.added ?? 0, restarted: attempts.length };

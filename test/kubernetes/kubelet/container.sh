@@ -16,7 +16,8 @@ shift 6
   mkdir -m 1777 "$root/dev/shm" && mount -t proc proc "$root/proc" && mount --rbind /sys "$root/sys" || exit 125
   echo "$hostname" >/proc/sys/kernel/hostname
   while [ "$1" != -- ]; do
-    at=$root$2
+    # links, such as /var/run, lead to places in the container
+    at=$root$(chroot "$root" realpath -m -- "$2") || exit 125
     if [ -d "$1" ]; then
       [ -d "$at" ] || mkdir -p -- "$at" || exit 125
     else
