@@ -172,7 +172,7 @@ class Bench {
     const before = (await job.attempts()).length;
     await muster.restartDatabase(3000);
     await job.untilSteady();
-    await until("the control plane back on its database", async () => (await muster.control.job(job.id).catch(() => undefined)) !== undefined, 60_000);
+    await until("the control plane back on its database", async () => (await muster.control.job(job.id).catch(() => undefined)) !== undefined, GIVE_UP);
     this.#counts.database_restart_restarts += (await job.attempts()).length - before;
     await job.cancel();
   }
@@ -226,6 +226,7 @@ class Bench {
 
   #note(key: string, milliseconds: number): void {
     (this.#times[key] ??= []).push(milliseconds / 1000);
+    say(`  ${key.padEnd(34)}${(milliseconds / 1000).toFixed(2)}`);
   }
 
   result(): { figures: Record<string, number>; peers: Record<string, unknown> } {
