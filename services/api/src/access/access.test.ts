@@ -42,6 +42,13 @@ async function submit(project: string, more: object = {}): Promise<string> {
   return (answer.json as { id: string }).id;
 }
 
+const WINDOW = { name: "w", pool: "h800", start: "2030-01-01T00:00:00Z", end: "2030-01-02T00:00:00Z" };
+
+async function putWindow(): Promise<string> {
+  await t.call("PUT", "/v1/windows/w", { body: WINDOW });
+  return "/v1/windows/w";
+}
+
 const RULES: Record<string, Rule> = {
   "GET /healthz": everyone,
   "GET /readyz": everyone,
@@ -104,6 +111,10 @@ const RULES: Record<string, Rule> = {
   "GET /v1/queues/{name}": { ...filtered, path: async () => "/v1/queues/default" },
   "PUT /v1/queues/{name}": { ...administer, body: { name: "q" }, path: async () => "/v1/queues/q" },
   "DELETE /v1/queues/{name}": { ...administer, path: async () => "/v1/queues/default" },
+  "GET /v1/windows": filtered,
+  "GET /v1/windows/{name}": { ...filtered, path: putWindow },
+  "PUT /v1/windows/{name}": { ...operate, body: WINDOW, path: async () => "/v1/windows/w" },
+  "DELETE /v1/windows/{name}": { ...operate, body: undefined, path: putWindow },
   "GET /v1/projects": filtered,
   "GET /v1/projects/{name}": { own: "viewer", all: "viewer", other: 404, path: async () => "/v1/projects/own" },
   "PUT /v1/projects/{name}": { own: "admin", all: "admin", other: 404, body: { name: "own" }, path: async () => "/v1/projects/own" },
