@@ -9,6 +9,7 @@ import {
   projectView,
   queueView,
   type AccountView,
+  shardView,
   windowView,
   type EventView,
   type IncidentView,
@@ -49,6 +50,7 @@ export class MusterClient {
   readonly queues: Declared<typeof queueView>;
   readonly projects: Declared<typeof projectView>;
   readonly windows: Declared<typeof windowView>;
+  readonly shards: Declared<typeof shardView>;
   /** Nodes as declared things: `put` makes or changes one. */
   readonly declaredNodes: Declared<typeof nodeView>;
   readonly #transport: Transport;
@@ -63,6 +65,7 @@ export class MusterClient {
     this.queues = new Declared(this.#transport, "/v1/queues", queueView);
     this.projects = new Declared(this.#transport, "/v1/projects", projectView);
     this.windows = new Declared(this.#transport, "/v1/windows", windowView);
+    this.shards = new Declared(this.#transport, "/v1/shards", shardView);
     this.declaredNodes = new Declared(this.#transport, "/v1/nodes", nodeView);
   }
 

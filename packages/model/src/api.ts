@@ -11,6 +11,7 @@ import {
   WAIT_REASONS,
   WORKER_STATES,
 } from "./words.ts";
+import { kubernetesConfig } from "./kubernetes.ts";
 import { duration, name, size } from "./units.ts";
 
 /*
@@ -408,12 +409,24 @@ export const projectSpec = z
   })
   .meta({ id: "ProjectSpec" });
 
+/** A cluster elsewhere. The agents of the local engine are shards of their own, which nobody declares. */
+export const shardSpec = z
+  .strictObject({
+    version: z.literal(1).default(1),
+    kind: z.literal("shard").default("shard"),
+    name,
+    engine: z.literal("kubernetes").default("kubernetes"),
+    config: kubernetesConfig,
+  })
+  .meta({ id: "ShardSpec" });
+
 export const applyDocument = z.discriminatedUnion("kind", [
   poolSpec.extend({ kind: z.literal("pool") }),
   nodeSpec.extend({ kind: z.literal("node") }),
   queueSpec.extend({ kind: z.literal("queue") }),
   projectSpec.extend({ kind: z.literal("project") }),
   windowSpec.extend({ kind: z.literal("window") }),
+  shardSpec.extend({ kind: z.literal("shard") }),
 ]);
 
 export type PoolSpec = z.output<typeof poolSpec>;
@@ -421,6 +434,7 @@ export type NodeSpec = z.output<typeof nodeSpec>;
 export type QueueSpec = z.output<typeof queueSpec>;
 export type ProjectSpec = z.output<typeof projectSpec>;
 export type WindowSpec = z.output<typeof windowSpec>;
+export type ShardSpec = z.output<typeof shardSpec>;
 
 const counted = z.object({ total: z.int(), healthy: z.int(), schedulable: z.int(), held: z.number() });
 export const poolView = poolSpec
@@ -451,6 +465,17 @@ export const queueView = queueSpec
   .meta({ id: "Queue" });
 export type QueueView = z.output<typeof queueView>;
 export const windowView = windowSpec.extend({ version: z.int(), state: z.enum(["coming", "open", "over"]), node_count: z.int() }).meta({ id: "Window" });
+export const shardView = shardSpec
+  .extend({
+    version: z.int(),
+    /** As it was put, with defaults filled in. */
+    config: z.record(z.string(), z.unknown()),
+    reachable: z.boolean(),
+    last_seen: time.nullable(),
+    node_count: z.int(),
+  })
+  .meta({ id: "Shard" });
+export type ShardView = z.output<typeof shardView>;
 export type WindowView = z.output<typeof windowView>;
 export const projectView = projectSpec.extend({ version: z.int() }).meta({ id: "Project" });
 export type ProjectView = z.output<typeof projectView>;

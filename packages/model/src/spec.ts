@@ -205,6 +205,8 @@ export const jobSpec = z.strictObject({
   topology: topologySpec.default({ segments: [] }),
   ...roleFields,
   roles: z.record(name, roleSpec).optional(),
+  /** For engines that run images: as whom the workers run there. */
+  service_account: name.optional(),
   secrets: z
     .array(
       z.strictObject({

@@ -35,6 +35,7 @@ import { poolRoutes } from "./routes/pools.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { queueRoutes } from "./routes/queues.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { shardRoutes } from "./routes/shards.ts";
 import { windowRoutes } from "./routes/windows.ts";
 import { EventHub } from "./stream/event-hub.ts";
 import { Streams } from "./stream/streams.ts";
@@ -106,6 +107,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     queueRoutes(routes, context);
     projectRoutes(routes, context);
     windowRoutes(routes, context);
+    shardRoutes(routes, context);
     tokenRoutes(routes, context);
     eventRoutes(routes, context);
     overviewRoutes(routes, context);

@@ -8,7 +8,7 @@ import { clientDefaultsFile, MusterClient, stateDir as defaultStateDir } from "@
 import { openLogStore } from "@muster/logs";
 import { createScheduler } from "@muster/scheduler";
 import { createPool, prepareDatabase, startEmbeddedPostgres } from "@muster/store";
-import { createSupervisor, localProvider, readRepairHooks, type LocalProviderOptions } from "@muster/supervisor";
+import { createSupervisor, kubernetesProvider, localProvider, readRepairHooks, type LocalProviderOptions } from "@muster/supervisor";
 import type { Logger } from "pino";
 import { claimStateDir } from "./claim.ts";
 import { applyMissing, readClusterFile } from "./cluster-file.ts";
@@ -95,14 +95,16 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     undo.push(() => scheduler.close());
     await scheduler.start();
     const agentsDir = join(stateDir, "agents");
+    const kubernetes = kubernetesProvider({ pool, logger: logger.child({ service: "supervisor" }) });
     const supervisor = await createSupervisor({
       ...(options.repairHooks !== undefined && { repairHooks: readRepairHooks(options.repairHooks) }),
       databaseUrl,
       logger: logger.child({ service: "supervisor" }),
       logs,
       apiUrl: url,
-      engines: { local: localProvider({ pool, agentsDir, agent: { secrets_dir: join(stateDir, "secrets"), ...options.agent } }) },
+      engines: { kubernetes, local: localProvider({ pool, agentsDir, agent: { secrets_dir: join(stateDir, "secrets"), ...options.agent } }) },
     });
+    undo.push(() => kubernetes.close());
     undo.push(() => supervisor.close());
     return {
       url,

@@ -120,6 +120,8 @@ async function startWorkers(context: DispatchContext, rows: readonly CommandRow[
       peers: (peers.get(attemptKey(row)) ?? []).map((peer) => ({ role: peer.role, nodeRank: peer.node_rank, node: peer.node, address: peer.address })),
       apiUrl: context.apiUrl,
       token: makeAttemptToken(cluster.secret, row),
+      gang: (peers.get(attemptKey(row)) ?? []).filter((peer) => peer.shard === engine.shard).length,
+      engine,
       ...(resume.has(row.job) && { resumeFrom: resume.get(row.job)?.path as string }),
     }),
   );

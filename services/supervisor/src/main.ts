@@ -5,6 +5,7 @@ import closeWithGrace from "close-with-grace";
 import { pino } from "pino";
 import { readConfig } from "./config.ts";
 import { createHttp } from "./http.ts";
+import { kubernetesProvider } from "./kubernetes-provider.ts";
 import { localProvider } from "./local-provider.ts";
 import { readRepairHooks } from "./repairs/hooks.ts";
 import { createSupervisor } from "./supervisor.ts";
@@ -29,6 +30,7 @@ await prepareDatabase(config.databaseUrl).catch((error: unknown) => {
 });
 const pool = createPool(config.databaseUrl, "supervisor-engines", { max: 3 });
 const logs = openLogStore(config.logs);
+const kubernetes = kubernetesProvider({ pool, logger });
 const supervisor = await createSupervisor({
   repairHooks,
   databaseUrl: config.databaseUrl,
@@ -45,12 +47,14 @@ const supervisor = await createSupervisor({
         ...(config.checkpointRoot !== undefined && { checkpoint_root: config.checkpointRoot }),
       },
     }),
+    kubernetes,
   },
 });
-const http = createHttp(pool, supervisor);
+const http = createHttp(pool, supervisor, kubernetes);
 closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {
   if (err) logger.fatal({ err }, "ending after an error");
   await supervisor.close();
+  await kubernetes.close();
   await http.close();
   await logs.close();
   await pool.end();

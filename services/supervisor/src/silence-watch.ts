@@ -1,6 +1,7 @@
 import { judgeSilence, type BrakeDecision, type SilenceDecision, type SilenceLimits, type WatchedNode } from "@muster/lifecycle";
 import {
   addUnreachable,
+  anyAway,
   appendEvents,
   closeIncident,
   declareLost,
@@ -72,17 +73,13 @@ export class SilenceWatch {
     );
     const brake = await readBrake(pool);
     const silent = [...heard.values()].some((shard) => shard.dead || now - Math.max(shard.heard, shard.listenedSince) >= limits.suspect);
-    if (!silent && brake.since === null && this.#before === "") return false;
+    if (!silent && brake.since === null && this.#before === "" && !(await anyAway(pool))) return false;
     const rows = await readWatchedNodes(pool);
-    const nodes = rows.map(
-      (row): WatchedNode => ({
-        node: row.name,
-        switch: switchOf(row),
-        ...(heard.get(row.shard) ?? { heard: now, listenedSince: now, dead: false }),
-        lost: row.lost,
-        confirmed: row.confirmed,
-      }),
-    );
+    const nodes = rows.map((row): WatchedNode => {
+      const shard = heard.get(row.shard) ?? { heard: now, listenedSince: now, dead: false };
+      // its cluster answers, but doesn't hear of it: what the cluster says is no sign of the node's life
+      return { node: row.name, switch: switchOf(row), ...shard, heard: Math.min(shard.heard, row.away ?? shard.heard), lost: row.lost, confirmed: row.confirmed };
+    });
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);
     // one after another, as each locks rows of another table

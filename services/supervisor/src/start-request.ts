@@ -1,6 +1,6 @@
-import type { WorkerStart } from "@muster/engine";
+import type { Engine, WorkerContainer, WorkerStart } from "@muster/engine";
 import { launch, type Peer } from "@muster/launchers";
-import { delegatedTo } from "@muster/model";
+import { delegatedTo, type ResolvedRole } from "@muster/model";
 import type { CommandRow } from "@muster/store";
 
 export interface StartContext {
@@ -8,6 +8,9 @@ export interface StartContext {
   apiUrl: string;
   token: string;
   resumeFrom?: string;
+  /** How many of them are on this shard. */
+  gang: number;
+  engine: Pick<Engine, "ownDevices" | "addressOf">;
 }
 
 /** The command that starts one worker, from what the store has of it. */
@@ -15,6 +18,9 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
   const spec = row.resolved;
   const role = spec.variants[row.variant]?.roles.find((one) => one.name === row.role);
   if (!role) throw new Error(`${row.job} has no role ${row.role} in variant ${row.variant}`);
+  const { engine } = context;
+  const addressOf = (peer: Pick<Peer, "role" | "nodeRank">): string | undefined =>
+    engine.addressOf?.({ job: row.job, incarnation: row.incarnation, attempt: row.attempt, worker: `${peer.role}/${peer.nodeRank}` });
   const launched = launch({
     job: row.job,
     incarnation: row.incarnation,
@@ -22,12 +28,12 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
     spec,
     role,
     nodeRank: row.node_rank,
-    peers: context.peers,
-    rendezvous: { address: row.rendezvous_address, port: row.rendezvous_port },
+    peers: context.peers.map((peer) => ({ ...peer, address: addressOf(peer) ?? peer.address })),
+    rendezvous: { address: addressOf({ role: role.name, nodeRank: 0 }) ?? row.rendezvous_address, port: row.rendezvous_port },
     resumeReason: row.resume_reason,
     apiUrl: context.apiUrl,
     ...(row.array_index !== null && { arrayIndex: row.array_index }),
-    devices: row.devices,
+    ...(!engine.ownDevices && { devices: row.devices }),
   });
   const { checkpoint, recovery } = spec;
   const delegated = delegatedTo(role.launcher);
@@ -64,5 +70,21 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
     watch: recovery.rules.flatMap((rule, index) => (rule.match.log === undefined ? [] : [{ id: String(index), pattern: rule.match.log }])),
     firstRank: launched.firstRank,
     ranks: launched.ranks,
+    gang: context.gang,
+    container: containerOf(row, role),
+  };
+}
+
+function containerOf({ runtime, resolved: spec }: CommandRow, role: ResolvedRole): WorkerContainer {
+  const image = role.image ?? runtime?.image;
+  const { shm, ephemeral_storage: ephemeralStorage } = role.resources;
+  return {
+    ...(image !== undefined && { image }),
+    trusted: image === runtime?.image,
+    env: runtime?.env ?? {},
+    ...(spec.service_account !== undefined && { serviceAccount: spec.service_account }),
+    ...(shm !== undefined && { shm }),
+    ...(ephemeralStorage !== undefined && { ephemeralStorage }),
+    grace: spec.checkpoint.grace,
   };
 }

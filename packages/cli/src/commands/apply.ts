@@ -22,12 +22,12 @@ interface Result {
 }
 
 /** What others name comes before what names it. */
-const ORDER: readonly Applied["kind"][] = ["project", "pool", "queue", "node", "window"];
+const ORDER: readonly Applied["kind"][] = ["project", "pool", "shard", "queue", "node", "window"];
 
 export function addApply(program: Command, io: Io, outcome: Outcome): void {
   const apply = program
     .command("apply")
-    .description("make pools, nodes, queues, projects and windows as files declare them; all files are checked before the first change")
+    .description("make pools, nodes, queues, projects, windows and shards as files declare them; all files are checked before the first change")
     .requiredOption("-f, --file <file>", "YAML or JSON, one or more documents with a kind each; - for standard input; may be repeated", collect)
     .option("--dry-run", "check and say what would change, but change nothing");
   withOutput(apply).action(
@@ -84,7 +84,7 @@ async function applyOne(session: Session, { document, parsed }: Item, dryRun: bo
 }
 
 function declaredOf(client: MusterClient, kind: Applied["kind"]) {
-  return { pool: client.pools, node: client.declaredNodes, queue: client.queues, project: client.projects, window: client.windows }[kind];
+  return { pool: client.pools, node: client.declaredNodes, queue: client.queues, project: client.projects, window: client.windows, shard: client.shards }[kind];
 }
 
 /** Whether nothing but counts differs, which change by themselves. */

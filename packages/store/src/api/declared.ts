@@ -1,7 +1,7 @@
 import type { Client } from "../pool.ts";
 
 /** Declarative things with a version; the table's name is one of these and never an input. */
-export const DECLARED = { pool: "pools", queue: "queues", project: "projects", node: "nodes", window: "windows" } as const;
+export const DECLARED = { pool: "pools", queue: "queues", project: "projects", node: "nodes", window: "windows", shard: "shards" } as const;
 export type Declared = keyof typeof DECLARED;
 
 /** The version of a declared thing, locked until the transaction ends; undefined where there is none. */

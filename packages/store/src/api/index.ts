@@ -12,6 +12,7 @@ export * from "./nodes.ts";
 export * from "./overview.ts";
 export * from "./pools.ts";
 export * from "./projects.ts";
+export * from "./shards.ts";
 export * from "./queues.ts";
 export * from "./submission.ts";
 export * from "./tokens.ts";

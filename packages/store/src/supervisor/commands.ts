@@ -10,6 +10,8 @@ export interface CommandRow extends WorkerId {
   ranks: number;
   node: string;
   vendor: string;
+  /** What the pool gives to workers where the engine runs images. */
+  runtime: { image?: string; env?: Record<string, string> } | null;
   devices: number[];
   share: number;
   cpus: number;
@@ -36,7 +38,7 @@ export interface CommandRow extends WorkerId {
 export async function readCommands(client: Client, shard: string, limit: number): Promise<CommandRow[]> {
   const { rows } = await client.query<CommandRow>({
     name: "read-commands",
-    text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.role, w.node_rank, w.first_rank, w.ranks, w.node, p.vendor,
+    text: `SELECT w.job, w.incarnation::text, w.attempt, w.worker, w.role, w.node_rank, w.first_rank, w.ranks, w.node, p.vendor, p.spec->'runtime' AS runtime,
         w.devices, w.share, w.cpus, w.memory::text, w.desired, w.grace, w.inspect, w.checkpoint_asked, w.state, j.state AS job_state, j.project, j.array_index,
         a.state AS attempt_state, a.gang, a.variant, a.rendezvous_address, a.rendezvous_port, a.resume_reason,
         CASE WHEN w.desired = 'run' THEN s.resolved END AS resolved, s.source_commit,
@@ -58,6 +60,7 @@ export interface PeerRow extends AttemptId {
   role: string;
   node_rank: number;
   node: string;
+  shard: string;
   address: string;
 }
 
@@ -65,7 +68,7 @@ export interface PeerRow extends AttemptId {
 export async function readPeers(client: Client, attempts: readonly AttemptId[]): Promise<PeerRow[]> {
   const { rows } = await client.query<PeerRow>({
     name: "read-peers",
-    text: `SELECT w.job, w.incarnation::text, w.attempt, w.role, w.node_rank, w.node, n.address
+    text: `SELECT w.job, w.incarnation::text, w.attempt, w.role, w.node_rank, w.node, w.shard, n.address
       FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
         JOIN workers w USING (job, incarnation, attempt) JOIN nodes n ON n.name = w.node
       ORDER BY w.job, w.role, w.node_rank`,

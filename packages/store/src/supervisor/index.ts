@@ -4,6 +4,7 @@ export * from "./attempt-key.ts";
 export * from "./checkpoints.ts";
 export * from "./comebacks.ts";
 export * from "./commands.ts";
+export * from "./discovered.ts";
 export * from "./facts.ts";
 export * from "./gangs.ts";
 export * from "./hangs.ts";

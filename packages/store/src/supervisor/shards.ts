@@ -5,6 +5,7 @@ export interface ShardRow {
   engine: string;
   address: string;
   config: Record<string, unknown>;
+  version: number;
   epoch: string;
   seq: string;
   reachable: boolean;
@@ -14,7 +15,7 @@ export interface ShardRow {
 export async function readShards(client: Client): Promise<ShardRow[]> {
   const { rows } = await client.query<ShardRow>({
     name: "read-shards",
-    text: "SELECT name, engine, address, config, epoch, seq::text, reachable, reported_incarnation::text FROM shards ORDER BY name",
+    text: "SELECT name, engine, address, config, version, epoch, seq::text, reachable, reported_incarnation::text FROM shards ORDER BY name",
   });
   return rows;
 }
@@ -46,7 +47,7 @@ export async function setShardReachable(client: Client, shard: string, reachable
         health_actor = CASE WHEN silence THEN NULL ELSE n.health_actor END,
         health_since = CASE WHEN silence THEN now() ELSE n.health_since END
       FROM (SELECT name, $2 AND health = 'suspect' AND health_actor = 'silence' AS silence FROM nodes WHERE shard = $1) o
-      WHERE o.name = n.name AND (n.reachable <> $2 OR silence OR ($2 AND n.lost_since IS NOT NULL))
+      WHERE o.name = n.name AND NOT ($2 AND n.away_since IS NOT NULL) AND (n.reachable <> $2 OR silence OR ($2 AND n.lost_since IS NOT NULL))
       RETURNING n.name, n.pool`,
     values: [shard, reachable],
   });

@@ -51,16 +51,25 @@ export interface WatchedNodeRow {
   lost: boolean;
   /** A check has called it dead since it was last heard of. */
   confirmed: boolean;
+  /** Since when its cluster hasn't heard of it, in milliseconds since 1970. */
+  away: number | null;
 }
 
 export async function readWatchedNodes(client: Client): Promise<WatchedNodeRow[]> {
   const { rows } = await client.query<WatchedNodeRow>({
     name: "read-watched-nodes",
     text: `SELECT n.name, n.shard, n.pool, n.fabric, ARRAY (SELECT jsonb_array_elements_text(p.spec->'fabric_levels')) AS fabric_levels, n.health, n.lost_since IS NOT NULL AS lost,
-        s.last_seen < now() - interval '5 s' AND EXISTS (SELECT FROM events e WHERE e.node = n.name AND e.kind = 'node.checked' AND e.data->>'status' = 'fatal' AND e.at > s.last_seen) AS confirmed
+        s.last_seen < now() - interval '5 s' AND EXISTS (SELECT FROM events e WHERE e.node = n.name AND e.kind = 'node.checked' AND e.data->>'status' = 'fatal' AND e.at > s.last_seen) AS confirmed,
+        (extract(epoch FROM n.away_since) * 1000)::float8 AS away
       FROM nodes n JOIN pools p ON p.name = n.pool JOIN shards s ON s.name = n.shard WHERE n.health <> 'retired' ORDER BY n.name`,
   });
   return rows;
+}
+
+/** Whether any node's cluster doesn't hear of it. */
+export async function anyAway(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ away: boolean }>({ name: "any-away", text: "SELECT EXISTS (SELECT FROM nodes WHERE away_since IS NOT NULL) AS away" });
+  return rows[0]?.away ?? false;
 }
 
 /** Marks ready nodes as suspect for their silence. Returns those that changed. */
@@ -81,7 +90,8 @@ export async function declareLost(client: Client, nodes: readonly string[], sile
   const { rows } = await client.query<{ name: string; pool: string }>({
     name: "declare-lost",
     text: `UPDATE nodes n SET lost_since = now(), reachable = false, version = n.version + 1 FROM shards s
-      WHERE n.name = ANY ($1) AND n.lost_since IS NULL AND s.name = n.shard AND (s.last_seen IS NULL OR s.last_seen <= now() - make_interval(secs => $2) OR s.dead_since IS NOT NULL)
+      WHERE n.name = ANY ($1) AND n.lost_since IS NULL AND s.name = n.shard
+        AND (s.last_seen IS NULL OR s.last_seen <= now() - make_interval(secs => $2) OR s.dead_since IS NOT NULL OR n.away_since <= now() - make_interval(secs => $2))
       RETURNING n.name, n.pool`,
     values: [nodes, silentFor],
   });

@@ -1,0 +1,137 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { startStandalone, type Standalone } from "@muster/standalone";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ControlPlane } from "./control-plane/control-plane.ts";
+import type { Kubelet } from "./kubelet/kubelet.ts";
+import { startNodes } from "./kubelet/test-nodes.ts";
+import { noControlPlane } from "./ready.ts";
+
+/** The whole of Muster over a cluster: declared, discovered, placed, run in pods, broken and brought back. */
+describe.skipIf(noControlPlane)("Muster on a cluster", () => {
+  let plane: ControlPlane;
+  let kubelets: Kubelet[];
+  let muster: Standalone;
+  const stateDir = mkdtempSync("/tmp/muster-on-kubernetes-");
+
+  beforeAll(async () => {
+    plane = await ControlPlane.start({ nodeGrace: 10 });
+    const devices = { "nvidia.com/gpu": "4" };
+    const labels = (rack: string): Record<string, string> => ({
+      gpu: "h100",
+      zone: "z",
+      rack,
+      "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
+      "nvidia.com/gpu.memory": "81559",
+    });
+    kubelets = await startNodes(plane, [
+      { name: "gpu-a", devices, labels: labels("r1") },
+      { name: "gpu-b", devices, labels: labels("r1") },
+      { name: "gpu-c", devices, labels: labels("r2") },
+      { name: "plain" },
+    ]);
+    await plane.admin.create("/api/v1/namespaces", { metadata: { name: "muster-jobs" } });
+    await plane.admin.create("/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "muster-worker" }, value: 0, preemptionPolicy: "Never" });
+    const checkpoints = join(plane.dir, "checkpoints");
+    mkdirSync(checkpoints);
+    chmodSync(checkpoints, 0o777);
+    chmodSync(plane.dir, 0o755);
+    muster = await startStandalone({ logger: pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" }), stateDir, port: 0 });
+    await muster.client.pools.put("h100", {
+      name: "h100",
+      engine: "kubernetes",
+      vendor: "nvidia",
+      accelerator: "h100",
+      fabric_levels: ["zone", "leaf"],
+      runtime: { image: "any" },
+    });
+    await muster.client.shards.put("east", {
+      name: "east",
+      config: {
+        kubeconfig: plane.kubeconfig(),
+        pools: [{ pool: "h100", match: { gpu: "h100" } }],
+        fabric: ["zone", "rack"],
+        network: "host",
+        helper_image: "any",
+        volumes: { checkpoints: { host_path: checkpoints } },
+        checkpoints: { volume: "checkpoints" },
+      },
+    });
+  });
+  afterAll(async () => {
+    await muster?.stop({ workers: "kill" });
+    await Promise.all((kubelets ?? []).map((kubelet) => kubelet.close()));
+    await plane?.stop();
+    rmSync(stateDir, { recursive: true, force: true });
+  });
+
+  const until = async <T>(what: string, look: () => Promise<T | undefined | false>): Promise<T> => {
+    for (const end = Date.now() + 120_000; ; await delay(50)) {
+      const found = await look().catch(() => undefined);
+      if (found !== undefined && found !== false) return found;
+      if (Date.now() > end) throw new Error(`${what} didn't come`);
+    }
+  };
+  const submit = async (name: string, script: string, more: object = {}): Promise<string> => {
+    const job = await muster.client.jobs.submit({ name, pool: "h100", run: ["sh", "-c", script], resources: { accelerators: 4 }, ...more });
+    return job.id;
+  };
+  const state = (id: string, ...states: string[]) =>
+    until(`${states.join()} of ${id}`, async () => {
+      const job = await muster.client.jobs.get(id);
+      return states.includes(job.state) && job;
+    });
+
+  it("finds the nodes of its pools, with their place, devices and memory", async () => {
+    const node = await until("the nodes", async () => {
+      const nodes = (await Array.fromAsync(muster.client.nodes.list())).filter((one) => one.shard === "east");
+      return nodes.length === 3 && nodes.every((one) => one.reachable) && nodes[0];
+    });
+    expect(node).toMatchObject({ name: "gpu-a", pool: "h100", fabric: ["z", "r1"], devices: 4, health: "ready", address: "127.0.0.1" });
+    expect(node.labels["accelerator-model"]).toBe("NVIDIA-H100-80GB-HBM3");
+  });
+
+  it("runs a gang to its end, and leaves nothing behind", async () => {
+    const id = await submit("gang", 'echo "rank $MUSTER_NODE_RANK of $MUSTER_NODE_COUNT sees $NVIDIA_VISIBLE_DEVICES"', { nodes: 3 });
+    expect((await state(id, "succeeded", "failed")).state).toBe("succeeded");
+    await until("no pods", async () => (await plane.admin.list("/api/v1/namespaces/muster-jobs/pods")).length === 0);
+  });
+
+  it("brings a job back from its sealed checkpoint after its node is lost, and takes the node back when it has booted", async () => {
+    const id = await submit(
+      "saving",
+      'if [ -e "$MUSTER_RESUME_FROM/step" ]; then echo "resumed from $(cat "$MUSTER_RESUME_FROM/step")"; exit 0; fi; d=$MUSTER_CHECKPOINT_DIR/step-7; mkdir "$d"; echo 7 >"$d/step"; echo "saved 7 $d"; for i in $(seq 600); do sleep 0.5; done',
+      { checkpoint: { committed: "^saved (?<step>\\d+) (?<path>\\S+)$" } },
+    );
+    await until("a sealed checkpoint", async () => (await muster.client.jobs.get(id)).latest_checkpoint?.step === 7);
+    await until("its seal", async () => (await muster.client.jobs.checkpoints(id)).some((one) => one.sealed_path !== null));
+    const [worker] = await muster.client.jobs.workers(id);
+    const lost = kubelets.find((kubelet) => kubelet.name === worker?.node) as Kubelet;
+    await lost.die();
+    expect((await state(id, "succeeded", "failed")).state).toBe("succeeded");
+    expect((await muster.client.jobs.get(id)).attempt).toBe(2);
+    expect((await muster.client.nodes.get(lost.name)).reachable).toBe(false);
+    await lost.boot();
+    await until("the node back", async () => (await muster.client.nodes.get(lost.name)).reachable);
+  });
+
+  it("cordons what is cordoned, and counts others' pods", async () => {
+    await plane.admin.patch("/api/v1/nodes/gpu-a", { spec: { unschedulable: true } });
+    await until("the cordon", async () => (await muster.client.nodes.get("gpu-a")).health === "cordoned");
+    await plane.admin.patch("/api/v1/nodes/gpu-a", { spec: { unschedulable: false } });
+    await until("its end", async () => (await muster.client.nodes.get("gpu-a")).health === "ready");
+    await plane.admin.create("/api/v1/namespaces/default/pods", {
+      metadata: { name: "foreign" },
+      spec: {
+        nodeName: "gpu-a",
+        restartPolicy: "Never",
+        containers: [{ name: "c", image: "any", command: ["sleep", "300"], resources: { limits: { "nvidia.com/gpu": "3" } } }],
+      },
+    });
+    await until("its devices", async () => (await muster.client.nodes.get("gpu-a")).devices === 1);
+    await plane.admin.remove("/api/v1/namespaces/default/pods/foreign", { gracePeriodSeconds: 0 });
+    await until("all devices", async () => (await muster.client.nodes.get("gpu-a")).devices === 4);
+  });
+});
