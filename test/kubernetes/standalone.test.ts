@@ -115,7 +115,7 @@ describe.skipIf(noControlPlane)("Muster on a cluster", () => {
     expect((await muster.client.nodes.get(lost.name)).reachable).toBe(false);
     await lost.boot();
     await until("the node back", async () => (await muster.client.nodes.get(lost.name)).reachable);
-  });
+  }, 300_000);
 
   it("cordons what is cordoned, and counts others' pods", async () => {
     await plane.admin.patch("/api/v1/nodes/gpu-a", { spec: { unschedulable: true } });
@@ -130,8 +130,8 @@ describe.skipIf(noControlPlane)("Muster on a cluster", () => {
         containers: [{ name: "c", image: "any", command: ["sleep", "300"], resources: { limits: { "nvidia.com/gpu": "3" } } }],
       },
     });
-    await until("its devices", async () => (await muster.client.nodes.get("gpu-a")).devices === 1);
+    expect(await until("its devices", async () => (await muster.client.nodes.get("gpu-a")).devices === 1)).toBe(true);
     await plane.admin.remove("/api/v1/namespaces/default/pods/foreign", { gracePeriodSeconds: 0 });
-    await until("all devices", async () => (await muster.client.nodes.get("gpu-a")).devices === 4);
+    await until("all devices again", async () => (await muster.client.nodes.get("gpu-a")).devices === 4);
   });
 });

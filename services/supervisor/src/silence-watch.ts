@@ -78,7 +78,14 @@ export class SilenceWatch {
     const nodes = rows.map((row): WatchedNode => {
       const shard = heard.get(row.shard) ?? { heard: now, listenedSince: now, dead: false };
       // its cluster answers, but doesn't hear of it: what the cluster says is no sign of the node's life
-      return { node: row.name, switch: switchOf(row), ...shard, heard: Math.min(shard.heard, row.away ?? shard.heard), lost: row.lost, confirmed: row.confirmed };
+      return {
+        node: row.name,
+        switch: switchOf(row),
+        ...shard,
+        heard: Math.min(shard.heard, row.away ?? shard.heard),
+        lost: row.lost,
+        confirmed: row.confirmed,
+      };
     });
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);

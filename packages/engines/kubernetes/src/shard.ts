@@ -342,8 +342,13 @@ export class KubernetesShard {
     return [...(this.byJob.get(key.job) ?? [])].filter((worker) => compareFence(worker.key, key) === 0);
   }
 
+  /** Older workers of its job that can still confirm their end. One whose node doesn't answer can't: that it is gone on without was decided above. */
   private olderAlive(key: AttemptKey): Worker[] {
-    return [...(this.byJob.get(key.job) ?? [])].filter((worker) => worker.alive && compareFence(worker.key, key) < 0);
+    return [...(this.byJob.get(key.job) ?? [])].filter((worker) => {
+      if (!worker.alive || compareFence(worker.key, key) >= 0) return false;
+      const node = this.nodes.get(worker.node);
+      return !worker.pod?.bound || (node !== undefined && answers(node));
+    });
   }
 
   private adopt(worker: Worker): Worker {

@@ -49,6 +49,12 @@ async function putWindow(): Promise<string> {
   return "/v1/windows/w";
 }
 
+const shard = { name: "east", config: { pools: [{ pool: "h800" }] } };
+async function someShard(): Promise<string> {
+  await t.call("PUT", "/v1/shards/east", { body: shard });
+  return "/v1/shards/east";
+}
+
 const RULES: Record<string, Rule> = {
   "GET /healthz": everyone,
   "GET /readyz": everyone,
@@ -115,6 +121,10 @@ const RULES: Record<string, Rule> = {
   "GET /v1/windows/{name}": { ...filtered, path: putWindow },
   "PUT /v1/windows/{name}": { ...operate, body: WINDOW, path: async () => "/v1/windows/w" },
   "DELETE /v1/windows/{name}": { ...operate, body: undefined, path: putWindow },
+  "GET /v1/shards": { ...operate, body: undefined },
+  "GET /v1/shards/{name}": { ...operate, body: undefined, path: someShard },
+  "PUT /v1/shards/{name}": { ...administer, body: shard, path: async () => "/v1/shards/east" },
+  "DELETE /v1/shards/{name}": { ...administer, path: someShard },
   "GET /v1/projects": filtered,
   "GET /v1/projects/{name}": { own: "viewer", all: "viewer", other: 404, path: async () => "/v1/projects/own" },
   "PUT /v1/projects/{name}": { own: "admin", all: "admin", other: 404, body: { name: "own" }, path: async () => "/v1/projects/own" },
