@@ -13,7 +13,7 @@ export interface ShardListRow {
 /** Declared shards by name. */
 export async function listDeclaredShards(client: Client, name: string | null): Promise<ShardListRow[]> {
   const { rows } = await client.query<ShardListRow>({
-    name: "api-shards",
+    name: "api-declared-shards",
     text: `SELECT s.name, s.config, s.version, s.reachable, s.last_seen, (SELECT count(*)::int FROM nodes n WHERE n.shard = s.name) AS node_count
       FROM shards s WHERE s.engine = 'kubernetes' AND ($1::text IS NULL OR s.name = $1) ORDER BY s.name`,
     values: [name],
