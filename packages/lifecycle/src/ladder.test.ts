@@ -3,7 +3,7 @@ import { climb, replace, type LadderInput, type Need, type Standby } from "./lad
 
 const ONE_OUT = [{ node: "n3", why: "lost" }];
 function ladder(part: Partial<LadderInput>): ReturnType<typeof climb> {
-  return climb({ backoff: 0, out: [], members: 4, replaced: false, sizes: [4], hold: 300, held: null, othersHold: false, ...part });
+  return climb({ backoff: 0, out: [], members: 4, replaced: false, lent: false, sizes: [4], hold: 300, held: null, othersHold: false, ...part });
 }
 
 describe("the ladder, cheapest first", () => {
@@ -14,6 +14,7 @@ describe("the ladder, cheapest first", () => {
     ["there is none, and it isn't elastic", { out: ONE_OUT }, "hold"],
     ["the smallest size is larger than what is left", { out: [...ONE_OUT, { node: "n2", why: "lost" }], sizes: [4, 3] }, "hold"],
     ["it has held for long enough", { out: ONE_OUT, held: 300 }, "requeue"],
+    ["a spare is lent, which the queue takes back", { out: ONE_OUT, lent: true }, "requeue"],
     ["it doesn't want to hold", { out: ONE_OUT, hold: 0 }, "requeue"],
     ["another job holds already", { out: ONE_OUT, othersHold: true }, "requeue"],
     ["nothing is left to hold", { out: ["n0", "n1", "n2", "n3"].map((node) => ({ node, why: "lost" })) }, "requeue"],

@@ -12,6 +12,8 @@ export interface LadderInput {
   members: number;
   /** Whether for each of these nodes there is another that may stand in for it. */
   replaced: boolean;
+  /** A spare is lent to preemptible work: whoever places the queue takes it back at once. */
+  lent: boolean;
   /** Sizes that it may have, largest first; just its own where it isn't elastic. */
   sizes: readonly number[];
   /** Seconds that it may hold its healthy nodes while a replacement is looked for, and since when it does. */
@@ -39,6 +41,7 @@ export function climb(input: LadderInput): Climb {
   const size = sizes.find((one) => one <= healthy);
   if (size !== undefined) return { rung: "shrink", size, why: `without ${names}, for which there is no replacement now; it may run on ${size}` };
   if (healthy === 0) return { rung: "requeue", why: `none of its nodes is left: ${names}` };
+  if (input.lent) return { rung: "requeue", why: `without ${names}; a spare that is lent is taken back for it` };
   if (hold === 0) return { rung: "requeue", why: `without ${names}, for which there is no replacement now` };
   if (input.othersHold) return { rung: "requeue", why: `without ${names}; another job already holds nodes while it waits for a replacement here` };
   if (held !== null && held >= hold) return { rung: "requeue", why: `no replacement for ${names} was found within recovery.hold, ${hold} s` };

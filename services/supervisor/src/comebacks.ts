@@ -73,6 +73,7 @@ function decide(comeback: Comeback, row: ComebackRow, places: readonly PlaceRow[
     out: [...new Map(gone.map((place) => [place.node, { node: place.node, why: why(place) ?? "" }])).values()],
     members: places.length,
     replaced: stand !== null,
+    lent: usable.some((one) => one.spare && gone.some((place) => place.pool === one.pool)),
     sizes: sizes.filter((size) => size < places.length),
     hold: row.resolved.recovery.hold,
     held: row.held_for,
