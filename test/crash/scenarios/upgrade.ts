@@ -127,9 +127,10 @@ class Installation {
 
   /** The services of another version start beside those that run, which end once the others are ready. */
   async replace(root: string): Promise<void> {
-    const old = this.#services.splice(0);
+    const old = [...this.#services];
     await this.start(root);
     const codes = await Promise.all(old.map((service) => service.stop()));
+    this.#services = this.#services.filter((service) => !old.includes(service));
     if (codes.some((code) => code !== 0))
       throw new Error(`services ended with ${codes.join(", ")}: ${old.map((service) => service.output.slice(-1000)).join("\n")}`);
   }
