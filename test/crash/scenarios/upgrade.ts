@@ -137,8 +137,11 @@ class Installation {
 
   async declare(nodes: number): Promise<void> {
     await this.#send("PUT", "/v1/pools/h800", { vendor: "nvidia", accelerator: "h800", name: "h800" });
-    for (let index = 0; index < nodes; index++)
-      await this.#send("PUT", `/v1/nodes/n${index}`, { name: `n${index}`, pool: "h800", devices: DEVICES, cpus: 64, memory: "64Gi" });
+    for (let index = 0; index < nodes; index++) {
+      // of its own: other tests on this machine end what runs on nodes of their names
+      const name = `${this.#name.replaceAll("_", "-")}-${index}`;
+      await this.#send("PUT", `/v1/nodes/${name}`, { name, pool: "h800", devices: DEVICES, cpus: 64, memory: "64Gi" });
+    }
   }
 
   async submit(name: string, run: string[]): Promise<string> {
