@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { runChurn } from "./scenarios/churn.ts";
-import { runCrashPoints, WRITES, type CrashPoint } from "./scenarios/crash-points.ts";
+import { crashPointAt, runCrashPoints } from "./scenarios/crash-points.ts";
 import { random } from "./scenarios/random.ts";
 import { runSubmissions } from "./scenarios/submissions.ts";
 
@@ -9,10 +9,14 @@ const SEED = Number(process.env["MUSTER_CRASH_SEED"] ?? 20_260);
 describe("SIGKILL of the services", () => {
   it("between any two writes: the job still ends once", async () => {
     const next = random(SEED);
-    // one in each quarter of a job's life, as all of them take minutes: `npm run soak` does
-    const points = [0, 1, 2, 3].map(
-      (quarter): CrashPoint => ({ side: next() < 0.5 ? "before" : "after", write: 1 + Math.floor(((quarter + next()) / 4) * WRITES * 0.75) }),
-    );
+    // a few, as all of them take minutes: `npm run soak` does
+    const side = (): "before" | "after" => (next() < 0.5 ? "before" : "after");
+    const points = [
+      crashPointAt("life", side(), next() * 0.35),
+      crashPointAt("life", side(), 0.35 + next() * 0.35),
+      crashPointAt("recovery", side(), 0.2 + next() * 0.4),
+      crashPointAt("drain", side(), next() * 0.4),
+    ];
     const { reached } = await runCrashPoints(points);
     expect(reached).toBeGreaterThanOrEqual(3);
   }, 300_000);

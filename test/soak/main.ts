@@ -1,25 +1,20 @@
 import { parseArgs } from "node:util";
 import { runChurn } from "../crash/scenarios/churn.ts";
-import { runCrashPoints, WRITES, type CrashPoint } from "../crash/scenarios/crash-points.ts";
+import { allCrashPoints, runCrashPoints } from "../crash/scenarios/crash-points.ts";
 import { random } from "../crash/scenarios/random.ts";
 import { runSubmissions } from "../crash/scenarios/submissions.ts";
 import { runUpgrade } from "../crash/scenarios/upgrade.ts";
 import { buildImage } from "../deploy/build-image.ts";
 import setup from "../global-setup.ts";
+import { simulate } from "../simulation/simulate.ts";
 
-/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, the image's steps. Prints what each found; ends with 1 where one failed. */
+/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, a million simulated node-hours, the image's steps. Prints what each found; ends with 1 where one failed. */
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: "string", default: String(Date.now() % 1_000_000) } } });
 const seed = Number(values.seed);
 
 const SCENARIOS: Record<string, () => Promise<object>> = {
-  "crash-points": () => {
-    const points = Array.from({ length: WRITES }, (_, index) => index + 1).flatMap((write): CrashPoint[] => [
-      { side: "before", write },
-      { side: "after", write },
-    ]);
-    return runCrashPoints(points);
-  },
+  "crash-points": () => runCrashPoints(allCrashPoints()),
   submissions: async () => {
     const figures = await runSubmissions(1000, 20, random(seed));
     if (figures.lost + figures.doubled > 0 || figures.acknowledged !== 1000) throw new Error(JSON.stringify(figures));
@@ -27,6 +22,7 @@ const SCENARIOS: Record<string, () => Promise<object>> = {
   },
   churn: () => runChurn(500, random(seed)),
   upgrade: () => runUpgrade(100),
+  simulation: () => simulate(seed),
   image: () => buildImage(),
 };
 

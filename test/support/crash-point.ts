@@ -3,12 +3,13 @@ import pg from "pg";
 
 /*
  * Loaded into a service before its own code (`node --import`): ends the process with SIGKILL right before or right after its n-th write
- * since a job was submitted. A write is a statement that changes the database, a commit, or a command to an engine.
- * MUSTER_CRASH_POINT is `before:12` or `after:12`.
+ * from a certain statement on. A write is a statement that changes the database, a commit, or a command to an engine.
+ * MUSTER_CRASH_POINT is `before:12` or `after:12`, MUSTER_CRASH_FROM a pattern that the first statement's text matches.
  */
 
 const [side, number] = (process.env["MUSTER_CRASH_POINT"] ?? "").split(":");
 const at = Number(number);
+const from = new RegExp(process.env["MUSTER_CRASH_FROM"] ?? "INSERT INTO jobs\\b");
 /** Heartbeats, which have nothing to do with any job. */
 const BEATS = new Set(["take-lease", "drop-lease", "record-beat", "check-lease"]);
 let writes = 0;
@@ -36,7 +37,7 @@ prototype.query = function crashing(...words) {
   const [first] = words;
   const config = typeof first === "string" ? { text: first } : ((first ?? {}) as { text?: string; name?: string });
   const text = config.text ?? "";
-  const counted = writes > 0 || /INSERT INTO jobs\b/.test(text);
+  const counted = writes > 0 || from.test(text);
   const last = counted && isWrite(text, config.name) && count();
   const answer = query.apply(this, words);
   if (last && answer instanceof Promise) return answer.finally(die);

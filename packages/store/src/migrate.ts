@@ -28,33 +28,38 @@ export async function migrate(databaseUrl: string): Promise<void> {
   await client.connect();
   try {
     await client.query("SELECT pg_advisory_lock($1)", [ADVISORY_LOCKS.migrations]);
-    const files = readdirSync(MIGRATIONS)
-      .filter((file) => file.endsWith(".sql"))
-      .sort();
-    await client.query("CREATE TABLE IF NOT EXISTS migration_hashes (name text PRIMARY KEY, sha256 text NOT NULL)");
-    await client.query("ALTER TABLE migration_hashes ADD COLUMN IF NOT EXISTS oldest_program text");
-    await refuseForeign(client, files);
-    await runner({
-      dbClient: client,
-      dir: MIGRATIONS,
-      migrationsTable: "migrations",
-      direction: "up",
-      noLock: true,
-      checkOrder: true,
-      singleTransaction: false,
-      log: () => {},
-      logger: silent,
-    });
-    for (const file of files) {
-      const text = readFileSync(join(MIGRATIONS, file), "utf8");
-      await client.query("INSERT INTO migration_hashes (name, sha256, oldest_program) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", [
-        nameOf(file),
-        hashOf(text),
-        oldestProgram(text),
-      ]);
-    }
+    await applyMigrations(client);
   } finally {
     await client.end();
+  }
+}
+
+/** The same by a connection that nobody else uses; the caller sees to it that no other does it at once. */
+export async function applyMigrations(client: pg.Client): Promise<void> {
+  const files = readdirSync(MIGRATIONS)
+    .filter((file) => file.endsWith(".sql"))
+    .sort();
+  await client.query("CREATE TABLE IF NOT EXISTS migration_hashes (name text PRIMARY KEY, sha256 text NOT NULL)");
+  await client.query("ALTER TABLE migration_hashes ADD COLUMN IF NOT EXISTS oldest_program text");
+  await refuseForeign(client, files);
+  await runner({
+    dbClient: client,
+    dir: MIGRATIONS,
+    migrationsTable: "migrations",
+    direction: "up",
+    noLock: true,
+    checkOrder: true,
+    singleTransaction: false,
+    log: () => {},
+    logger: silent,
+  });
+  for (const file of files) {
+    const text = readFileSync(join(MIGRATIONS, file), "utf8");
+    await client.query("INSERT INTO migration_hashes (name, sha256, oldest_program) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", [
+      nameOf(file),
+      hashOf(text),
+      oldestProgram(text),
+    ]);
   }
 }
 

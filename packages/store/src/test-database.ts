@@ -2,8 +2,9 @@ import { randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { runner } from "node-pg-migrate";
 import pg from "pg";
-import { MIGRATIONS } from "./migrate.ts";
+import { applyMigrations, MIGRATIONS } from "./migrate.ts";
 import { createPool, type Pool } from "./pool.ts";
+import { InMemoryPostgres, SerialPool, type DatabaseImage } from "./testing/in-memory.ts";
 
 export interface TestDatabase {
   url: string;
@@ -11,8 +12,12 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A database of its own for one test file, cloned from the migrated template that the global set-up made. */
+/**
+ * A database of its own for one test file, cloned from the migrated template that the global set-up made. Where MUSTER_TEST_STORE
+ * is `in-memory`, one in this process instead, as simulations use it.
+ */
 export async function testDatabase(): Promise<TestDatabase> {
+  if (process.env["MUSTER_TEST_STORE"] === "in-memory") return inMemoryDatabase();
   const server = process.env["MUSTER_TEST_DATABASE_URL"];
   if (!server) throw new Error("MUSTER_TEST_DATABASE_URL is missing; run tests by vitest, whose global set-up starts the server");
   const name = `t_${process.pid}_${randomBytes(4).toString("hex")}`;
@@ -28,6 +33,19 @@ export async function testDatabase(): Promise<TestDatabase> {
       await onServer(server, `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
+}
+
+let image: DatabaseImage | undefined;
+
+async function inMemoryDatabase(): Promise<TestDatabase> {
+  if (!image) {
+    const first = await InMemoryPostgres.create();
+    await applyMigrations(first.client);
+    image = await first.dump();
+    await first.close();
+  }
+  const postgres = await InMemoryPostgres.create(image);
+  return { url: "", pool: new SerialPool(postgres.client) as unknown as Pool, drop: () => postgres.close() };
 }
 
 export async function onServer(server: string, statement: string): Promise<void> {

@@ -68,7 +68,7 @@ export class ShardKeeper {
   #nodes = new Set<string>();
   #welcoming = false;
   /** When the shard last answered. */
-  #heard = Date.now();
+  #heard = performance.now();
   #done: Promise<void>;
 
   constructor(options: KeeperOptions, lease: Lease) {
@@ -113,7 +113,7 @@ export class ShardKeeper {
         } else if (error instanceof Unreachable) {
           logger.warn({ shard: shard.name, error: error.message }, "shard does not answer");
           if (error instanceof Dead && ++deaths === STARTS_TRIED && wasThere) await this.#gone().catch(() => (deaths = 0));
-          if (Date.now() - this.#heard > this.#options.unreachableAfter) await this.#report(false).catch(() => {});
+          if (performance.now() - this.#heard > this.#options.unreachableAfter) await this.#report(false).catch(() => {});
         } else if (!(error instanceof Gone)) {
           logger.error({ shard: shard.name, err: error }, isConnectionError(error) ? "database does not answer" : "keeping a shard failed; starting over");
         }
@@ -167,7 +167,7 @@ export class ShardKeeper {
     const { pool, shard, beatEvery } = this.#options;
     while (!signal.aborted) {
       await engine.ping();
-      this.#heard = Date.now();
+      this.#heard = performance.now();
       const held = await recordBeat(pool, shard.name);
       // it was silent for less than a connection takes to break; what fails here is tried again at the next sign of life
       if (held && !this.#welcoming) void this.#welcome(signal).catch(() => {});
@@ -219,7 +219,7 @@ export class ShardKeeper {
   async #observe(engine: Engine, from: { epoch: string; seq: number }, signal: AbortSignal): Promise<void> {
     const { pool, shard, holder, waker, logger } = this.#options;
     for await (const observations of engine.observe(from.epoch, from.seq, signal)) {
-      this.#heard = Date.now();
+      this.#heard = performance.now();
       const restored = await noticeOlder(pool, shard.name, observations);
       const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations, lease: this.#lease, holder });
       for (const backoff of recorded.backoffs) this.#options.onBackoff(backoff);
@@ -247,12 +247,12 @@ export class ShardKeeper {
 
   async #keepLogs(engine: Engine, signal: AbortSignal): Promise<void> {
     const { pool, logs } = this.#options;
-    let forgotten = Date.now();
+    let forgotten = performance.now();
     while (!signal.aborted) {
       const { more } = await keepLogs(pool, engine, logs);
-      if (Date.now() - forgotten > POLL) {
+      if (performance.now() - forgotten > POLL) {
         await forgetEnded({ pool, engine }, await engine.snapshot());
-        forgotten = Date.now();
+        forgotten = performance.now();
       }
       if (!more) {
         await this.#output.wait(POLL, signal);
@@ -263,12 +263,12 @@ export class ShardKeeper {
   }
 
   async #compare(engine: Engine, signal: AbortSignal): Promise<void> {
-    let compared = Date.now();
+    let compared = performance.now();
     while (!signal.aborted) {
       await delay(POLL, undefined, { signal }).catch(() => {});
-      if (signal.aborted || (Date.now() - compared < COMPARE_EVERY && !(await this.#startsPaused()))) continue;
+      if (signal.aborted || (performance.now() - compared < COMPARE_EVERY && !(await this.#startsPaused()))) continue;
       await adopt({ ...this.#context(engine), followed: true });
-      compared = Date.now();
+      compared = performance.now();
     }
   }
 

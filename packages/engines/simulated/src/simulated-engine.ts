@@ -13,13 +13,13 @@ import {
   type WorkerStart,
   type WorkerStop,
 } from "@muster/engine";
-import type { Outcome } from "./script.ts";
+import type { Act, Outcome } from "./script.ts";
 import { VirtualWorker, type WorkerHost } from "./virtual-worker.ts";
 import type { Clock } from "./virtual-clock.ts";
 
 /*
  * An engine whose workers are scripts on an injected clock. It keeps the same fences and the same idempotence as engines
- * with real workers, and can be told to misbehave: to be unreachable, to lose a node, to reboot it.
+ * with real workers, and can be told to misbehave: to be unreachable, to lose its agent or a node, to be slow at killing.
  */
 
 export interface SimulatedOptions {
@@ -27,6 +27,8 @@ export interface SimulatedOptions {
   nodes: string[];
   clock: Clock;
   outcome: Outcome;
+  /** Milliseconds from a kill to the death of all that a worker is; none by default. */
+  killTakes?: () => number;
 }
 
 type News = Observation extends infer O ? (O extends Observation ? Omit<O, "seq" | "at"> : never) : never;
@@ -51,15 +53,17 @@ export class SimulatedEngine implements Engine {
   private seq = 0;
   private incarnation = "0";
   private reachable = true;
+  /** What workers that outlive their agent have written, for the next agent to find. */
+  private unseen: News[] | undefined;
   private closed = false;
   private readonly host: WorkerHost;
 
-  constructor({ shard, nodes, clock, outcome }: SimulatedOptions) {
+  constructor({ shard, nodes, clock, outcome, killTakes = () => 0 }: SimulatedOptions) {
     this.shard = shard;
     this.clock = clock;
     this.outcome = outcome;
     for (const node of nodes) this.boots.set(node, 1);
-    this.host = { clock, observe: (news) => this.note(news) };
+    this.host = { clock, killTakes, observe: (news) => this.hear(news) };
   }
 
   async ping(): Promise<void> {
@@ -181,6 +185,38 @@ export class SimulatedEngine implements Engine {
     this.wake();
   }
 
+  /** The agent dies: workers go on, and nobody sees how they end. */
+  loseAgent(): void {
+    this.unseen ??= [];
+    this.wake();
+  }
+
+  /** A new agent over the same journal: what lives is adopted, what ended meanwhile is lost, what was written meanwhile is read. */
+  restartAgent(): void {
+    const { unseen = [] } = this;
+    this.unseen = undefined;
+    for (const news of unseen) this.note(news);
+    this.wake();
+  }
+
+  get hasAgent(): boolean {
+    return this.unseen === undefined;
+  }
+
+  /** Workers that are alive, whoever can see them. */
+  living(): { key: WorkerKey; node: string }[] {
+    return [...this.workers.values()].filter((worker) => worker.alive);
+  }
+
+  isAlive(key: WorkerKey): boolean {
+    return this.workers.get(nameOf(key))?.alive ?? false;
+  }
+
+  /** Has a worker do something beside its script; one that isn't up, or hangs, doesn't. */
+  tell(key: WorkerKey, act: Act): void {
+    this.workers.get(nameOf(key))?.play(act);
+  }
+
   /** Ends workers that match, as by a signal from outside. */
   kill(matches: (key: WorkerKey, node: string) => boolean, signal = "SIGKILL"): number {
     const hit = [...this.workers.values()].filter((worker) => worker.alive && matches(worker.key, worker.node));
@@ -254,6 +290,16 @@ export class SimulatedEngine implements Engine {
     if (ofJob?.delete(worker) && ofJob.size === 0) this.byJob.delete(worker.key.job);
   }
 
+  /** Of what happens without an agent, ends are found out later, and what is in files is read then; all else is gone. */
+  private hear(news: News): void {
+    if (!this.unseen) return this.note(news);
+    if (news.kind === "exited") {
+      const key = keyOf(news);
+      this.workers.get(nameOf(key))?.forgetEnd();
+      this.unseen.push({ kind: "lost", reason: "it ended while its agent was away", ...key });
+    } else if (news.kind !== "progress") this.unseen.push(news);
+  }
+
   private note(news: News): void {
     this.entries.push({ seq: ++this.seq, at: new Date(this.clock.now()).toISOString(), ...news });
     this.wake();
@@ -264,7 +310,7 @@ export class SimulatedEngine implements Engine {
   }
 
   private reach(): void {
-    if (!this.reachable || this.closed) throw new Unreachable(`shard ${this.shard} can't be reached`);
+    if (!this.reachable || this.closed || this.unseen) throw new Unreachable(`shard ${this.shard} can't be reached`);
   }
 }
 

@@ -6,6 +6,7 @@ type News = Observation extends infer O ? (O extends Observation ? Omit<O, "seq"
 
 export interface WorkerHost {
   clock: Clock;
+  killTakes: () => number;
   observe: (news: News) => void;
 }
 
@@ -71,7 +72,7 @@ export class VirtualWorker {
     const first = !this.stopping;
     this.stopping = { mode, killAt };
     this.callOffKill?.();
-    this.callOffKill = this.host.clock.after(killAt - this.host.clock.now(), () => this.end({ exitCode: null, signal: "SIGKILL" }));
+    this.callOffKill = this.host.clock.after(killAt - this.host.clock.now() + this.host.killTakes(), () => this.end({ exitCode: null, signal: "SIGKILL" }));
     if (mode === "kill" || !first) return;
     if (this.askCheckpoint()) this.later((grace * 1000) / 2, () => this.term());
     else this.term();
@@ -114,6 +115,12 @@ export class VirtualWorker {
     this.host.observe({ kind: "lost", reason, ...this.key });
   }
 
+  /** Nobody saw how it ended. */
+  forgetEnd(): void {
+    this.exit = { exitCode: null, signal: null, oom: false };
+    this.state = "lost";
+  }
+
   private term(): void {
     if (this.termed || !this.alive) return;
     this.termed = true;
@@ -121,7 +128,7 @@ export class VirtualWorker {
     if (after !== undefined && !this.hanging) this.later(after, () => this.end({ exitCode: null, signal: "SIGTERM" }));
   }
 
-  private play(act: Act): void {
+  play(act: Act): void {
     if (this.state !== "running" || this.hanging) return;
     switch (act.kind) {
       case "print":
