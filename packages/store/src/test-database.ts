@@ -4,7 +4,7 @@ import { runner } from "node-pg-migrate";
 import pg from "pg";
 import { applyMigrations, MIGRATIONS } from "./migrate.ts";
 import { createPool, type Pool } from "./pool.ts";
-import { InMemoryPostgres, SerialPool, type DatabaseImage } from "./testing/in-memory.ts";
+import type { DatabaseImage } from "./testing/in-memory.ts";
 
 export interface TestDatabase {
   url: string;
@@ -38,6 +38,7 @@ export async function testDatabase(): Promise<TestDatabase> {
 let image: DatabaseImage | undefined;
 
 async function inMemoryDatabase(): Promise<TestDatabase> {
+  const { InMemoryPostgres, SerialPool } = await import("./testing/in-memory.ts");
   if (!image) {
     const first = await InMemoryPostgres.create();
     await applyMigrations(first.client);
