@@ -23,7 +23,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Pods share this machine's network: there is one place for each port that is on all addresses. And there is no bucket, but a volume. */
 const ONE = ["--set", "api.replicas=1", "--set", "supervisor.replicas=1", "--set", "logs.store="];
 const section = readFileSync(join(ROOT, "README.md"), "utf8").split("## On Kubernetes\n")[1]?.split("\n## ")[0] ?? "";
-const documents = parseAllDocuments(/cat > cluster\.yaml <<'END'\n([\s\S]*?)\nEND\n/.exec(section)?.[1] ?? "").map((document) => document.toJS() as Thing);
+const documents = parseAllDocuments(/cat > cluster\.yaml <<'END'\n([\s\S]*?)\nEND\n/.exec(section)?.[1] ?? "").map((document) => document.toJS());
 const commands = [...section.matchAll(/^\$ (.*)$/gm)].map((match) => match[1] as string);
 
 describe.skipIf(noControlPlane || process.getuid?.() !== 0)("an installation by the README", () => {
@@ -69,12 +69,7 @@ describe.skipIf(noControlPlane || process.getuid?.() !== 0)("an installation by 
       addresses = (await Promise.all(asked)).flat();
       return addresses.length;
     };
-    await expect
-      .poll(look, { timeout: 120_000 })
-      .toBe(count)
-      .catch(async (error: unknown) => {
-        throw new Error(`${String(error)}: ${await logs()}`);
-      });
+    await orTell(expect.poll(look, { timeout: 120_000 }).toBe(count), logs);
     return addresses;
   };
 
@@ -105,19 +100,11 @@ describe.skipIf(noControlPlane || process.getuid?.() !== 0)("an installation by 
     const client = new MusterClient({ url: `http://${address}:7380`, token });
     for (const document of documents) await declare(client, document);
     const found = async (): Promise<string[]> => (await Array.fromAsync(client.nodes.list())).map((node) => node.name);
-    await expect
-      .poll(found, { timeout: 120_000 })
-      .toEqual(["one", "two"])
-      .catch(async (error: unknown) => {
-        throw new Error(`${String(error)}: ${JSON.stringify(await Array.fromAsync(client.shards.list()))} ${await logs()}`);
-      });
+    const shards = async (): Promise<string> => `${JSON.stringify(await Array.fromAsync(client.shards.list()))} ${await logs()}`;
+    await orTell(expect.poll(found, { timeout: 120_000 }).toEqual(["one", "two"]), shards);
     const job = await client.jobs.submit({ name: "hello", nodes: 2, image: "any", run: ["sh", "-c", "echo hello from rank $MUSTER_NODE_RANK"] });
-    await expect
-      .poll(async () => (await client.jobs.get(job.id)).state, { timeout: 120_000 })
-      .toBe("succeeded")
-      .catch(async (error: unknown) => {
-        throw new Error(`${String(error)}: ${JSON.stringify(await Array.fromAsync(client.jobs.events(job.id)))} ${await logs()}`);
-      });
+    const events = async (): Promise<string> => `${JSON.stringify(await Array.fromAsync(client.jobs.events(job.id)))} ${await logs()}`;
+    await orTell(expect.poll(async () => (await client.jobs.get(job.id)).state, { timeout: 120_000 }).toBe("succeeded"), events);
     await expect.poll(async () => (await plane.admin.list("/api/v1/namespaces/muster-jobs/pods")).length, { timeout: 60_000 }).toBe(0);
 
     const before = new Set((await pods("scheduler")).map((pod) => pod.metadata.uid as string));
@@ -133,6 +120,15 @@ describe.skipIf(noControlPlane || process.getuid?.() !== 0)("an installation by 
     await expect.poll(async () => (await plane.admin.list("/api/v1/namespaces/muster/pods")).length, { timeout: 120_000 }).toBe(0);
   }, 600_000);
 });
+
+/** What is waited for, or an error that also tells what was found instead. */
+async function orTell(wait: Promise<unknown>, tell: () => Promise<string>): Promise<void> {
+  try {
+    await wait;
+  } catch (error) {
+    throw new Error(`${String(error)}: ${await tell()}`, { cause: error });
+  }
+}
 
 async function makeVolume(plane: ControlPlane): Promise<void> {
   const folder = join(plane.dir, "logs");
