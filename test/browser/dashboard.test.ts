@@ -243,7 +243,7 @@ describe("the dashboard in a real browser", () => {
     const record = page.getByRole("listitem").filter({ hasText: "a process was killed from outside" });
     await record.getByRole("button", { name: "Job failure" }).click();
     await record.getByText("by rule killed").waitFor();
-    await record.getByText("restarted", { exact: true }).waitFor();
+    await record.getByText(/^restarted in place: /).waitFor();
     await record.getByRole("figure", { name: /^recovery: detect .*, start .*, reload / }).waitFor();
     expect(await record.getByLabel("Evidence").innerText()).toContain("SIGKILL");
   });

@@ -95,6 +95,11 @@ async function prepare(route: string): Promise<Things> {
   const path = route.split(" ")[1] as string;
   const things: Things = { known: ["n1", "n1", "n2", "h800", "default", "own"], token: t.admin, right: RIGHT[path] };
   for (const name of ["n1", "n2"]) await t.call("PUT", `/v1/nodes/${name}`, { body: { ...RIGHT["/v1/nodes/{name}"], name } });
+  for (const kind of ["windows", "shards"])
+    if (path === `/v1/${kind}/{name}`) for (const name of ["n1", "n2"]) await t.call("PUT", `/v1/${kind}/${name}`, { body: { ...RIGHT[path], name } });
+  if (path.endsWith("/diagnose"))
+    for (const name of ["n1", "n2"])
+      for (const action of ["uncordon", "cordon"]) await t.call("POST", `/v1/nodes/${name}/${action}`, { body: { reason: "test" } });
   if (path === "/v1/cluster/lift-brake") await t.pool.query("INSERT INTO incidents (id, kind) VALUES ('inc_brake', 'mass_silence')");
   if (path.startsWith("/v1/tokens/")) {
     const made = await t.call("POST", "/v1/tokens", { body: RIGHT["/v1/tokens"] });
@@ -136,8 +141,11 @@ const RIGHT: Record<string, object> = {
   "/v1/pools/{name}": { name: "n1", vendor: "nvidia", accelerator: "h800" },
   "/v1/queues/{name}": { name: "n1", projects: ["*"] },
   "/v1/projects/{name}": { name: "n1" },
+  "/v1/windows/{name}": { name: "n1", pool: "h800", start: "2090-01-01T00:00:00Z", end: "2090-01-02T00:00:00Z" },
+  "/v1/shards/{name}": { name: "n1", config: { pools: [{ pool: "h800" }] } },
   "/v1/jobs/{id}/hold": { reason: "test" },
   "/v1/nodes/{name}/cordon": { reason: "test" },
+  "/v1/nodes/{name}/diagnose": { reason: "test" },
   "/v1/nodes/{name}/drain": { reason: "test", deadline: "5m" },
   "/v1/nodes/{name}/health": { status: "warning", check: "test" },
   "/v1/tokens": { subject: "someone", role: "viewer" },
