@@ -160,7 +160,10 @@ async function randomRun(seed: number, recordings: { folder: string; partBytes?:
       specs.map((spec) => newJob(spec)),
     );
     waker.wake();
-    await until("all looked at", async () => (await count(pool, "id = ANY($1::text[]) AND state = 'queued' AND wait_reason IS NULL", ids)) === 0);
+    await until(
+      "all looked at",
+      async () => (await count(pool, "id = ANY($1::text[]) AND state = 'queued' AND wait_reason = 'pending_evaluation'", ids)) === 0,
+    );
     const running = await idsOf(pool, "state = 'scheduled'");
     await endAttempts(
       pool,

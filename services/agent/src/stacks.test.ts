@@ -30,9 +30,10 @@ describe("a worker that is to be looked at before it is killed", () => {
 
   it("tells what its processes were doing, then ends; one that isn't to be looked at just ends", async () => {
     const [looked, plain] = [someWorker(), someWorker()];
-    const asleep = script("RANK=0 sleep 600 & RANK=1 sleep 600");
+    // a rank is there when it says so
+    const asleep = script("RANK=0 sh -c 'echo up; sleep 600' & RANK=1 sleep 600");
     await agent.engine.start([startOf(looked, asleep, { ranks: 2 }), startOf(plain, asleep, { ranks: 2 })]);
-    for (const key of [looked, plain]) await seen.wait("started", key);
+    for (const key of [looked, plain]) await seen.wait("output", key);
     await agent.engine.stop([
       { ...looked, mode: "kill", grace: 0, inspect: true },
       { ...plain, mode: "kill", grace: 0 },

@@ -47,11 +47,15 @@ const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
       await insist(plane, `/v1/nodes/${node}/drain`, { reason: "test", deadline: 60 });
     },
     settle: async (plane) => {
-      const drained = await plane.query<{ name: string; health: string }>("SELECT name, health FROM nodes WHERE health <> 'ready'");
-      for (const { name, health } of drained) {
-        if (health !== "cordoned") throw new Error(`node ${name} was drained, and is ${health}`);
-        await insist(plane, `/v1/nodes/${name}/uncordon`, { reason: "test" });
+      const away = (): Promise<{ name: string; health: string }[]> =>
+        plane.query<{ name: string; health: string }>("SELECT name, health FROM nodes WHERE health <> 'ready'");
+      // that nothing is left on a node is looked for every few seconds, from the start of a supervisor on
+      for (const deadline = Date.now() + 60_000; ; await delay(200)) {
+        const draining = (await away()).find(({ health }) => health !== "cordoned");
+        if (!draining) break;
+        if (Date.now() > deadline) throw new Error(`node ${draining.name} was drained, and is ${draining.health}`);
       }
+      for (const { name } of await away()) await insist(plane, `/v1/nodes/${name}/uncordon`, { reason: "test" });
     },
   },
 };
