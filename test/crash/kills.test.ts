@@ -18,7 +18,6 @@ describe("SIGKILL of the services", () => {
       crashPointAt("drain", side(), next() * 0.2),
     ];
     const { reached } = await runCrashPoints(points);
-    // how many writes a life takes depends on what shares one
     expect(reached).toBeGreaterThanOrEqual(2);
   }, 300_000);
 

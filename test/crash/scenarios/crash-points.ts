@@ -118,6 +118,7 @@ export async function runCrashPoints(points: readonly CrashPoint[]): Promise<Cra
         await plane.kill();
         await plane.start({ MUSTER_CRASH_POINT: `${side}:${write}`, MUSTER_CRASH_FROM: from }, ["--import", PRELOAD]);
       }
+      const { pid } = plane;
       const id = await submitOnce(plane, `key-${scenario}-${side}-${write}-${Date.now()}`, {
         accelerator: "h800",
         resources: { accelerators: 1 },
@@ -131,8 +132,9 @@ export async function runCrashPoints(points: readonly CrashPoint[]): Promise<Cra
         if (job && job.finished_at !== null) break;
         await delay(20);
       }
+      // dead, or started again by who asked it what killed it
+      if (!plane.running || plane.pid !== pid) reached++;
       if (plane.running) await plane.kill();
-      else reached++;
     }
     await plane.start();
     await check();
