@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { compareFence, type SealCheckpoint } from "@muster/engine";
 import type { KubernetesConfig } from "@muster/model";
 import { KubeError, type KubeApi } from "./api.ts";
@@ -9,6 +10,10 @@ import type { PodWriter } from "./writer.ts";
 
 /* Has checkpoints sealed, each by a pod, and tells what became of it. */
 
+/** How often a pod is asked for whose forerunner is still leaving, and how long between. */
+const AGAIN = 20;
+const AGAIN_MS = 250;
+
 export class Sealer {
   private readonly api: Pick<KubeApi, "ask">;
   private readonly writer: PodWriter;
@@ -18,7 +23,8 @@ export class Sealer {
   private readonly note: (news: News) => void;
   private readonly nodeName: (node: string) => string;
   private readonly open = new Map<string, SealView>();
-  private readonly told = new Set<string>();
+  /** Whose outcome was told, by the pod's name: they are to go. */
+  private readonly told = new Map<string, string>();
 
   constructor(
     api: Pick<KubeApi, "ask">,
@@ -49,14 +55,19 @@ export class Sealer {
       return;
     }
     this.open.delete(view.name);
-    if (this.told.has(view.uid)) return;
-    this.told.add(view.uid);
+    if (this.told.get(view.name) === view.uid) return;
+    this.told.set(view.name, view.uid);
     const { key, step, sealed: name, path, result } = view;
     if (result.ok) {
       this.note({ kind: "sealed", step, name, path, ...key });
       sealed();
     } else this.note({ kind: "seal_failed", step, name, reason: result.reason, ...key });
-    void this.writer.remove(view, 0).catch(() => this.told.delete(view.uid));
+    void this.writer.remove(view, 0).catch(() => this.told.delete(view.name));
+  }
+
+  gone(view: SealView): void {
+    this.open.delete(view.name);
+    if (this.told.get(view.name) === view.uid) this.told.delete(view.name);
   }
 
   /** One that can't run is given up. */
@@ -64,7 +75,7 @@ export class Sealer {
     for (const view of this.open.values()) {
       if (now - view.createdAt < this.config.start_timeout * 1000) continue;
       this.open.delete(view.name);
-      this.told.add(view.uid);
+      this.told.set(view.name, view.uid);
       this.note({
         kind: "seal_failed",
         step: view.step,
@@ -91,12 +102,20 @@ export class Sealer {
       node: this.nodeName(commit.node),
       owner: this.writer.owner,
     });
-    try {
-      await this.api.ask({ method: "POST", path: this.writer.path("pods"), body: pod });
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      // already asked: its pod tells
-      if (error.status !== 409) fail(`the API server refuses the pod that seals: ${error.message}`);
+    const name = pod.metadata.name as string;
+    for (let again = 0; ; again++) {
+      try {
+        await this.api.ask({ method: "POST", path: this.writer.path("pods"), body: pod });
+        return;
+      } catch (error) {
+        if (!(error instanceof KubeError)) throw error;
+        if (error.status !== 409) return fail(`the API server refuses the pod that seals: ${error.message}`);
+        const uid = this.told.get(name);
+        // already asked: its pod tells. One that has told is on its way out, and says nothing more
+        if (uid === undefined || again === AGAIN) return;
+        await this.writer.remove({ name, uid }, 0);
+        await delay(AGAIN_MS);
+      }
     }
   }
 }

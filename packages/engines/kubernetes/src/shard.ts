@@ -372,22 +372,27 @@ export class KubernetesShard {
   private async drop(worker: Worker): Promise<void> {
     if (worker.pod) await this.writer.letGo(worker.pod);
     this.release(worker);
-    const secret = this.tokensOf.get(worker.podName);
-    this.tokensOf.delete(worker.podName);
-    this.filesOf.delete(worker.podName);
+    await this.leanedEnough(worker.podName);
+  }
+
+  /** The pod needs nothing any more. The tokens go with the last that leaned on them, files that nobody uses in a sweep. */
+  private async leanedEnough(pod: string): Promise<void> {
+    this.filesOf.delete(pod);
+    const secret = this.tokensOf.get(pod);
     if (secret === undefined) return;
+    this.tokensOf.delete(pod);
     const left = (this.tokens.get(secret) ?? 1) - 1;
     if (left > 0) this.tokens.set(secret, left);
     else {
       this.tokens.delete(secret);
-      await this.writer.dropTokens(secret);
+      if (this.users > 0) await this.writer.dropTokens(secret);
     }
   }
 
-  /** What a pod leans on, so that it can go with the last of them. */
+  /** What a pod leans on. One that was let go of is looked at once more as it leaves, and leans on nothing. */
   private sawObject(object: KubeObject): void {
     const name = object.metadata.name as string;
-    if (this.tokensOf.has(name)) return;
+    if (this.tokensOf.has(name) || !(object.metadata["finalizers"] as string[] | undefined)?.includes(names.FINALIZER)) return;
     const volumes =
       (object["spec"] as { volumes?: { projected?: { sources?: { secret?: { name: string }; configMap?: { name: string } }[] } }[] }).volumes ?? [];
     const sources = volumes.flatMap((volume) => volume.projected?.sources ?? []);
@@ -405,10 +410,14 @@ export class KubernetesShard {
     if (!view) return;
     if ("sealed" in view) {
       if (now) this.sealer.saw(view, () => this.sawSealed(view.key));
+      else this.sealer.gone(view);
       return;
     }
     const name = names.workerName(view.key);
-    if (!now) return this.sawGone(name, view);
+    if (!now) {
+      void this.leanedEnough(view.name).catch((error: unknown) => this.trouble(error));
+      return this.sawGone(name, view);
+    }
     const over = this.isOver(view.key);
     let worker = this.workers.get(name);
     if (!worker && over) {
