@@ -38,10 +38,10 @@ prototype.query = function crashing(...words) {
   const config = typeof first === "string" ? { text: first } : ((first ?? {}) as { text?: string; name?: string });
   const text = config.text ?? "";
   const counted = writes > 0 || from.test(text);
-  const last = counted && isWrite(text, config.name) && count();
-  const answer = query.apply(this, words);
-  if (last && answer instanceof Promise) return answer.finally(die);
-  return answer;
+  if (!counted || !isWrite(text, config.name) || !count()) return query.apply(this, words);
+  // a pool asks by callback, a transaction by promise
+  if (typeof words.at(-1) === "function") return query.apply(this, [...words.slice(0, -1), die]);
+  return (query.apply(this, words) as Promise<unknown>).finally(die);
 };
 
 diagnostics.subscribe("undici:request:create", (message) => {
