@@ -8,7 +8,7 @@ const WAIT = { timeout: 60_000, interval: 50 };
 let cluster: TestCluster;
 
 beforeAll(async () => {
-  const pools = { place: 2, swap: 3, elastic: 2, hold: 2, brief: 2, both: 4 };
+  const pools = { place: 2, swap: 3, elastic: 2, hold: 2, brief: 2, both: 4, checked: 4, slow: 2 };
   cluster = await TestCluster.create(
     Object.entries(pools).flatMap(([pool, count]) =>
       Array.from({ length: count }, (_, index) => ({ name: `${pool}-${index}`, pool, fabric: ["zone", "spine", pool, `${pool}-${index}`] })),
@@ -124,5 +124,51 @@ describe("a job whose attempt failed comes back, cheapest first", () => {
       }, WAIT)
       .toBe(true);
     await end(...ids);
+  });
+});
+
+describe("a check before each start", () => {
+  const nodeOf = async (name: string) =>
+    (await cluster.pool.query<{ health: string; reason: string }>("SELECT health, health_reason AS reason FROM nodes WHERE name = $1", [name])).rows[0];
+  const incident = async (id: string) =>
+    (
+      await cluster.pool.query<{ rule: string; evidence: string[] }>(
+        "SELECT i.rule, a.evidence FROM incidents i JOIN incident_attempts a ON a.incident = i.id WHERE a.job = $1",
+        [id],
+      )
+    ).rows;
+
+  it("runs on every node with the job's devices; where it fails, the node is suspect and the job starts without it", async () => {
+    const check = 'echo looking; [ "$CUDA_VISIBLE_DEVICES" = 0,1,2,3,4,5,6,7 ] && [ "$MUSTER_ATTEMPT$RANK" != 11 ]';
+    const id = await submit(job("checked", { nodes: 3, run: ["sh", "-c", "echo started; sleep 600"], preflight: { run: ["sh", "-c", check], timeout: 60 } }));
+    await cluster.until(id, running(2));
+    const [first, second] = [await places(id, 1), await places(id, 2)];
+    const bad = first[1]?.node as string;
+    expect(second.map((one) => one.node)).toEqual([first[0]?.node, expect.not.stringContaining(bad), first[2]?.node]);
+    expect(await nodeOf(bad)).toEqual({
+      health: "suspect",
+      reason: expect.stringMatching(/^the check before the start failed on .*: failed after \d+ s: exit code 1$/),
+    });
+    expect(await incident(id)).toMatchObject([{ rule: "preflight", evidence: [expect.stringContaining(bad), expect.stringMatching(`^${bad}: failed after`)] }]);
+    // what it cost each node stands in the job's timeline
+    const told = async () =>
+      (
+        await cluster.pool.query(
+          "SELECT FROM events WHERE job = $1 AND attempt = 2 AND kind = 'worker.preflight' AND data->>'line' ~ 'passed after [0-9]+ s'",
+          [id],
+        )
+      ).rowCount;
+    await expect.poll(told, WAIT).toBe(3);
+    await end(id);
+  });
+
+  it("ends one that takes too long", async () => {
+    const id = await submit(
+      job("slow", { nodes: 1, run: ["sleep", "600"], preflight: { run: ["sh", "-c", '[ "$MUSTER_ATTEMPT" != 1 ] || sleep 600'], timeout: 1 } }),
+    );
+    await cluster.until(id, running(2));
+    expect((await places(id, 2))[0]?.node).not.toBe((await places(id, 1))[0]?.node);
+    expect(await incident(id)).toMatchObject([{ rule: "preflight", evidence: [expect.anything(), expect.stringContaining("timed out after 1 s")] }]);
+    await end(id);
   });
 });

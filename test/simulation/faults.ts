@@ -57,9 +57,8 @@ const EFFECTS = {
   hang: ({ world, trainings, blame }, draw) => {
     const hit = pick(trainings.leaders(), draw);
     if (!hit) return;
-    const key = { job: hit.start.job, incarnation: hit.start.incarnation, attempt: hit.start.attempt, worker: hit.start.worker };
-    blame([{ key }], "a hang");
-    hit.shard.engine.hang(key);
+    blame([{ key: hit.start }], "a hang");
+    trainings.hang(hit);
     world.stayBusy(2.5 * MINUTE);
   },
   reboot_node: ({ cluster, blame }, draw) => {

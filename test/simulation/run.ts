@@ -159,7 +159,7 @@ export async function run(options: RunOptions): Promise<RunFigures> {
 }
 
 /** Nothing goes wrong any more: what is cut is joined, who is down comes back, and people let go what they held. */
-async function windUp({ world: here, database: store, cluster }: FaultContext, invariants: Invariants): Promise<void> {
+async function windUp({ world: here, database: store, cluster, trainings }: FaultContext, invariants: Invariants): Promise<void> {
   const heal = (): void => {
     for (const shard of cluster.shards) {
       Object.assign(shard.line, { isCut: false, slowness: 0, doubles: 0, losses: 0 });
@@ -181,6 +181,8 @@ async function windUp({ world: here, database: store, cluster }: FaultContext, i
   });
   const limit = here.now() + PATIENCE_HOURS * 3_600_000;
   for (let open = 1; open > 0 && here.now() < limit && !here.isStopped; ) {
+    // who looks for hangs must have listened for a while before it judges one
+    if (trainings.isHanging()) here.stayBusy(60_000);
     await here.live(here.now() + HOUR);
     const [row] = await store.look<{ open: number }>("SELECT count(*)::int AS open FROM jobs WHERE finished_at IS NULL");
     open = row?.open ?? 0;

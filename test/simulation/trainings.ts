@@ -38,6 +38,7 @@ export class Trainings {
   readonly #all: Training[] = [];
   /** The first worker of each attempt that was ever started, by job and attempt. */
   readonly #leaders = new Map<string, Attempt>();
+  readonly #hung: { start: WorkerStart; shard: Shard }[] = [];
   /** Ids of jobs whose submission was acknowledged. */
   readonly acknowledged = new Map<string, string>();
   onBegin: (start: WorkerStart, shard: Shard) => void = () => {};
@@ -170,6 +171,16 @@ export class Trainings {
   /** First workers that are alive, wherever they are. */
   leaders(): { start: WorkerStart; shard: Shard }[] {
     return [...this.#leaders.values()].filter(({ start, shard }) => shard.engine.isAlive(start));
+  }
+
+  /** It stands still from now on, and lives. */
+  hang({ start, shard }: { start: WorkerStart; shard: Shard }): void {
+    shard.engine.hang(start);
+    this.#hung.push({ start, shard });
+  }
+
+  isHanging(): boolean {
+    return this.#hung.some(({ start, shard }) => shard.engine.isAlive(start));
   }
 
   /** A training commits by the API, as by a way of its own that a cut line to its shard leaves open. */

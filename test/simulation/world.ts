@@ -208,6 +208,8 @@ export class World {
     }
     if (quiet && event - now > 1000) {
       await this.onJump(now, event);
+      // where nothing happens then by itself, something falls due, or may: each service looks once
+      if (event < (this.clock.next() ?? Number.POSITIVE_INFINITY)) this.touch();
       this.clock.advance(event - now);
       return;
     }

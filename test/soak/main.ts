@@ -6,9 +6,10 @@ import { runSubmissions } from "../crash/scenarios/submissions.ts";
 import { runUpgrade } from "../crash/scenarios/upgrade.ts";
 import { buildImage } from "../deploy/build-image.ts";
 import setup from "../global-setup.ts";
+import { runPairwise } from "../recovery/pairwise.ts";
 import { simulate } from "../simulation/simulate.ts";
 
-/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, a million simulated node-hours, the image's steps. Prints what each found; ends with 1 where one failed. */
+/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, a node that freezes in the check before a start, a million simulated node-hours, the image's steps. Prints what each found; ends with 1 where one failed. */
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: "string", default: String(Date.now() % 1_000_000) } } });
 const seed = Number(values.seed);
@@ -22,6 +23,7 @@ const SCENARIOS: Record<string, () => Promise<object>> = {
   },
   churn: () => runChurn(500, random(seed)),
   upgrade: () => runUpgrade(100),
+  preflight: async () => [await runPairwise(0), await runPairwise(1)],
   simulation: () => simulate(seed),
   image: () => buildImage(),
 };

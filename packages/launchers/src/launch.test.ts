@@ -1,6 +1,7 @@
 import { expand, LAUNCHER_VARIABLES, resolveJobSpec } from "@muster/model";
 import { describe, expect, it } from "vitest";
 import { launch } from "./launch.ts";
+import { Gang } from "./run-for-test.ts";
 import type { Launch, LaunchInput } from "./types.ts";
 
 const ENGINE = { MUSTER_DIR: "/run/w", MUSTER_SHARED_DIR: "/run/s", MUSTER_CHECKPOINT_DIR: "/ckpt/a" };
@@ -264,5 +265,52 @@ describe("launchers that hand the job to an operator", () => {
     expect(first?.argv).toEqual(["train.py", "job_1"]);
     expect(first?.env).toMatchObject({ A: "b", MUSTER_JOB_ID: "job_1", MUSTER_WORLD_SIZE: "8" });
     expect(Object.keys(first?.env ?? {}).filter((name) => /MASTER|RANK$|PET_/.test(name))).toEqual([]);
+  });
+});
+
+describe("a check before the start", () => {
+  const CHECK = { preflight: { run: ["check.sh", "${MUSTER_NODE}", "$$HOME"], timeout: 60 } };
+
+  it("comes before the program of every launcher, with its references replaced", () => {
+    for (const launcher of ["exec", "torchrun", "mpirun"]) {
+      const bare = finished(launch(input({ ...TWO, launcher }, 1)));
+      const made = launch(input({ ...TWO, launcher, ...CHECK }, 1));
+      expect(finished(made).argv).toEqual(["/bin/sh", "/run/w/preflight", "60", "3", "check.sh", "node-1", "$HOME", ...bare.argv]);
+      expect(finished(made).env).toEqual(bare.env);
+      expect(made.files.filter((file) => file.path === "preflight")).toHaveLength(1);
+    }
+  });
+
+  it("that exchanges in pairs is told with whom, who of the two keeps the store, and where", () => {
+    const spec = { ...TWO, nodes: 4, launcher: "torchrun", preflight: { run: "pairwise" } };
+    const { argv } = finished(launch(input(spec, 2, { partners: [3, 1] })));
+    expect(argv.slice(3, argv.indexOf("1,3,0,10.0.0.3,29400") + 2)).toEqual([
+      "7",
+      "/bin/sh",
+      "/run/w/find-python",
+      "torch",
+      "/run/w/pairwise.py",
+      "300",
+      "1,3,0,10.0.0.3,29400",
+      "2,1,1,10.0.0.2,29400",
+    ]);
+  });
+
+  it.each([
+    ["well", "exit 0", 60, 7, "muster preflight: passed after \\d+ s\nstarted a b\n"],
+    ["badly", "echo no device; exit 3", 60, 94, "no device\nmuster preflight: failed after \\d+ s: exit code 3\n"],
+    ["never", "sleep 600", 1, 94, "muster preflight: timed out after 1 s\n"],
+    ["not at all", "kill -9 $$$$", 60, 94, "(.*\n)?muster preflight: failed after \\d+ s: exit code 137\n"],
+  ])("that ends %s decides whether the program is started", async (_how, script, timeout, code, output) => {
+    const gang = new Gang();
+    try {
+      const run = ["sh", "-c", 'echo started "$1"; exit 7', "sh", "a b"];
+      const { ended } = await gang.start({ run, preflight: { run: ["sh", "-c", script], timeout } }, {});
+      const [worker] = await ended;
+      expect(worker?.output).toMatch(new RegExp(`^${output}$`));
+      expect(worker?.code).toBe(code);
+    } finally {
+      await gang.end();
+    }
   });
 });

@@ -4,6 +4,7 @@ import { delegated } from "./delegated.ts";
 import { exec } from "./exec.ts";
 import { jax } from "./jax.ts";
 import { mpirun } from "./mpirun.ts";
+import { withPreflight } from "./preflight.ts";
 import { torchrun } from "./torchrun.ts";
 import type { Framework, Launch, LaunchContext, LaunchInput } from "./types.ts";
 
@@ -33,13 +34,15 @@ export function launch(input: LaunchInput): Launch {
   const { kind } = role.launcher;
   if (isDelegated(kind)) return { ...delegated(context, env, known), firstRank, ranks };
   const framework = FRAMEWORKS[kind](context);
-  return {
+  const launched: Launch = {
     argv: framework.argv,
     env: { ...defaults(context), ...env, ...framework.env, ...known },
     files: framework.files,
     firstRank,
     ranks,
   };
+  const { preflight } = input.spec;
+  return preflight ? withPreflight(context, preflight, fill, launched) : launched;
 }
 
 function isDelegated(kind: LauncherSpec["kind"]): kind is DelegatedLauncher {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expand, resolveJobSpec } from "@muster/model";
 import { launch } from "./launch.ts";
+import type { LaunchInput } from "./types.ts";
 
 export interface Ended {
   code: number | null;
@@ -22,7 +23,7 @@ export class Gang {
   readonly root = mkdtempSync(join(tmpdir(), "muster-launch-"));
   #running: Running[] = [];
 
-  async start(submitted: Record<string, unknown>, files: Record<string, string>, workers?: number): Promise<Running> {
+  async start(submitted: Record<string, unknown>, files: Record<string, string>, workers?: number, partners?: LaunchInput["partners"][]): Promise<Running> {
     const parsed = resolveJobSpec({ name: "real", ...submitted });
     if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
     const role = parsed.value.variants[0]?.roles[0];
@@ -45,6 +46,7 @@ export class Gang {
         rendezvous,
         resumeReason: null,
         apiUrl: "",
+        ...(partners?.[nodeRank] && { partners: partners[nodeRank] }),
       });
       const dir = this.#folder(`worker-${nodeRank}`);
       for (const file of made.files) writeFileSync(join(dir, file.path), file.content);

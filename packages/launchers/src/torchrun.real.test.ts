@@ -106,6 +106,17 @@ describe.skipIf(!here)("torchrun for real", () => {
     expect(ended?.output.split("] up ").length).toBe(3);
   });
 
+  it("has its nodes exchange data in pairs before the start, where the job asks for that", async () => {
+    const spec = { ...TWO_BY_TWO, resources: { accelerators: 1, cpus: 2 }, run: ["echo", "started"], preflight: { run: "pairwise", timeout: 120 } };
+    const { ended } = await gang.start(spec, {}, 2, [[1], [0]]);
+    for (const [node, { code, output }] of (await ended).entries()) {
+      expect(code).toBe(0);
+      expect(output).toMatch(
+        new RegExp(`^muster preflight: round 1 with node ${1 - node}: passed after [\\d.]+ s\nmuster preflight: passed after \\d+ s\nstarted\n$`),
+      );
+    }
+  });
+
   it("says what is missing where no interpreter has the module", async () => {
     const { workers } = await gang.start({ launcher: "deepspeed", run: ["train.py"] }, {});
     const ended = await workers[0]?.ended;

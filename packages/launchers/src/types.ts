@@ -22,6 +22,8 @@ export interface LaunchInput {
   /** Why this attempt follows another; null for the first. */
   resumeReason: string | null;
   apiUrl: string;
+  /** Node ranks that it exchanges data with before the start, a round each, where the job asks for that check. */
+  partners?: readonly (number | undefined)[];
   arrayIndex?: number;
   /** Indices of the worker's devices on its node; absent where the engine shows it its own from 0. */
   devices?: number[];

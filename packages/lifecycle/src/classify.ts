@@ -1,4 +1,5 @@
 import type { FailureClass, RecoveryRule } from "@muster/model";
+import { failedPreflight } from "./preflight.ts";
 
 /*
  * What a failure was. Rules are data, looked at in order: the job's own, then these. A cascade (a peer that died of the
@@ -61,6 +62,14 @@ export const RULES: readonly Rule[] = [
     class: "user",
     action: "fail",
     message: "the job asked not to be restarted (exit code 93)",
+  },
+  {
+    id: "preflight",
+    weight: 97,
+    match: (e) => failedPreflight(e.exitCode, e.tail),
+    class: "infrastructure",
+    action: "exclude_node",
+    message: "the check before the start failed",
   },
   {
     id: "start_refused",

@@ -4,6 +4,7 @@ export * from "./classify.ts";
 export * from "./evaluate.ts";
 export * from "./hang.ts";
 export * from "./ladder.ts";
+export * from "./preflight.ts";
 export * from "./recovery-phases.ts";
 export * from "./job-states.ts";
 export * from "./lemon.ts";

@@ -18,6 +18,7 @@ test.each([
   [{ secrets: [{ env: "A", from: "a/b" }] }, "secrets"],
   [{ mounts: [{ at: "/data", from: "data" }] }, "mounts"],
   [{ checkpoint: { marker: "done" } }, "checkpoint"],
+  [{ preflight: { run: ["check"] } }, "preflight"],
   [{ launcher: { kind: "mpijob", args: ["-v"] } }, "launcher.args"],
   [{ run: ["train", "--rank=${MUSTER_NODE_RANK}"] }, "run[1]"],
   [{ env: { OUT: "${MUSTER_CHECKPOINT_DIR}/x" } }, "env.OUT"],

@@ -243,7 +243,12 @@ export const jobSpec = z.strictObject({
   array: z.strictObject({ count: z.int().min(1).max(100_000), limit: z.int().min(1).optional() }).optional(),
   checkpoint: checkpointSpec.prefault({}),
   progress: progressSpec.default({ preset: "muster" }),
-  preflight: z.strictObject({ run, timeout: duration.default(300) }).optional(),
+  preflight: z
+    .strictObject({
+      run: z.union([z.literal("pairwise"), run], { error: "expected a list of words, such as [check.sh], or pairwise" }),
+      timeout: duration.refine((seconds) => seconds >= 1, "expected at least a second").default(300),
+    })
+    .optional(),
   recovery: recoverySpec.prefault({}),
   variants: z.array(variantSpec).min(1).max(16).optional(),
   variant_policy: z.enum(["ordered", "fastest", "cheapest"]).default("ordered"),

@@ -46,6 +46,10 @@ function checkRole(role: ResolvedRole, spec: ResolvedJobSpec, submitted: ParsedJ
   const { nodes, resources } = role;
   checkDelegation(role, spec, (field, message) => add(at(field), message));
   for (const error of referenceErrors(role.run, role.env)) add(at(error.path), error.message);
+  if (spec.preflight && spec.preflight.run !== "pairwise")
+    for (const error of referenceErrors(spec.preflight.run, role.env)) if (error.path.startsWith("run")) add(`preflight.${error.path}`, error.message);
+  if (spec.preflight?.run === "pairwise" && role.launcher.kind !== "torchrun")
+    add("preflight.run", `pairwise is for launcher torchrun, and role ${role.name} has ${role.launcher.kind}; give a check of your own as a list of words`);
   if (role.run.length === 0) add(at("run"), "is missing: give the command as a list, such as [python3, train.py]");
   if (nodes.min > nodes.max) add(at("nodes.min"), `is more than nodes.max (${nodes.max})`);
   else if ((nodes.max - nodes.min) % nodes.step !== 0)
@@ -108,6 +112,7 @@ function checkDelegation(role: ResolvedRole, spec: ResolvedJobSpec, add: (field:
   no("workdir", spec.workdir !== undefined);
   no("secrets", spec.secrets.length > 0);
   no("mounts", spec.mounts.length > 0);
+  no("preflight", spec.preflight !== undefined);
   no(
     "checkpoint",
     ["dir", "interval", "signal", "committed", "marker"].some((field) => spec.checkpoint[field as keyof typeof spec.checkpoint] !== undefined),

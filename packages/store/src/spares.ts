@@ -15,6 +15,15 @@ export interface SpareRow extends SpareRecord {
 const OUT = "('node.lost', 'node.cordon', 'node.drain')";
 const BACK = "('node.reachable', 'node.uncordon', 'node.passed', 'node.cleared')";
 
+/** Pools that hold nodes back, or are to. Cheap, unlike what they are sized from. */
+export async function readSparePools(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>({
+    name: "read-spare-pools",
+    text: "SELECT name FROM pools WHERE coalesce(spec->'spares', '0') <> '0' UNION SELECT pool FROM nodes WHERE spare ORDER BY 1",
+  });
+  return rows.map((row) => row.name);
+}
+
 /** How nodes of each pool broke and came back within 28 days. */
 export async function readSpares(client: Client, pool: string | null): Promise<SpareRow[]> {
   const { rows } = await client.query<SpareRow>({

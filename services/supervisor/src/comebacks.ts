@@ -16,8 +16,8 @@ import {
 /** A failed attempt whose job is to come back. */
 export interface Comeback extends AttemptId {
   backoff: number;
-  /** The node that the verdict leaves out. */
-  exclude: string | undefined;
+  /** Nodes that the verdict leaves out. */
+  exclude: readonly string[];
 }
 
 export interface Decided {
@@ -44,7 +44,9 @@ export async function decideComebacks(client: Client, comebacks: readonly Comeba
       }),
     );
   };
-  const out = places.filter((place) => place.out !== null || comebacks.some((one) => attemptKey(one) === attemptKey(place) && one.exclude === place.node));
+  const out = places.filter(
+    (place) => place.out !== null || comebacks.some((one) => attemptKey(one) === attemptKey(place) && one.exclude.includes(place.node)),
+  );
   const decided = decideAll(
     await readStandbys(
       client,
@@ -59,9 +61,9 @@ export async function decideComebacks(client: Client, comebacks: readonly Comeba
 }
 
 function decide(comeback: Comeback, row: ComebackRow, places: readonly PlaceRow[], standbys: Map<string, StandbyRow>): Decided {
-  const why = (place: PlaceRow): string | null => (place.node === comeback.exclude || row.excluded.includes(place.node) ? "left out" : place.out);
+  const why = (place: PlaceRow): string | null => (comeback.exclude.includes(place.node) || row.excluded.includes(place.node) ? "left out" : place.out);
   const gone = places.filter((place) => why(place) !== null);
-  const usable = [...standbys.values()].filter((one) => !row.excluded.includes(one.node) && one.node !== comeback.exclude);
+  const usable = [...standbys.values()].filter((one) => !row.excluded.includes(one.node) && !comeback.exclude.includes(one.node));
   const stand = gone.length === 0 ? [] : standIns(row, gone, usable);
   const roles = row.resolved.variants[row.variant]?.roles ?? [];
   const [role] = roles;

@@ -1,6 +1,7 @@
 import {
   badNodeVerdict,
   classify,
+  decidePreflight,
   decideRestart,
   describeStacks,
   escalate,
@@ -10,12 +11,14 @@ import {
   hangVerdict,
   isFinal,
   nextJobPlace,
+  PREFLIGHT,
   RULES_VERSION,
   ruleTable,
   shadowMatches,
   stragglerVerdict,
   type Ending,
   type JobEvent,
+  type PreflightReport,
   type ProcessStack,
   type RestartDecision,
   type Verdict,
@@ -93,7 +96,8 @@ interface Judged {
   members: readonly MemberRow[];
   verdict: Verdict;
   decision: RestartDecision;
-  exclude: string | undefined;
+  /** Nodes that the next attempt leaves out, each with why it is suspect. */
+  exclude: { node: string; reason: string }[];
   shadows: ReturnType<typeof shadowMatches>;
 }
 
@@ -126,7 +130,13 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), rules, out);
   const decided = await decideComebacks(
     client,
-    out.comebacks.map(({ gang: { job, incarnation, attempt }, decision, exclude }) => ({ job, incarnation, attempt, backoff: decision.backoff, exclude })),
+    out.comebacks.map(({ gang: { job, incarnation, attempt }, decision, exclude }) => ({
+      job,
+      incarnation,
+      attempt,
+      backoff: decision.backoff,
+      exclude: exclude.map(({ node }) => node),
+    })),
   );
   for (const judged of out.comebacks) settleFailure(judged, decided.get(attemptKey(judged.gang)), out);
   await changeJobs(client, out.jobs);
@@ -211,7 +221,8 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
   const seen = gang.found
     ? foundVerdict(gang.found, gang.previous_signature === HANG_SIGNATURE && !progressed)
     : classify(endings, gang.rules, ruleTable(rules));
-  const verdict = escalate(seen, gang.previous_node, progressed);
+  const checked = seen.rule === PREFLIGHT ? decidePreflight(seen, members.map(toReport), progressed ? 0 : gang.preflights) : undefined;
+  const verdict = checked?.verdict ?? escalate(seen, gang.previous_node, progressed);
   const decision = decideRestart({
     verdict,
     ledgers: { user: gang.user_failures, infrastructure: gang.infrastructure_failures, unknown: gang.unknown_failures },
@@ -219,7 +230,9 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
     progressed,
     previousSignature: gang.previous_signature,
   });
-  const exclude = verdict.action === "exclude_node" ? (verdict.node ?? undefined) : undefined;
+  const named = verdict.node === null ? [] : [{ node: verdict.node, evidence: verdict.evidence[0] ?? verdict.rule }];
+  const exclude =
+    verdict.action === "exclude_node" ? (checked?.bad ?? named).map(({ node, evidence }) => ({ node, reason: `${verdict.message}: ${evidence}` })) : [];
   const judged = { gang, members, verdict, decision, exclude, shadows: shadowMatches(endings, rules) };
   if (decision.restart) out.comebacks.push(judged);
   else settleFailure(judged, undefined, out);
@@ -239,15 +252,8 @@ function settleFailure({ gang, members, verdict, decision, exclude, shadows }: J
       data: { ...match, instead_of: verdict.rule },
     });
   const superseded = members.some((member) => isUnconfirmed(gang, member));
-  const failure = toFailure(verdict, decision.why);
-  if (exclude !== undefined)
-    out.suspects.push({
-      node: exclude,
-      reason: `${verdict.message}: ${verdict.evidence[0] ?? verdict.rule}`,
-      rule: verdict.rule,
-      job: gang.job,
-      certain: verdict.rule === CERTAIN,
-    });
+  const failure: Record<string, unknown> = { ...toFailure(verdict, decision.why), ...(verdict.rule === PREFLIGHT && { preflights: gang.preflights + 1 }) };
+  for (const one of exclude) out.suspects.push({ ...one, rule: verdict.rule, job: gang.job, certain: verdict.rule === CERTAIN });
   if (verdict.action === "rollback") out.rollbacks.push(gang.job);
   out.faults.push({
     kind: gang.found?.rule === "hang" ? "hang" : "job_failure",
@@ -270,7 +276,7 @@ function settleFailure({ gang, members, verdict, decision, exclude, shadows }: J
       ranSeconds: gang.running_for ?? 0,
       notBeforeIn: decision.backoff,
       notBeforeReason: "restart_backoff",
-      ...(exclude !== undefined && { excludeNode: exclude }),
+      excludeNodes: exclude.map(({ node }) => node),
     },
     { state: "ended", outcome: superseded ? "superseded" : "failed", failureClass: verdict.class, cause: failure },
     {
@@ -419,6 +425,10 @@ function toEnding(gang: GangRow, member: MemberRow): Ending {
     tail: member.detail?.tail ?? "",
     matched: member.detail?.matched ?? [],
   };
+}
+
+function toReport({ worker, node, node_rank, detail }: MemberRow): PreflightReport {
+  return { worker, node, nodeRank: node_rank, tail: detail?.tail ?? "" };
 }
 
 function toFailure(verdict: Verdict, why: string): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import type { Observation, WorkerStack } from "@muster/engine";
-import { readNodeLine, RULE } from "@muster/lifecycle";
+import { PREFLIGHT, readNodeLine, RULE } from "@muster/lifecycle";
 import {
   appendEvents,
   attemptKey,
@@ -202,6 +202,15 @@ function sort(observations: readonly Observation[]): Sorted {
         break;
       case "matched":
         sorted.matches.push({ ...id(one), id: one.id, line: printable(one.line) });
+        // what the check before the start cost each node, and how it ended
+        if (one.id === PREFLIGHT)
+          sorted.events.push({
+            kind: "worker.preflight",
+            actor: ACTOR,
+            job: one.job,
+            attempt: one.attempt,
+            data: { worker: one.worker, line: printable(one.line) },
+          });
         break;
       case "stacks":
         sorted.stacks.push({ ...id(one), stacks: one.stacks.map((stack) => ({ ...stack, text: printable(stack.text) })) });

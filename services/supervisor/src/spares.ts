@@ -1,14 +1,15 @@
 import { nextJobPlace, planSpares } from "@muster/lifecycle";
-import { appendEvents, holdBack, lockJobs, readLent, readSpares, stopAttempts, transaction, type Pool } from "@muster/store";
+import { appendEvents, holdBack, lockJobs, readLent, readSparePools, readSpares, stopAttempts, transaction, type Pool } from "@muster/store";
 
 const ACTOR = "supervisor";
 
 /** Holds as many nodes of each pool back as its setting says. @returns whether any changed */
 export async function keepSpares(pool: Pool): Promise<boolean> {
   let changed = false;
-  for (const row of await readSpares(pool, null)) {
+  for (const name of await readSparePools(pool)) {
+    const [row] = await readSpares(pool, name);
+    if (!row) continue;
     const wanted = row.wanted === "auto" ? planSpares(row).spares : row.wanted;
-    if (wanted === 0 && row.heldBack === 0) continue;
     changed =
       (await transaction(pool, async (client) => {
         const nodes = await holdBack(client, row.pool, wanted);

@@ -1,5 +1,6 @@
 import type { Engine, WorkerContainer, WorkerStart } from "@muster/engine";
 import { launch, type Peer } from "@muster/launchers";
+import { partnersOf, PREFLIGHT } from "@muster/lifecycle";
 import { delegatedTo, type ResolvedRole } from "@muster/model";
 import type { CommandRow } from "@muster/store";
 
@@ -32,6 +33,7 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
     rendezvous: { address: addressOf({ role: role.name, nodeRank: 0 }) ?? row.rendezvous_address, port: row.rendezvous_port },
     resumeReason: row.resume_reason,
     apiUrl: context.apiUrl,
+    ...(spec.preflight?.run === "pairwise" && { partners: partnersOf(row.node_rank, context.peers.filter((peer) => peer.role === row.role).length) }),
     ...(row.array_index !== null && { arrayIndex: row.array_index }),
     ...(!engine.ownDevices && { devices: row.devices }),
   });
@@ -67,7 +69,10 @@ export function startRequest(row: CommandRow, context: StartContext): WorkerStar
       ...(context.resumeFrom !== undefined && { resumeFrom: context.resumeFrom }),
     },
     progress: spec.progress,
-    watch: recovery.rules.flatMap((rule, index) => (rule.match.log === undefined ? [] : [{ id: String(index), pattern: rule.match.log }])),
+    watch: [
+      ...(spec.preflight ? [{ id: PREFLIGHT, pattern: "^muster preflight: (passed|failed|timed out) after " }] : []),
+      ...recovery.rules.flatMap((rule, index) => (rule.match.log === undefined ? [] : [{ id: String(index), pattern: rule.match.log }])),
+    ],
     firstRank: launched.firstRank,
     ranks: launched.ranks,
     gang: context.gang,

@@ -20,6 +20,8 @@ export interface GangRow extends AttemptId {
   unknown_failures: number;
   previous_signature: string | null;
   previous_node: string | null;
+  /** So many of its starts failed in the check before them, one after another. */
+  preflights: number;
   /** It holds its nodes already. */
   holding: boolean;
   /** What was found about it before it was ended for that. */
@@ -55,7 +57,7 @@ export async function lockGangs(client: Client, attempts: readonly AttemptId[]):
     text: `SELECT j.id AS job, a.incarnation::text, a.number AS attempt, j.project, j.state, j.stop_target, j.stop_reason,
         (j.incarnation, j.attempt) = (a.incarnation, a.number) AS current, a.state AS attempt_state, a.started_at,
         extract(epoch FROM now() - a.started_at)::float AS running_for, j.ran_seconds,
-        j.user_failures, j.infrastructure_failures, j.unknown_failures, j.failure->>'signature' AS previous_signature, j.failure->>'node' AS previous_node, a.found, j.holding_since IS NOT NULL AS holding,
+        j.user_failures, j.infrastructure_failures, j.unknown_failures, j.failure->>'signature' AS previous_signature, j.failure->>'node' AS previous_node, coalesce((j.failure->>'preflights')::int, 0) AS preflights, a.found, j.holding_since IS NOT NULL AS holding,
         (s.resolved->>'time_limit')::float AS time_limit, coalesce((s.resolved->'checkpoint'->>'grace')::float, 30) AS grace,
         (s.resolved->'recovery'->>'max_restarts')::int AS max_restarts, s.resolved->'recovery'->'rules' AS rules,
         coalesce(j.due_at <= now(), false) AS due,
@@ -128,7 +130,7 @@ export interface JobChange {
   notBeforeReason?: string;
   failure?: Record<string, unknown>;
   ledgers?: { user: number; infrastructure: number; unknown: number };
-  excludeNode?: string;
+  excludeNodes?: readonly string[];
   /** It holds its nodes while a replacement for others is looked for. */
   holding?: boolean;
   started?: boolean;
@@ -150,7 +152,7 @@ export async function changeJobs(client: Client, changes: readonly JobChange[]):
         user_failures = coalesce(c.user_failures, j.user_failures),
         infrastructure_failures = coalesce(c.infrastructure_failures, j.infrastructure_failures),
         unknown_failures = coalesce(c.unknown_failures, j.unknown_failures),
-        excluded_nodes = CASE WHEN c.exclude_node IS NULL OR c.exclude_node = ANY (j.excluded_nodes) THEN j.excluded_nodes ELSE j.excluded_nodes || c.exclude_node END,
+        excluded_nodes = j.excluded_nodes || ARRAY (SELECT n FROM jsonb_array_elements_text(c.exclude_nodes) AS n WHERE n <> ALL (j.excluded_nodes)),
         started_at = CASE WHEN c.started THEN coalesce(j.started_at, now()) ELSE j.started_at END,
         finished_at = CASE WHEN c.finished THEN now() END,
         conditions = CASE WHEN c.holding AND NOT 'holding' = ANY (j.conditions) THEN array_append(j.conditions, 'holding')
@@ -158,9 +160,9 @@ export async function changeJobs(client: Client, changes: readonly JobChange[]):
         holding_since = CASE WHEN c.holding THEN coalesce(j.holding_since, now()) WHEN c.state = 'recovering' THEN j.holding_since END,
         ran_seconds = j.ran_seconds + c.ran_seconds
       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float[], $6::float[], $7::text[], $8::jsonb[],
-        $9::int[], $10::int[], $11::int[], $12::text[], $13::bool[], $14::bool[], $15::float[], $16::bool[])
+        $9::int[], $10::int[], $11::int[], $12::jsonb[], $13::bool[], $14::bool[], $15::float[], $16::bool[])
         AS c(job, state, stop_target, stop_reason, due_in, not_before_in, not_before_reason, failure,
-          user_failures, infrastructure_failures, unknown_failures, exclude_node, started, finished, ran_seconds, holding)
+          user_failures, infrastructure_failures, unknown_failures, exclude_nodes, started, finished, ran_seconds, holding)
       WHERE j.id = c.job`,
     values: [
       changes.map((change) => change.job),
@@ -174,7 +176,7 @@ export async function changeJobs(client: Client, changes: readonly JobChange[]):
       changes.map((change) => change.ledgers?.user ?? null),
       changes.map((change) => change.ledgers?.infrastructure ?? null),
       changes.map((change) => change.ledgers?.unknown ?? null),
-      changes.map((change) => change.excludeNode ?? null),
+      changes.map((change) => JSON.stringify(change.excludeNodes ?? [])),
       changes.map((change) => change.started ?? false),
       changes.map((change) => change.finished ?? false),
       changes.map((change) => change.ranSeconds ?? 0),
