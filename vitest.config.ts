@@ -5,8 +5,9 @@ export default defineConfig({
     include: ["packages/**/*.test.ts", "services/**/*.test.ts", "test/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**", "test/kubernetes/**"],
     globalSetup: ["test/global-setup.ts"],
-    // some kill all that runs on nodes of a name, and all share one database server, whose oldest transaction holds back every feed
-    fileParallelism: false,
+    setupFiles: ["test/own-server.ts"],
+    // tests mostly wait: two at a time suit two cores
+    maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -227,7 +227,12 @@ export class TestCluster {
   shardProcesses(shard: string): number[] {
     const agent = agentPid(this.agentDir(shard));
     const nodes = new Set(this.#nodesOf.get(shard));
-    return [...(agent === undefined ? [] : [agent, ...descendants(agent)]), ...pidsWhere((environment) => nodes.has(environment.get("MUSTER_NODE") ?? ""))];
+    // others have nodes of the same name
+    const ours = (environment: ReadonlyMap<string, string>): boolean => [...environment.values()].some((value) => value.includes(this.dir));
+    return [
+      ...(agent === undefined ? [] : [agent, ...descendants(agent)]),
+      ...pidsWhere((environment) => nodes.has(environment.get("MUSTER_NODE") ?? "") && ours(environment)),
+    ];
   }
 
   agentDir(shard: string): string {

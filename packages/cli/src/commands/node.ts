@@ -5,6 +5,7 @@ import type { Io } from "../io.ts";
 import { printList } from "../list.ts";
 import { action, type Outcome, type Session } from "../session.ts";
 import { nodeShape, renderNode } from "../views/cluster.ts";
+import { addDelete } from "./delete.ts";
 import { seconds, withLimit, withOutput, withWatch, withYes } from "./options.ts";
 
 interface NodeListOptions {
@@ -79,20 +80,8 @@ export function addNode(program: Command, io: Io, outcome: Outcome): void {
     }),
   );
 
-  const remove = node.command("delete").description("forget nodes that hold no work and are gone for good").argument("<node...>");
-  withYes(remove).action(
-    action<{ yes?: boolean }>(io, outcome, async (session, names, { yes }) => {
-      if (!(await confirm(session, `delete ${names.join(", ")}?`, yes))) {
-        session.note("nothing was done");
-        return EXIT.error;
-      }
-      for (const name of names) {
-        await session.client.declaredNodes.remove(name, { signal: session.signal });
-        session.printer.write(`${name} deleted\n`);
-      }
-      return EXIT.ok;
-    }),
-  );
+  const remove = (session: Session, name: string): Promise<unknown> => session.client.declaredNodes.remove(name, { signal: session.signal });
+  addDelete(node, "forget nodes that hold no work and are gone for good", remove, io, outcome);
 }
 
 export async function listNodes(session: Session, options: NodeListOptions): Promise<void> {

@@ -1,13 +1,12 @@
 import { parseDuration } from "@muster/model";
 import { InvalidArgumentError, type Command } from "commander";
-import { confirm } from "../confirm.ts";
-import { EXIT } from "../exit-codes.ts";
 import type { Io } from "../io.ts";
 import { printList } from "../list.ts";
 import { toYaml } from "../print.ts";
 import { action, type Outcome, type Session } from "../session.ts";
 import { windowShape } from "../views/window.ts";
-import { collect, seconds, withLimit, withOutput, withWatch, withYes } from "./options.ts";
+import { addDelete } from "./delete.ts";
+import { collect, seconds, withLimit, withOutput, withWatch } from "./options.ts";
 
 interface CreateOptions {
   node?: string[];
@@ -68,20 +67,8 @@ export function addWindow(program: Command, io: Io, outcome: Outcome): void {
     }),
   );
 
-  const remove = window.command("delete").description("give the nodes of windows back").argument("<window...>");
-  withYes(remove).action(
-    action<{ yes?: boolean }>(io, outcome, async (session, names, { yes }) => {
-      if (!(await confirm(session, `delete ${names.join(", ")}?`, yes))) {
-        session.note("nothing was done");
-        return EXIT.error;
-      }
-      for (const name of names) {
-        await session.client.windows.remove(name, { signal: session.signal });
-        session.printer.write(`${name} deleted\n`);
-      }
-      return EXIT.ok;
-    }),
-  );
+  const remove = (session: Session, name: string): Promise<unknown> => session.client.windows.remove(name, { signal: session.signal });
+  addDelete(window, "give the nodes of windows back", remove, io, outcome);
 }
 
 export function listWindows(session: Session, options: { limit: number; watch?: boolean }): Promise<void> {

@@ -26,6 +26,20 @@ import { ifMatchHeaders, setVersion } from "./version.ts";
 
 const NAME = /^[-a-z0-9.]{1,63}$/;
 
+interface NodeAction {
+  reason: string;
+  /** Of a drain, in seconds. */
+  deadline?: number | null;
+}
+
+const ACTIONS: readonly { event: NodeEvent; operationId: string; summary: string; body: z.ZodType<NodeAction> }[] = [
+  { event: "cordon", operationId: "cordonNode", summary: "Start no new work there", body: cordonBody },
+  { event: "uncordon", operationId: "uncordonNode", summary: "Open it to work again", body: actionBody },
+  { event: "drain", operationId: "drainNode", summary: "Have its work checkpoint and leave until the deadline", body: drainBody },
+  { event: "diagnose", operationId: "diagnoseNode", summary: "Have a repair hook see to a node that is out of service, once it has no work", body: cordonBody },
+  { event: "retire", operationId: "retireNode", summary: "Take a node that has no work out for good; uncordon takes it back", body: cordonBody },
+];
+
 export function nodeRoutes(app: App, context: Context): void {
   const { pool, waker } = context;
 
@@ -144,76 +158,12 @@ export function nodeRoutes(app: App, context: Context): void {
     },
   );
 
-  app.post(
-    "/v1/nodes/:name/cordon",
-    {
-      schema: {
-        operationId: "cordonNode",
-        tags: ["nodes"],
-        summary: "Start no new work there",
-        params: nameParams,
-        body: cordonBody,
-        response: { 200: nodeView },
-      },
-    },
-    (request) => change(request.params.name, "cordon", request.body.reason, identityOf(request), null),
-  );
-  app.post(
-    "/v1/nodes/:name/uncordon",
-    {
-      schema: {
-        operationId: "uncordonNode",
-        tags: ["nodes"],
-        summary: "Open it to work again",
-        params: nameParams,
-        body: actionBody,
-        response: { 200: nodeView },
-      },
-    },
-    (request) => change(request.params.name, "uncordon", request.body.reason, identityOf(request), null),
-  );
-  app.post(
-    "/v1/nodes/:name/drain",
-    {
-      schema: {
-        operationId: "drainNode",
-        tags: ["nodes"],
-        summary: "Have its work checkpoint and leave until the deadline",
-        params: nameParams,
-        body: drainBody,
-        response: { 200: nodeView },
-      },
-    },
-    (request) => change(request.params.name, "drain", request.body.reason, identityOf(request), request.body.deadline),
-  );
-  app.post(
-    "/v1/nodes/:name/diagnose",
-    {
-      schema: {
-        operationId: "diagnoseNode",
-        tags: ["nodes"],
-        summary: "Have a repair hook see to a node that is out of service, once it has no work",
-        params: nameParams,
-        body: cordonBody,
-        response: { 200: nodeView },
-      },
-    },
-    (request) => change(request.params.name, "diagnose", request.body.reason, identityOf(request), null),
-  );
-  app.post(
-    "/v1/nodes/:name/retire",
-    {
-      schema: {
-        operationId: "retireNode",
-        tags: ["nodes"],
-        summary: "Take a node that has no work out for good; uncordon takes it back",
-        params: nameParams,
-        body: cordonBody,
-        response: { 200: nodeView },
-      },
-    },
-    (request) => change(request.params.name, "retire", request.body.reason, identityOf(request), null),
-  );
+  for (const { event, operationId, summary, body } of ACTIONS)
+    app.post(
+      `/v1/nodes/:name/${event}`,
+      { schema: { operationId, tags: ["nodes"], summary, params: nameParams, body, response: { 200: nodeView } } },
+      (request) => change(request.params.name, event, request.body, identityOf(request)),
+    );
   app.post(
     "/v1/nodes/:name/health",
     {
@@ -238,7 +188,7 @@ export function nodeRoutes(app: App, context: Context): void {
     },
   );
 
-  async function change(name: string, event: NodeEvent, reason: string, identity: Identity, deadline: number | null): Promise<NodeView> {
+  async function change(name: string, event: NodeEvent, { reason, deadline = null }: NodeAction, identity: Identity): Promise<NodeView> {
     const node = await transaction(pool, async (client) => {
       const row = await lockNode(client, name);
       if (!row) throw notFound("node", name);
