@@ -5,6 +5,7 @@ export { inflate } from "./openb/run.ts";
 export type { InflationResult } from "./openb/run.ts";
 export { inventedMix } from "./openb/mixes.ts";
 export { allocationBound } from "./openb/bound.ts";
+export { allocationReached } from "./openb/reached.ts";
 export { MURI_TRACES, readMuri, readMuriPublished } from "./muri/trace.ts";
 export type { MuriJob, MuriPublished, MuriTrace } from "./muri/trace.ts";
 export { parityRun } from "./muri/parity.ts";

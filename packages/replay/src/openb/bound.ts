@@ -16,9 +16,12 @@ interface Kind {
  * An upper bound on the allocated share (in %) of any policy for these arrivals, even one that may refuse, knows the
  * future and moves jobs. Lagrangian relaxation: nodes of one kind share their cpus and memory, a job of several
  * devices may be spread, but every device is filled by a real pattern of sizes. The value for any prices is a bound
- * (weak duality); the subgradient steps only look for low ones.
+ * (weak duality); the subgradient steps only look for low ones. Proof: let x be any feasible plan and p, c, m >= 0 the
+ * prices. Its value is at most its value less p for each of its jobs, c and m for its cpus and memory, plus what all
+ * jobs, cpus and memory that there are cost at these prices, as it uses no more than these. The first part is a sum over
+ * devices of what stands on each (a job of d devices counts 1/d on each of its own), which is at most the best pattern's.
  */
-export function allocationBound(openb: Openb, arrivals: OpenbArrivals): number {
+export function allocationBound(openb: Openb, arrivals: OpenbArrivals, iterations = ITERATIONS): number {
   const kinds = kindsOf(openb.nodes);
   const counts = new Map<Shape, number>();
   for (const row of arrivals.rows) {
@@ -28,7 +31,7 @@ export function allocationBound(openb: Openb, arrivals: OpenbArrivals): number {
   const dual = new Dual(kinds, [...counts.keys()], [...counts.values()]);
   const capacity = kinds.reduce((sum, kind) => sum + kind.nodes * kind.node.devices * WHOLE_DEVICE, 0);
   let best = capacity;
-  for (let i = 0; i < ITERATIONS; i++) {
+  for (let i = 0; i < iterations; i++) {
     best = Math.min(best, dual.evaluate());
     dual.step(0.03 / (1 + i / 100));
   }
