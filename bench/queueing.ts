@@ -1,8 +1,8 @@
 /**
  * Queueing quality in virtual time: Muri's traces 1 and 3 (64 devices) and Philly's October 2017 (512 and 768). First
  * the published schedulers under their simulator's own rules (parity), then every scheduler in one simulation, in three
- * classes by what it may know. Muster is the order by service and the run plan of `@muster/placement/ordering`; it pays for
- * every restart and every move, the preemptive references move for nothing.
+ * classes by what it may know. Muster is the placement engine that the scheduler runs, its queues set to `order: least_service`;
+ * it pays for every restart and every move, the preemptive references move for nothing.
  */
 import {
   PythonRandom,
@@ -52,7 +52,7 @@ interface Report {
 interface Entry {
   name: string;
   class: Knowledge;
-  make: (devices: number) => Scheduler;
+  make: (nodes: number) => Scheduler;
   /** Pays for its first start too where the trace's protocol says so. */
   preemptive: boolean;
 }
@@ -60,13 +60,13 @@ interface Entry {
 const ENTRIES: readonly Entry[] = [
   { name: "FIFO", class: "nothing", make: () => fifo(), preemptive: false },
   { name: "LAS (Tiresias-L)", class: "nothing", make: () => las(), preemptive: true },
-  { name: "Muster", class: "nothing", make: (devices) => muster("nothing", devices), preemptive: true },
+  { name: "Muster", class: "nothing", make: (nodes) => muster("nothing", nodes, 8), preemptive: true },
   { name: "EASY", class: "limits", make: () => easy((job) => job.limit ?? Infinity), preemptive: false },
-  { name: "Muster", class: "limits", make: (devices) => muster("limits", devices), preemptive: true },
+  { name: "Muster", class: "limits", make: (nodes) => muster("limits", nodes, 8), preemptive: true },
   { name: "SJF", class: "runtimes", make: () => sjf(), preemptive: false },
   { name: "SRTF", class: "runtimes", make: () => srtf(), preemptive: true },
   { name: "SRSF", class: "runtimes", make: () => srsf(), preemptive: true },
-  { name: "Muster", class: "runtimes", make: (devices) => muster("runtimes", devices), preemptive: true },
+  { name: "Muster", class: "runtimes", make: (nodes) => muster("runtimes", nodes, 8), preemptive: true },
 ];
 
 interface Case {
@@ -126,7 +126,7 @@ function showHeldOut(report: Report): void {
   for (const { name, nodes, jobs } of cases) {
     const columns = (["nothing", "limits", "runtimes"] as const).map((knowledge) => {
       const found = ENTRIES.filter((entry) => entry.class === knowledge).map((entry) => {
-        const s = summarise(simulate(jobs, entry.make(nodes * 8), { nodes, nodeDevices: 8, firstStartCosts: false }));
+        const s = summarise(simulate(jobs, entry.make(nodes), { nodes, nodeDevices: 8, firstStartCosts: false }));
         return { name: entry.name, average: s.averageJct, p99: s.p99Jct };
       });
       const ours = found.find((one) => one.name === "Muster")!;
@@ -221,7 +221,7 @@ function runCase(c: Case, report: Report): void {
   );
   for (const entry of ENTRIES) {
     const options = { nodes: c.nodes, nodeDevices: 8, firstStartCosts: c.firstStartCosts && entry.preemptive };
-    const result = simulate(jobs, entry.make(c.nodes * 8), options);
+    const result = simulate(jobs, entry.make(c.nodes), options);
     const s = summarise(result);
     console.error(
       `  ${entry.class.padEnd(9)}${entry.name.padEnd(18)}${columnsOf(s)
@@ -271,10 +271,10 @@ function showFairness(c: Case, jobs: readonly TraceJob[], shared: SimResult, rep
   const apart = new Map<string, SimResult>();
   for (const [tenant, nodes] of quotas) {
     const own = jobs.filter((job) => job.tenant === tenant);
-    apart.set(tenant, simulate(own, muster("runtimes", nodes * 8), { nodes, nodeDevices: 8, firstStartCosts: false }));
+    apart.set(tenant, simulate(own, muster("runtimes", nodes, 8), { nodes, nodeDevices: 8, firstStartCosts: false }));
   }
   const devices = new Map([...quotas].map(([tenant, nodes]) => [tenant, nodes * 8]));
-  const guaranteed = simulate(jobs, muster("runtimes", c.nodes * 8, devices), { nodes: c.nodes, nodeDevices: 8, firstStartCosts: false });
+  const guaranteed = simulate(jobs, muster("runtimes", c.nodes, 8, devices), { nodes: c.nodes, nodeDevices: 8, firstStartCosts: false });
   for (const [policy, key, result] of [
     ["shared order (no quotas)", "shared_order", shared],
     ["quotas guaranteed, the rest lent", "quotas", guaranteed],

@@ -376,7 +376,7 @@ export const queueSpec = z
     /** Whom its jobs may evict within it; by default lower_priority. */
     within_queue: z.enum(["lower_priority", "lower_or_newer_equal", "never"]).optional(),
     weight: z.number().gt(0).default(1),
-    order: z.enum(["best_effort", "strict"]).default("best_effort"),
+    order: z.enum(["best_effort", "strict", "least_service"]).default("best_effort"),
     paused: z.boolean().default(false),
   })
   .meta({ id: "QueueSpec" });

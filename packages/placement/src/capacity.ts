@@ -33,6 +33,13 @@ export function poolsFree(state: State, shape: Shape | null, only: readonly Part
     });
 }
 
+export function freeDevices(state: State, partition: Partition): number {
+  const { nodes } = state.placer;
+  let free = 0;
+  for (const slot of partition.nodeAt) if (nodes.schedulable[slot] === 1) free += nodes.freeDevices[slot]!;
+  return free;
+}
+
 /** The largest gang that could start now in a partition, for each slice size asked, each slice in one block. */
 export function largestGangs(state: State, partition: Partition, shape: Shape, layers: readonly Layer[]): GangBySegment[] {
   const counts = state.placer.counts(partition, shape);

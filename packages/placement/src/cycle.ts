@@ -13,6 +13,7 @@ import { completeRecovering } from "./recover.ts";
 import type { Request } from "./request.ts";
 import type { State } from "./state.ts";
 import { crossesZones, preferenceOf } from "./preference.ts";
+import { byService } from "./service.ts";
 import type { CycleResult } from "./types.ts";
 import { Heap, type Blocked, type Lane } from "./waiting.ts";
 import { bounds } from "./windows.ts";
@@ -30,6 +31,8 @@ const SMALL = 1000;
 const PRICES_MS = 10_000;
 /** When a job that was not searched for thoroughly is looked at again. */
 const TURN_MS = 1000;
+/** When a job that goes by service looks again for running ones that come after it by now. */
+const SERVICE_MS = 60_000;
 /** Longest pause, in cycles, between two searches for one lane where there are more lanes than searches. */
 const LONGEST_PAUSE = 64;
 
@@ -122,7 +125,9 @@ class Cycle {
       // Some blocked jobs still hold back others: those behind them, or those who would borrow their quota.
       const holdsBack = queue.input.order === "strict" || (queue.input.reclaim ?? "any_priority") !== "any_priority";
       const list: Lane[] = [];
+      const goesByService = byService(queue);
       for (const lane of lanes.values()) {
+        if (goesByService) state.service.refresh(lane, state.now);
         if (!holdsBack && this.#isBlocked(lane)) {
           this.#skipped++;
           continue;
@@ -174,6 +179,10 @@ class Cycle {
     const freed = state.placer.freedFor(job.request);
     let failure: PlaceFailure = "capacity";
     let byQuota = false;
+    const { blocked } = lane;
+    // Where it looks again only for whom it may push out, there is still no room.
+    const noRoom = byService(job.queue) && blocked?.kind === "capacity" && !blocked.byQuota && blocked.capacityFreed === freed;
+    if (noRoom) this.#full.set(job.request, freed);
     if (this.#full.get(job.request) !== freed) {
       if (this.#tryStart(job)) {
         lane.opened();
@@ -234,7 +243,8 @@ class Cycle {
       preempt(state, job, plan, this.#decided);
       return true;
     }
-    if (failure === "capacity" && state.policy.backfill === "dated" && this.#mayBeThorough(job) && state.dated.make(job)) this.#thorough--;
+    if (byService(job.queue)) this.#owe(SERVICE_MS);
+    else if (failure === "capacity" && state.policy.backfill === "dated" && this.#mayBeThorough(job) && state.dated.make(job)) this.#thorough--;
     lane.pause = Math.min(LONGEST_PAUSE, Math.max(1, lane.pause * 2));
     lane.searchFrom = state.cycles + lane.pause;
     return false;

@@ -2,6 +2,7 @@ import { lostWork, type JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
 import type { MovePlan } from "./moves.ts";
 import type { PreemptionPlan } from "./preempt.ts";
+import { byService } from "./service.ts";
 import type { State } from "./state.ts";
 import type { DisruptionCause, Eviction, Move, Resize, Start } from "./types.ts";
 import type { Unit } from "./victims.ts";
@@ -68,7 +69,9 @@ export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decid
 function causeOf(job: JobRecord, victim: JobRecord, kind: DisruptionCause["kind"]): DisruptionCause {
   const why =
     kind === "priority"
-      ? `priority ${job.input.priority} goes before ${victim.input.priority} in queue "${job.queue.id}"`
+      ? job.input.priority === victim.input.priority && byService(job.queue)
+        ? `it is expected to need less service than ${victim.input.id}, and queue "${job.queue.id}" goes by that`
+        : `priority ${job.input.priority} goes before ${victim.input.priority} in queue "${job.queue.id}"`
       : kind === "reclaim"
         ? `queue "${job.queue.id}" takes back its own from queue "${victim.queue.id}", which uses more than it is guaranteed`
         : `queue "${victim.queue.id}" holds a larger share than queue "${job.queue.id}"`;

@@ -89,7 +89,9 @@ class Engine implements PlacementEngine {
   }
 
   finished(id: string, at: number): void {
-    this.#state.learned.observe(this.#state.get(id), at);
+    const job = this.#state.get(id);
+    this.#state.learned.observe(job, at);
+    if (job.state === "running") this.#state.service.finished(job, at);
     this.#state.removeJob(id);
   }
 

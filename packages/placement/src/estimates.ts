@@ -1,3 +1,4 @@
+import { freeDevices } from "./capacity.ts";
 import { earliestStart } from "./dated.ts";
 import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
@@ -69,13 +70,6 @@ function alone(state: State, job: JobRecord): StartEstimate {
     p90: longest === null ? null : Math.max(longest.at, likely.at),
     basis: "running jobs end as expected (p50) or at their limits (p90), and no job is ahead of it",
   };
-}
-
-function freeDevices(state: State, partition: Partition): number {
-  const { nodes } = state.placer;
-  let free = 0;
-  for (const slot of partition.nodeAt) if (nodes.schedulable[slot] === 1) free += nodes.freeDevices[slot]!;
-  return free;
 }
 
 interface End {

@@ -1,3 +1,4 @@
+import { freeDevices } from "./capacity.ts";
 import { focusNodes } from "./focus.ts";
 import { devicesOf, findHomes, type Relocation } from "./homes.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
@@ -34,7 +35,7 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
     for (const partition of placer.matching(variant, role)) {
       const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
       const needed = role.min * role.shape.devices;
-      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || freeDevices(state, partition.nodeAt) < needed) continue;
+      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || freeDevices(state, partition) < needed) continue;
       searched = true;
       const mayMove = (other: JobRecord): boolean => other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
@@ -90,11 +91,4 @@ function emptiestNodes(state: State, slots: Int32Array): Uint8Array {
 function isOn(job: JobRecord, marked: Uint8Array): boolean {
   for (const { members } of job.placement!.roles) for (const { node } of members) if (marked[node] === 1) return true;
   return false;
-}
-
-function freeDevices(state: State, slots: Int32Array): number {
-  const { nodes } = state.placer;
-  let free = 0;
-  for (const slot of slots) if (nodes.schedulable[slot] === 1) free += nodes.freeDevices[slot]!;
-  return free;
 }

@@ -5,6 +5,7 @@ import { leadingRole, type Placement } from "./placer.ts";
 import { crossesZones } from "./preference.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import type { Request, ResolvedVariant } from "./request.ts";
+import { byService } from "./service.ts";
 import type { State } from "./state.ts";
 import type { DisruptionCause } from "./types.ts";
 import { mayTake, sources, type Source, type Unit } from "./victims.ts";
@@ -38,7 +39,8 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
       // Those who hold more than their own are asked before the job's own queue gives up work.
       const others = from.filter((source) => !source.own);
       for (const group of others.length === 0 || others.length === from.length ? [from] : [others, from]) {
-        const focus = thorough ? focusNodes(state, job, least, partition, group) : null;
+        // Where the order itself says who goes, the cheapest nodes do not.
+        const focus = thorough && !byService(job.queue) ? focusNodes(state, job, least, partition, group) : null;
         const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
         const best = cheaper(focused, search.run(group));
         if (best !== null) return best;

@@ -3,13 +3,16 @@ import type { JobRecord } from "./jobs.ts";
 /** What decides the order, as it was when the job came. */
 export interface Rank {
   priority: number;
+  /** Key in a queue that goes by service, else 0. */
+  need: number;
   submittedAt: number;
   sequence: number;
 }
 
-/** Within one queue: higher priority, then earlier submitted, then earlier seen. */
+/** Within one queue: higher priority, then the lower key, then earlier submitted, then earlier seen. */
 export function entryBefore(a: Rank, b: Rank): boolean {
   if (a.priority !== b.priority) return a.priority > b.priority;
+  if (a.need !== b.need) return a.need < b.need;
   if (a.submittedAt !== b.submittedAt) return a.submittedAt < b.submittedAt;
   return a.sequence < b.sequence;
 }
@@ -39,15 +42,19 @@ export class Ranked<E extends Rank & { job: JobRecord }> {
     if (this.#added.size + this.#gone.size > Math.max(LEAST_CHANGES, this.#sorted!.length >> 3)) this.#sorted = null;
   }
 
-  /** How many come before a job, and the first few of these. `all` may hold entries that are void. */
-  before(job: JobRecord, all: readonly E[], most: number): { jobs: number; first: JobRecord[] } {
+  /** Their keys were taken anew. */
+  resort(): void {
+    this.#sorted = null;
+  }
+
+  /** How many come before a rank, and the first few of these. `all` may hold entries that are void. */
+  before(own: Rank, all: readonly E[], most: number): { jobs: number; first: JobRecord[] } {
     if (this.#sorted === null) {
       this.#sorted = all.filter((entry) => entry.job.entry === (entry as Rank)).sort((a, b) => (entryBefore(a, b) ? -1 : 1));
       this.#added.clear();
       this.#gone.clear();
     }
     const sorted = this.#sorted;
-    const own = { priority: job.input.priority, submittedAt: job.input.submittedAt, sequence: job.sequence };
     let from = 0;
     let to = sorted.length;
     while (from < to) {

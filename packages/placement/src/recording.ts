@@ -6,7 +6,7 @@ import type { ClusterChange, CycleResult, Explanation, JobInput, PlacementEngine
  */
 
 /** Raised with every change by which the same calls may lead to other decisions. */
-export const PLACEMENT_VERSION = 2;
+export const PLACEMENT_VERSION = 3;
 /** Raised with every change of the lines themselves. */
 export const RECORDING_FORMAT = 1;
 

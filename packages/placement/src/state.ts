@@ -12,6 +12,7 @@ import { RunningJobs } from "./running.ts";
 import { placementOf } from "./restore.ts";
 import { requestKey, resolveRequest, type Request } from "./request.ts";
 import { Scarcity } from "./scarcity.ts";
+import { ranUntil, Service } from "./service.ts";
 import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from "./types.ts";
 import type { Unit } from "./victims.ts";
 import { Heap, Lane } from "./waiting.ts";
@@ -45,6 +46,7 @@ export class State {
   readonly estimates = new Estimates(this);
   readonly learned = new Learned();
   readonly scarcity = new Scarcity();
+  readonly service = new Service();
   readonly windows = new Map<string, WindowInput>();
   readonly unitCache = new Map<QueueNode, { stamp: string; units: readonly Unit[] }>();
   /** The next instant at which a protected job may be evicted that somebody could use. */
@@ -132,6 +134,7 @@ export class State {
     this.jobsOfQueue.delete(queue!);
     this.running.forget(queue!);
     this.unitCache.delete(queue!);
+    this.service.forget(queue!);
   }
 
   /** Brings layouts and quotas up to date; before any decision. */
@@ -145,7 +148,10 @@ export class State {
         for (const slot of p.members) total += column[slot]!;
         return total;
       };
-    if (this.#capacityChanged) for (const partition of this.placer.partitions) partition.recountDevices(nodes);
+    if (this.#capacityChanged) {
+      for (const partition of this.placer.partitions) partition.recountDevices(nodes);
+      this.service.setClusterDevices(this.placer.partitions.reduce((total, partition) => total + partition.totalDevices, 0));
+    }
     this.quota.settle(this.placer.partitions, sum(nodes.cpu), sum(nodes.memory), this.#capacityChanged);
     this.#capacityChanged = false;
   }
@@ -158,7 +164,7 @@ export class State {
     const key = requestKey(input, named, this.learned.quantile(input.jobClass, 0.5));
     let shared = this.#requests.get(key);
     if (shared === undefined) shared = { request: resolveRequest(input, this.levels, key), jobs: 0 };
-    return {
+    const record: JobRecord = {
       input,
       sequence: ++this.#sequence,
       queue,
@@ -168,6 +174,9 @@ export class State {
       placement: null,
       usage: [],
       startedAt: 0,
+      ran: input.ran ?? 0,
+      ranLast: 0,
+      need: 0,
       lastCheckpointAt: 0,
       stoppingFor: null,
       leaving: null,
@@ -181,6 +190,8 @@ export class State {
       reasonSince: this.now,
       evaluatedAt: 0,
     };
+    record.need = this.service.key(record, this.now);
+    return record;
   }
 
   /** What all known jobs ask, and how many ask it. */
@@ -217,6 +228,7 @@ export class State {
     if (job.state === "running") this.running.remove(job);
     job.input = input;
     job.queue = fresh.queue;
+    if (input.ran !== undefined) job.ran = input.ran;
     if (job.state === "running") this.running.add(job, this.learned);
     job.request = fresh.request;
     this.#enqueue(job);
@@ -314,6 +326,9 @@ export class State {
   /** A running job must go: its places count as free from now on, for those who await its leaving. */
   evict(job: JobRecord, forJob: string): void {
     const placement = job.placement!;
+    // It has its grace to keep what it did.
+    job.ranLast = ranUntil(job, this.now) - job.ran;
+    job.ran += job.ranLast;
     this.vacate(job);
     job.state = "stopping";
     job.stoppingFor = forJob;
@@ -328,6 +343,8 @@ export class State {
     const back = job.larger ?? before;
     this.vacate(job);
     this.left(job);
+    job.ran -= job.ranLast;
+    job.ranLast = 0;
     job.placement = back;
     this.placer.take(job.placement);
     job.state = "running";
@@ -338,7 +355,7 @@ export class State {
   }
 
   /** A growth that was not committed: the added members go again. */
-  ungrow(job: JobRecord, { members, startedAt }: { members: number; startedAt: number }): void {
+  ungrow(job: JobRecord, { members, startedAt, ran }: NonNullable<JobRecord["grownFrom"]>): void {
     const { role, members: all } = job.placement!.roles[0]!;
     this.dropMembers(
       job,
@@ -348,6 +365,7 @@ export class State {
     job.grownFrom = null;
     this.running.remove(job);
     job.startedAt = startedAt;
+    job.ran = ran;
     this.running.add(job, this.learned);
   }
 
@@ -371,6 +389,7 @@ export class State {
     if (state === "stopping") this.requeue(job);
     else if (state === "running") {
       // At its new size it starts where it is.
+      job.ran = ranUntil(job, this.now);
       job.resized = false;
       job.grownFrom = null;
       this.running.remove(job);
@@ -419,8 +438,15 @@ export class State {
     this.quota.charge(job.queue, job.usage);
   }
 
+  /** Nobody asked it to stop: what it did since its last checkpoint is lost. */
+  keepCheckpointed(job: JobRecord): void {
+    job.ran += Math.max(0, job.lastCheckpointAt - job.startedAt);
+  }
+
   /** A job that held something waits again. */
   requeue(job: JobRecord): void {
+    if (job.state === "running" || job.state === "recovering") this.keepCheckpointed(job);
+    job.ranLast = 0;
     this.vacate(job);
     if (job.state !== "waiting") this.waiting++;
     job.state = "waiting";
@@ -511,6 +537,7 @@ export class State {
       return;
     }
     this.setReason(job, "pending_evaluation");
+    job.need = this.service.key(job, this.now);
     const lanes = this.lanes.get(job.queue)!;
     let lane = lanes.get(job.request);
     if (lane === undefined) {

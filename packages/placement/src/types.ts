@@ -95,8 +95,12 @@ export interface QueueInput {
   quotas?: readonly QuotaInput[];
   /** Share of what nobody is guaranteed. Default 1. */
   weight?: number;
-  /** `strict`: nothing overtakes a blocked job that wants the same hardware. Default `best_effort`. */
-  order?: "strict" | "best_effort";
+  /**
+   * `strict`: nothing overtakes a blocked job that wants the same hardware. `least_service`: of equally urgent jobs those go
+   * first that are expected to need the fewest further device-seconds, not the earliest, and running ones that need more
+   * may have to stop for them. Default `best_effort`.
+   */
+  order?: "strict" | "best_effort" | "least_service";
   /** Default `any_priority`. */
   reclaim?: ReclaimPolicy;
   /** Default `lower_priority`. */
@@ -187,6 +191,8 @@ export interface JobInput {
   /** Run times and throughput are learned and looked up per class. */
   jobClass?: string;
   expectedDuration?: number;
+  /** How long earlier attempts ran to any use. */
+  ran?: number;
   timeLimit?: number;
   startAfter?: number;
   /** Restart back-off: not before this instant. */

@@ -1,7 +1,9 @@
+import { freeDevices } from "./capacity.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Holding } from "./nodes.ts";
 import type { Partition } from "./partition.ts";
 import { meets, type QueueNode, type Usage } from "./quota.ts";
+import { byService } from "./service.ts";
 import type { State } from "./state.ts";
 import type { DisruptionCause } from "./types.ts";
 
@@ -70,7 +72,17 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   const { input, queue } = taker;
   const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
   const least = state.running.leastUrgent(queue);
-  if (
+  if (byService(queue)) {
+    // Those that need the most go first, of whatever age and however much of them would have to be done again.
+    if (withinQueue !== "never" && state.anyUnprotected(queue) && (least < input.priority || mayFreeEnough(state, taker, partition))) {
+      const goes = (job: JobRecord): boolean => job.input.priority < input.priority || (job.input.priority === input.priority && job.need > taker.need);
+      const list = (): Unit[] =>
+        unitsIn(state, queue, partition)
+          .filter((unit) => goes(unit.job))
+          .sort(mostNeededFirst);
+      found.push(new Source({ queue, own: true, height: 0, taker: queue, giver: queue, kind: "priority" }, list));
+    }
+  } else if (
     withinQueue !== "never" &&
     state.anyUnprotected(queue) &&
     (least < input.priority || (withinQueue === "lower_or_newer_equal" && least === input.priority))
@@ -98,6 +110,17 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
     add(other, false, meeting, kind, (job) => (reclaim === "lower_priority" ? job.input.priority < input.priority : job.input.priority <= below));
   }
   return found;
+}
+
+/** By numbers of devices alone: those that come after the job in its queue, and what is free, would do for it. */
+function mayFreeEnough(state: State, taker: JobRecord, partition: Partition): boolean {
+  const needed = taker.request.variants[0]!.roles.reduce((sum, role) => sum + (role.shape.share > 0 ? 0 : role.min * role.shape.devices), 0);
+  const behind = state.service.devicesBehind(state, taker.queue, taker.need);
+  return behind > 0 && behind + freeDevices(state, partition) >= needed;
+}
+
+function mostNeededFirst(a: Unit, b: Unit): number {
+  return Number(b.surplus) - Number(a.surplus) || a.job.input.priority - b.job.input.priority || b.job.need - a.job.need || goesFirst(a, b);
 }
 
 /**

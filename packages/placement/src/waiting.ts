@@ -3,9 +3,10 @@ import type { QueueNode } from "./quota.ts";
 import type { JobRecord } from "./jobs.ts";
 import { entryBefore, Ranked, type Rank } from "./ranked.ts";
 
-/** Within one queue: higher priority, then earlier submitted, then earlier seen. */
+/** Higher priority, then within one queue that goes by service the lower key, then earlier submitted, then earlier seen. */
 export function before(a: JobRecord, b: JobRecord): boolean {
   if (a.input.priority !== b.input.priority) return a.input.priority > b.input.priority;
+  if (a.queue === b.queue && a.need !== b.need) return a.need < b.need;
   if (a.input.submittedAt !== b.input.submittedAt) return a.input.submittedAt < b.input.submittedAt;
   return a.sequence < b.sequence;
 }
@@ -100,6 +101,9 @@ export class Lane {
   searchFrom = 0;
   pause = 0;
   size = 0;
+  /** When the keys of its jobs were taken, and what was learned by then. */
+  keyedAt = 0;
+  keyedVersion = 0;
   /** Its job under consideration in a cycle. */
   turn: JobRecord | null = null;
   readonly #heap = new Heap<Entry>(entryBefore);
@@ -114,11 +118,15 @@ export class Lane {
 
   add(job: JobRecord): void {
     const { priority, submittedAt } = job.input;
-    job.entry = { job, lane: this, priority, submittedAt, sequence: job.sequence };
+    job.entry = { job, lane: this, priority, need: job.need, submittedAt, sequence: job.sequence };
     this.#ranked.add(job.entry);
     this.size++;
     this.#heap.push(job.entry);
-    if (this.#first === null || (this.#first !== undefined && entryBefore(job.entry, this.#first))) this.#first = job.entry;
+    if (this.#first === null || (this.#first !== undefined && entryBefore(job.entry, this.#first))) {
+      this.#first = job.entry;
+      // What its first job was turned down for need not hold for one that goes before it.
+      if (job.need !== 0) this.blocked = null;
+    }
   }
 
   remove(job: JobRecord): void {
@@ -151,9 +159,23 @@ export class Lane {
     return null;
   }
 
-  /** How many jobs come before one, and the first few of these. */
+  /** Takes the keys of all its jobs anew. */
+  rekey(key: (job: JobRecord) => number): void {
+    for (const job of this.jobs()) {
+      job.need = key(job);
+      job.entry!.need = job.need;
+    }
+    this.#heap.keep((entry) => entry.job.entry === entry);
+    this.#ranked.resort();
+    this.#first = undefined;
+    this.blocked = null;
+  }
+
+  /** How many jobs come before one, and the first few of these; of another queue's by priority alone where that goes by service. */
   before(job: JobRecord, most: number): { jobs: number; first: JobRecord[] } {
-    return this.#ranked.before(job, this.#heap.values(), most);
+    const need = job.queue === this.queue ? job.need : this.queue.input.order === "least_service" ? -Infinity : 0;
+    const own = { priority: job.input.priority, need, submittedAt: job.input.submittedAt, sequence: job.sequence };
+    return this.#ranked.before(own, this.#heap.values(), most);
   }
 
   /** All waiting jobs, unordered. */

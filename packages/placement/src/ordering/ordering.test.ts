@@ -1,25 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { stand } from "./floor.ts";
 import type { OrderedJob } from "./job.ts";
 import { LearnedRunTimes, linearEdges, logarithmicEdges } from "./learned-run-times.ts";
-import { planRun } from "./run-plan.ts";
-import type { StandingJob } from "./run-plan.ts";
 import { ServiceOrder } from "./service-order.ts";
-import { WaitingJobs } from "./waiting-jobs.ts";
 
 function job(id: number, devices: number, runTime: number, more: Partial<OrderedJob> = {}): OrderedJob {
   return { id, devices, submittedAt: 0, tenant: "a", runTime, ran: 0, restartCost: 10, ...more };
 }
-
-describe("stand", () => {
-  it("takes the tightest node, and whole idle nodes for wide gangs", () => {
-    expect(stand(Int32Array.of(8, 3, 5), 8, 3)).toEqual({ nodes: [1], devices: [3] });
-    expect(stand(Int32Array.of(8, 3, 8), 8, 16)).toEqual({ nodes: [0, 2], devices: [8, 8] });
-    expect(stand(Int32Array.of(8, 5, 8), 8, 12)).toEqual({ nodes: [0, 1], devices: [8, 4] });
-    expect(stand(Int32Array.of(7, 7, 7), 8, 8)).toBeNull();
-  });
-});
 
 describe("LearnedRunTimes", () => {
   it("expects little more of the young and much of the old where most jobs are short", () => {
@@ -70,82 +57,5 @@ describe("ServiceOrder", () => {
       const waiting = job(1, 4, 5000, { limit: 9000 });
       expect(order.key(waiting, 900_000, false)).toBeLessThan(order.key(waiting, 1000, false));
     }
-  });
-});
-
-describe("WaitingJobs", () => {
-  it("gives jobs in order of their keys, but for blocked sizes", () => {
-    fc.assert(
-      fc.property(fc.array(fc.record({ devices: fc.constantFrom(1, 2, 8), runTime: fc.nat(20) })), fc.constantFrom(1, 2, 8), (list, blocked) => {
-        const waiting = new WaitingJobs((j) => j.runTime!);
-        for (const [id, entry] of list.entries()) waiting.add(job(id, entry.devices, entry.runTime));
-        waiting.rekey();
-        const given: OrderedJob[] = [];
-        for (let j = waiting.first(new Set([blocked])); j; j = waiting.first(new Set([blocked]))) {
-          waiting.remove(j);
-          given.push(j);
-        }
-        const expected = list.map((entry, id) => job(id, entry.devices, entry.runTime)).filter((j) => j.devices !== blocked);
-        expected.sort((a, b) => a.runTime! - b.runTime! || a.id - b.id);
-        expect(given).toEqual(expected);
-        expect(waiting.size).toBe(list.length - given.length);
-      }),
-    );
-  });
-});
-
-function planned(running: StandingJob[], free: number[], waiting: OrderedJob[]) {
-  const queue = new WaitingJobs((j) => j.runTime! * j.devices);
-  for (const j of waiting) queue.add(j);
-  const plan = planRun({ nodeDevices: 8, free: Int32Array.from(free), running, waiting: queue, keyOf: (j) => j.runTime! * j.devices });
-  return { plan, queue };
-}
-
-describe("planRun", () => {
-  it("pushes out the last in order only, and nobody for a job that is behind all", () => {
-    const long = { job: job(1, 8, 9000), standing: { nodes: [0], devices: [8] } };
-    const short = { job: job(2, 8, 100), standing: { nodes: [1], devices: [8] } };
-    const { plan } = planned([long, short], [0, 0], [job(3, 8, 500)]);
-    expect(plan.preempt).toEqual([long]);
-    expect(plan.start.map((s) => s.job.id)).toEqual([3]);
-    expect(planned([long, short], [0, 0], [job(4, 8, 90_000)]).plan).toEqual({ preempt: [], start: [] });
-  });
-
-  it("moves a small neighbour where free devices are only scattered", () => {
-    const small = { job: job(1, 1, 10), standing: { nodes: [0], devices: [1] } };
-    const other = { job: job(2, 4, 10), standing: { nodes: [1], devices: [4] } };
-    const { plan } = planned([small, other], [7, 4], [job(3, 8, 500)]);
-    expect(plan.preempt).toEqual([small]);
-    expect(plan.start).toEqual([
-      { job: expect.objectContaining({ id: 3 }), standing: { nodes: [0], devices: [8] } },
-      { job: small.job, standing: { nodes: [1], devices: [1] } },
-    ]);
-  });
-
-  it("keeps every gang whole and every node within its devices, and loses no job", () => {
-    const jobs = fc.array(fc.record({ devices: fc.constantFrom(1, 2, 3, 4, 8, 12, 16), runTime: fc.integer({ min: 1, max: 50 }) }), { maxLength: 25 });
-    fc.assert(
-      fc.property(jobs, jobs, (before, arriving) => {
-        const free = new Int32Array(4).fill(8);
-        const running: StandingJob[] = [];
-        for (const [id, entry] of before.entries()) {
-          const standing = stand(free, 8, entry.devices);
-          if (standing === null) continue;
-          for (const [i, node] of standing.nodes.entries()) free[node]! -= standing.devices[i]!;
-          running.push({ job: job(id, entry.devices, entry.runTime), standing });
-        }
-        const waiting = arriving.map((entry, i) => job(100 + i, entry.devices, entry.runTime));
-        const { plan, queue } = planned(running, [...free], waiting);
-        for (const { standing } of plan.preempt) for (const [i, node] of standing.nodes.entries()) free[node]! += standing.devices[i]!;
-        for (const { job: started, standing } of plan.start) {
-          expect(standing.devices.reduce((a, b) => a + b, 0)).toBe(started.devices);
-          for (const [i, node] of standing.nodes.entries()) free[node]! -= standing.devices[i]!;
-        }
-        expect(Math.min(...free)).toBeGreaterThanOrEqual(0);
-        const startedFresh = plan.start.filter((s) => s.job.id >= 100).length;
-        expect(queue.size + startedFresh).toBe(waiting.length);
-        expect(startedFresh > 0 || plan.preempt.length === 0).toBe(true);
-      }),
-    );
   });
 });

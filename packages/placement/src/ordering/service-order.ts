@@ -68,7 +68,8 @@ export class ServiceOrder {
 
   /** Seconds still to run, as far as is known. */
   remaining(job: OrderedJob): number {
-    if (this.knowledge === "runtimes" && job.runTime !== undefined) return Math.max(job.runTime - job.ran, 0);
+    // Who runs longer than was said is expected to do so for as long again as it is late.
+    if (this.knowledge === "runtimes" && job.runTime !== undefined) return Math.abs(job.runTime - job.ran);
     const scale = this.#scale(job);
     return this.#for(job).index(job.ran / scale) * scale;
   }

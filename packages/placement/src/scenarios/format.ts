@@ -24,7 +24,7 @@ export interface ScenarioQueue {
   limit?: Quota;
   guarantee?: Quota;
   weight?: number;
-  order?: "strict" | "best_effort";
+  order?: "strict" | "best_effort" | "least_service";
   reclaim?: ReclaimPolicy;
   withinQueue?: WithinQueuePolicy;
 }

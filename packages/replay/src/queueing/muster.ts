@@ -1,57 +1,76 @@
-import type { OrderedJob } from "@muster/placement/ordering/job";
-import { planRun } from "@muster/placement/ordering/run-plan";
-import { ServiceOrder } from "@muster/placement/ordering/service-order";
+import { createEngine } from "@muster/placement";
+import type { JobInput, MemberPlacement, Policy } from "@muster/placement";
 import type { Knowledge } from "@muster/placement/ordering/service-order";
-import { WaitingJobs } from "@muster/placement/ordering/waiting-jobs";
-import { Guaranteed } from "./quotas.ts";
+import type { Standing } from "./floor.ts";
 import type { Scheduler, SimJob } from "./simulation.ts";
 
-/** Waiting jobs age; their keys are taken anew this often, in seconds. */
-const REKEY_EVERY = 600;
-
-/** Puts all that no tenant is guaranteed behind all that some tenant is. */
-const BEYOND = 1e15;
+/** Stopping and starting costs what the trace says, and loses nothing else: jobs go on from where they were stopped. */
+const POLICY: Partial<Policy> = { protectedRuntimeMs: 0, fairShareMargin: 0 };
 
 /**
- * Muster's order by service and its run plan (`@muster/placement/ordering`), on a floor of equal nodes.
- * @param quotas devices by tenant that are guaranteed; absent: one order for all
+ * The placement engine itself, the code of the scheduler, on a floor of equal nodes: queues go by least service. It is told
+ * of a job's run time only what the class allows.
+ * @param quotas devices by tenant that are guaranteed, each tenant in a queue of its own; absent: one queue for all
  */
-export function muster(knowledge: Knowledge, clusterDevices: number, quotas?: ReadonlyMap<string, number>): Scheduler {
-  const order = new ServiceOrder(knowledge, clusterDevices);
-  const guaranteed = quotas && new Guaranteed(quotas);
-  let now = 0;
-  let rekeyedAt = 0;
-  const keyOf = (job: OrderedJob, runs: boolean): number => order.key(job, now, runs) + (guaranteed === undefined || guaranteed.has(job) ? 0 : BEYOND);
-  const waiting = new WaitingJobs((job) => keyOf(job, false));
-  const byId = new Map<number, SimJob>();
+export function muster(knowledge: Knowledge, nodes: number, nodeDevices: number, quotas?: ReadonlyMap<string, number>): Scheduler {
+  const engine = createEngine({ policy: POLICY });
+  for (let n = 0; n < nodes; n++) {
+    engine.putNode({ id: String(n), pool: "floor", accelerator: "gpu", devices: nodeDevices, cpuMillis: 1, memoryBytes: 1, schedulable: true });
+  }
+  if (quotas === undefined) engine.putQueue({ id: "all", order: "least_service" });
+  for (const [id, devices] of quotas ?? []) {
+    engine.putQueue({ id, order: "least_service", quotas: [{ resource: "accelerators", accelerator: "gpu", nominal: devices * 1000 }] });
+  }
+  const byId = new Map<string, SimJob>();
+  let time = 0;
+  let wake = Infinity;
   return {
     submitted(job) {
-      now = job.trace.submit;
-      byId.set(job.job.id, job);
-      guaranteed?.add(job.job);
-      waiting.add(job.job);
+      const input = inputOf(job, knowledge, quotas === undefined ? "all" : job.trace.tenant, nodeDevices);
+      byId.set(input.id, job);
+      engine.submit(input);
     },
     finished(job) {
-      guaranteed?.remove(job.job);
-      if (order.finished(job.job)) waiting.rekey();
+      engine.finished(String(job.job.id), time * 1000);
+      byId.delete(String(job.job.id));
     },
-    nextChange: (job) => order.nextChange(job.job),
-    decide(at, floor) {
-      now = at;
-      if (waiting.size === 0) return { preempt: [], start: [] };
-      const chosen = guaranteed?.settle((job) => order.key(job, now, byId.get(job.id)!.standing !== null)) ?? false;
-      if (chosen || now - rekeyedAt >= REKEY_EVERY) {
-        waiting.rekey();
-        rekeyedAt = now;
+    began: (now) => void (time = now),
+    wakeAt: () => wake,
+    decide(now, floor) {
+      for (const job of floor.running) engine.checkpointed(String(job.job.id), now * 1000);
+      const stopped = new Set<SimJob>();
+      const started = new Map<SimJob, Standing>();
+      for (;;) {
+        const { starts, evictions, moves, wakeAt } = engine.cycle(now * 1000);
+        for (const start of starts) started.set(byId.get(start.job)!, standingOf(start.members));
+        wake = wakeAt === null ? Infinity : wakeAt / 1000;
+        if (evictions.length + moves.length === 0) break;
+        for (const { job: id } of [...evictions, ...moves]) {
+          stopped.add(byId.get(id)!);
+          engine.released(id, now * 1000);
+        }
       }
-      const running = [...floor.running].map((job) => ({ job: job.job, standing: job.standing! }));
-      const plan = planRun({ nodeDevices: floor.nodeDevices, free: floor.free, running, waiting, keyOf });
-      const restarted = new Set(plan.start.map(({ job }) => job));
-      for (const { job } of plan.preempt) if (!restarted.has(job)) waiting.add(job);
-      return {
-        preempt: plan.preempt.map((r) => byId.get(r.job.id)!),
-        start: plan.start.map(({ job, standing }) => ({ job: byId.get(job.id)!, standing })),
-      };
+      return { preempt: [...stopped], start: [...started].map(([job, standing]) => ({ job, standing })) };
     },
   };
+}
+
+function inputOf({ job, trace }: SimJob, knowledge: Knowledge, queue: string, nodeDevices: number): JobInput {
+  const members = Math.ceil(trace.devices / nodeDevices);
+  const each = trace.devices / members;
+  return {
+    id: String(job.id),
+    queue,
+    priority: 0,
+    preemptible: true,
+    submittedAt: trace.submit * 1000,
+    roles: [{ name: "worker", nodes: { min: members, max: members }, resources: { accelerators: each } }],
+    checkpoint: { writes: true },
+    ...(knowledge === "runtimes" ? { expectedDuration: trace.runTime * 1000 } : {}),
+    ...(knowledge === "limits" && trace.limit !== undefined ? { timeLimit: trace.limit * 1000 } : {}),
+  };
+}
+
+function standingOf(members: readonly MemberPlacement[]): Standing {
+  return { nodes: members.map(({ node }) => Number(node)), devices: members.map(({ devices }) => devices.length) };
 }

@@ -20,9 +20,9 @@ const SCHEDULERS: Record<string, () => Scheduler> = {
   srsf,
   las,
   easy: () => easy((job) => job.limit ?? Infinity),
-  "muster, nothing known": () => muster("nothing", 16),
-  "muster, limits": () => muster("limits", 16),
-  "muster, run times": () => muster("runtimes", 16),
+  "muster, nothing known": () => muster("nothing", 2, 8),
+  "muster, limits": () => muster("limits", 2, 8),
+  "muster, run times": () => muster("runtimes", 2, 8),
 };
 
 const traces = fc.array(fc.record({ submit: fc.nat(2000), devices: fc.constantFrom(1, 2, 4, 8, 16), runTime: fc.integer({ min: 1, max: 5000 }) }), {
@@ -58,7 +58,7 @@ describe("schedulers on one full node", () => {
     expect(ends(sjf())).toEqual([1000, 1010, 1510]);
     // Run 1 s; the 10 s and the 500 s job go first; then the restart and what is left.
     expect(ends(srtf())).toEqual([511 + 5 + 999, 11, 511]);
-    expect(ends(muster("runtimes", 16))).toEqual([511 + 5 + 999, 11, 511]);
+    expect(ends(muster("runtimes", 2, 8))).toEqual([511 + 5 + 999, 11, 511]);
   });
 });
 

@@ -24,12 +24,12 @@ describe("quotas of tenants", () => {
       ["short", 8],
     ]);
     // The wide job fits into no quota, so it runs on what is lent: both nodes, until the short ones come.
-    const shared = simulate(jobs, muster("runtimes", 16, quotas), OPTIONS).jobs.map((one) => one.finish);
+    const shared = simulate(jobs, muster("runtimes", 2, 8, quotas), OPTIONS).jobs.map((one) => one.finish);
     expect(shared[1]).toBe(200);
     expect(shared[0]).toBe(Math.max(...shared));
     // A stream of short jobs does not keep out a job within its tenant's quota.
     const stream = [job("long", 0, 8, 1000), ...Array.from({ length: 40 }, (_, i) => job("short", i * 20, 8, 50))];
-    expect(simulate(stream, muster("runtimes", 16), OPTIONS).jobs[0]!.finish).toBeGreaterThan(1000);
-    expect(simulate(stream, muster("runtimes", 16, quotas), OPTIONS).jobs[0]!.finish).toBe(1000);
+    expect(simulate(stream, muster("runtimes", 2, 8), OPTIONS).jobs[0]!.finish).toBeGreaterThan(1000);
+    expect(simulate(stream, muster("runtimes", 2, 8, quotas), OPTIONS).jobs[0]!.finish).toBe(1000);
   });
 });

@@ -1,6 +1,6 @@
-import { stand } from "@muster/placement/ordering/floor";
-import type { Standing } from "@muster/placement/ordering/floor";
-import { WaitingJobs } from "@muster/placement/ordering/waiting-jobs";
+import { stand } from "./floor.ts";
+import type { Standing } from "./floor.ts";
+import { WaitingJobs } from "./waiting-jobs.ts";
 import type { OrderedJob } from "@muster/placement/ordering/job";
 import type { Decision, Scheduler, SimFloor, SimJob } from "./simulation.ts";
 

@@ -1,5 +1,5 @@
 import type { OrderedJob } from "@muster/placement/ordering/job";
-import type { Standing } from "@muster/placement/ordering/floor";
+import type { Standing } from "./floor.ts";
 
 export interface TraceJob {
   devices: number;
@@ -40,6 +40,10 @@ export interface Scheduler {
   decide(now: number, floor: SimFloor): Decision;
   /** When a running job is to be looked at again, in seconds of useful work from now. */
   nextChange?(job: SimJob): number;
+  /** Told of the instant before anything that happens at it. */
+  began?(now: number): void;
+  /** When it wants to be asked again though nothing happens, while some job runs or waits. */
+  wakeAt?(): number;
 }
 
 export interface SimFloor {
@@ -123,9 +127,11 @@ class Simulation {
     const first = this.#now;
     let next = 0;
     while (next < order.length || this.#events.size > 0) {
-      const time = Math.min(order[next]?.trace.submit ?? Infinity, this.#events.first()?.time ?? Infinity);
+      const happens = Math.min(order[next]?.trace.submit ?? Infinity, this.#events.first()?.time ?? Infinity);
+      const time = Math.min(happens, Math.max(this.#now, this.#scheduler.wakeAt?.() ?? Infinity));
+      let changed = time < happens;
       this.#advance(time);
-      let changed = false;
+      this.#scheduler.began?.(time);
       for (let event = this.#events.first(); event !== undefined && event.time <= time; event = this.#events.first()) {
         this.#events.pop();
         if (event.run !== event.job.run) continue;

@@ -45,7 +45,7 @@ export interface QueueRow {
     reclaim?: "any_priority" | "lower_priority" | "never";
     within_queue?: "lower_priority" | "lower_or_newer_equal" | "never";
     weight?: number;
-    order?: "best_effort" | "strict";
+    order?: "best_effort" | "strict" | "least_service";
   };
 }
 

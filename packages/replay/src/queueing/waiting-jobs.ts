@@ -1,4 +1,4 @@
-import type { OrderedJob } from "./job.ts";
+import type { OrderedJob } from "@muster/placement/ordering/job";
 
 interface Entry {
   job: OrderedJob;
@@ -38,11 +38,6 @@ export class WaitingJobs {
       if (head !== undefined && !blocked.has(size) && (best === undefined || before(head, best))) best = head;
     }
     return best?.job;
-  }
-
-  /** The key of the first job of one size. */
-  keyOfFirst(devices: number): number {
-    return this.#bySize.get(devices)?.[0]?.key ?? Infinity;
   }
 
   /** Removes a job that `first` gave. */

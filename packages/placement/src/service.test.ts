@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import { createEngine } from "./engine.ts";
+import type { JobInput, PlacementEngine, QueueInput } from "./types.ts";
+
+const MINUTE = 60_000;
+
+function cluster(nodes: number, queue: Partial<QueueInput> = {}): PlacementEngine {
+  const engine = createEngine({ policy: { protectedRuntimeMs: 0 } });
+  for (let i = 0; i < nodes; i++) {
+    engine.putNode({ id: `n${i}`, pool: "gpu", accelerator: "gpu", devices: 8, cpuMillis: 1, memoryBytes: 1, schedulable: true });
+  }
+  engine.putQueue({ id: "q", order: "least_service", ...queue });
+  return engine;
+}
+
+function job(id: string, minutes: number | undefined, more: Partial<JobInput> = {}): JobInput {
+  return {
+    id,
+    queue: "q",
+    priority: 0,
+    preemptible: true,
+    submittedAt: 0,
+    roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: { accelerators: 8 } }],
+    ...(minutes === undefined ? {} : { expectedDuration: minutes * MINUTE }),
+    ...more,
+  };
+}
+
+const started = (engine: PlacementEngine, now: number): string[] => engine.cycle(now).starts.map((start) => start.job);
+
+describe("a queue that goes by least service", () => {
+  it("starts what needs least first, whoever came first, and one of higher priority before all", () => {
+    const engine = cluster(2);
+    engine.submit(job("long", 900));
+    engine.submit(job("short", 10, { submittedAt: 5 }));
+    engine.submit(job("middle", 100, { submittedAt: 5 }));
+    engine.submit(job("urgent", 9000, { submittedAt: 5, priority: 1 }));
+    expect(started(engine, 10)).toEqual(["urgent", "short"]);
+    engine.finished("short", 10 * MINUTE);
+    expect(started(engine, 10 * MINUTE)).toEqual(["middle"]);
+  });
+
+  it("stops what needs more for it, once, and what was done counts when it starts again", () => {
+    const engine = cluster(1);
+    engine.submit(job("long", 300));
+    expect(started(engine, 0)).toEqual(["long"]);
+    engine.submit(job("short", 60));
+    const result = engine.cycle(MINUTE);
+    expect(result.evictions).toMatchObject([{ job: "long", cause: { kind: "priority", forJob: "short", message: expect.stringContaining("less service") } }]);
+    engine.released("long", MINUTE);
+    expect(started(engine, MINUTE)).toEqual(["short"]);
+    for (let i = 2; i < 7; i++) expect(engine.cycle(i * MINUTE)).toMatchObject({ starts: [], evictions: [], moves: [] });
+    engine.finished("short", 61 * MINUTE);
+    expect(started(engine, 61 * MINUTE)).toEqual(["long"]);
+    // 299 minutes were left of it, 199 now: of two that need 220, neither goes before it.
+    engine.submit(job("other", 220, { submittedAt: 161 * MINUTE }));
+    expect(engine.cycle(161 * MINUTE)).toMatchObject({ starts: [], evictions: [] });
+  });
+
+  it("lets a job wait for one that ends just before it would", () => {
+    const engine = cluster(1);
+    engine.submit(job("running", 61));
+    engine.cycle(0);
+    engine.submit(job("same", 60));
+    expect(engine.cycle(MINUTE).evictions).toEqual([]);
+  });
+
+  it("stops nothing of its own where the queue says so, and never what must not be preempted", () => {
+    for (const [queue, more] of [
+      [{ withinQueue: "never" as const }, {}],
+      [{}, { preemptible: false }],
+    ] as const) {
+      const engine = cluster(1, queue);
+      engine.submit(job("long", 300, more));
+      engine.cycle(0);
+      engine.submit(job("short", 1));
+      expect(engine.cycle(MINUTE).evictions).toEqual([]);
+    }
+  });
+
+  it("learns from finished jobs where nothing is said, and asks to be woken when what runs may have had its turn", () => {
+    const engine = cluster(1);
+    let now = 0;
+    for (let i = 0; i < 60; i++) {
+      engine.submit(job(`past${i}`, undefined, { submittedAt: now }));
+      engine.cycle(now);
+      now += i % 6 === 0 ? 2000 * MINUTE : MINUTE;
+      engine.finished(`past${i}`, now);
+    }
+    engine.submit(job("old", undefined, { submittedAt: now }));
+    expect(started(engine, now)).toEqual(["old"]);
+    engine.submit(job("young", undefined, { submittedAt: now }));
+    const first = engine.cycle(now);
+    expect(first.evictions).toEqual([]);
+    expect(first.wakeAt).toBeLessThanOrEqual(now + 10 * MINUTE);
+    // By now it is one of the few that run for long.
+    const later = now + 20 * MINUTE;
+    expect(engine.cycle(later).evictions).toMatchObject([{ job: "old", cause: { forJob: "young" } }]);
+  });
+
+  it("goes by what is left of a restored job, and takes up a change of the queue's order", () => {
+    const engine = cluster(1);
+    engine.submit(job("restored", 300, { ran: 280 * MINUTE }));
+    engine.submit(job("short", 30));
+    expect(started(engine, MINUTE)).toEqual(["restored"]);
+    engine.putQueue({ id: "q", order: "best_effort" });
+    engine.submit(job("shorter", 2, { submittedAt: 7 }));
+    engine.finished("restored", 2 * MINUTE);
+    expect(started(engine, 2 * MINUTE)).toEqual(["short"]);
+  });
+});

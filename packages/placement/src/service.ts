@@ -1,0 +1,114 @@
+import type { JobRecord } from "./jobs.ts";
+import type { OrderedJob } from "./ordering/job.ts";
+import { ServiceOrder, type Knowledge } from "./ordering/service-order.ts";
+import { devicesEach } from "./placer.ts";
+import type { QueueNode } from "./quota.ts";
+import type { State } from "./state.ts";
+import type { Lane } from "./waiting.ts";
+
+/** Jobs age and learn: keys of waiting jobs are taken anew this often. */
+const REKEY_MS = 10 * 60_000;
+/** Seconds that a restart is taken to cost; a running job is ahead by a few of these. */
+const RESTART_S = 30;
+/** What a job without devices counts as. */
+const NO_DEVICE = 0.1;
+
+/**
+ * Queues whose order is `least_service`: of equally urgent jobs those go first that are expected to need the fewest further
+ * device-seconds, and running ones that need more may have to stop for them. What a job needs is taken from its expected
+ * duration, else from finished jobs relative to its time limit, else from finished jobs alone.
+ */
+export class Service {
+  readonly #orders: Readonly<Record<Knowledge, ServiceOrder>> = {
+    nothing: new ServiceOrder("nothing", 1),
+    limits: new ServiceOrder("limits", 1),
+    runtimes: new ServiceOrder("runtimes", 1),
+  };
+  readonly #behind = new Map<QueueNode, { cycle: number; keys: Float64Array; devices: Float64Array }>();
+  /** Raised when so much was learned that keys are out of date. */
+  #version = 0;
+
+  setClusterDevices(devices: number): void {
+    for (const order of Object.values(this.#orders)) order.clusterDevices = Math.max(1, devices);
+  }
+
+  /** Lower goes first; 0 in queues of another order. */
+  key(job: JobRecord, now: number): number {
+    if (!byService(job.queue)) return 0;
+    const asked = orderedJob(job, now);
+    return this.#orders[knowledgeOf(asked)].key(asked, now / 1000, job.state === "running");
+  }
+
+  /** Learns from a job that ran to its end. */
+  finished(job: JobRecord, at: number): void {
+    const { runTime: _, ...asked } = orderedJob(job, at);
+    let old = this.#orders.nothing.finished(asked);
+    if (asked.limit !== undefined) old = this.#orders.limits.finished(asked) || old;
+    if (old) this.#version++;
+  }
+
+  /** Takes the keys of a lane's jobs anew where they are out of date. */
+  refresh(lane: Lane, now: number): void {
+    if (lane.keyedVersion === this.#version && now - lane.keyedAt < REKEY_MS) return;
+    lane.rekey((job) => this.key(job, now));
+    lane.keyedAt = now;
+    lane.keyedVersion = this.#version;
+  }
+
+  /** Devices of the queue's running jobs that come after a key, as of the beginning of this cycle. Brings their keys up to date. */
+  devicesBehind(state: State, queue: QueueNode, key: number): number {
+    let known = this.#behind.get(queue);
+    if (known?.cycle !== state.cycles) {
+      const jobs = [...state.running.of(queue)].filter((job) => job.input.preemptible);
+      for (const job of jobs) job.need = this.key(job, state.now);
+      jobs.sort((a, b) => b.need - a.need);
+      const devices = new Float64Array(jobs.length + 1);
+      for (const [i, job] of jobs.entries()) devices[i + 1] = devices[i]! + devicesOf(job);
+      known = { cycle: state.cycles, keys: Float64Array.from(jobs, (job) => job.need), devices };
+      this.#behind.set(queue, known);
+    }
+    let from = 0;
+    for (let to = known.keys.length; from < to; ) {
+      const middle = (from + to) >> 1;
+      if (known.keys[middle]! > key) from = middle + 1;
+      else to = middle;
+    }
+    return known.devices[from]!;
+  }
+
+  forget(queue: QueueNode): void {
+    this.#behind.delete(queue);
+  }
+}
+
+export function byService(queue: QueueNode): boolean {
+  return queue.input.order === "least_service";
+}
+
+/** How long a job has run to any use, in milliseconds. */
+export function ranUntil(job: JobRecord, now: number): number {
+  return job.ran + (job.state === "running" ? Math.max(0, now - job.startedAt) : 0);
+}
+
+function devicesOf(job: JobRecord): number {
+  const { roles } = job.request.variants[0]!;
+  return roles.reduce((sum, { shape, min }) => sum + min * (shape.share > 0 ? shape.share / 1000 : devicesEach(shape)), 0);
+}
+
+function orderedJob(job: JobRecord, now: number): OrderedJob {
+  const { input } = job;
+  return {
+    id: job.sequence,
+    devices: Math.max(NO_DEVICE, devicesOf(job)),
+    submittedAt: input.submittedAt / 1000,
+    tenant: input.queue,
+    ran: ranUntil(job, now) / 1000,
+    restartCost: RESTART_S,
+    ...(input.expectedDuration === undefined ? {} : { runTime: input.expectedDuration / 1000 }),
+    ...(input.timeLimit === undefined ? {} : { limit: input.timeLimit / 1000 }),
+  };
+}
+
+function knowledgeOf(job: OrderedJob): Knowledge {
+  return job.runTime !== undefined ? "runtimes" : job.limit !== undefined ? "limits" : "nothing";
+}
