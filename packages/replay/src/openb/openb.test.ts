@@ -63,7 +63,7 @@ describe("allocationBound", () => {
     fc.assert(
       fc.property(fc.array(node, { minLength: 1, maxLength: 2 }), fc.array(need, { minLength: 1, maxLength: 6 }), (nodes, needs) => {
         const shapeTable = new ShapeTable();
-        const pods = needs.map(({ size: [devices, share], ...rest }) => shapeTable.intern({ ...rest, devices: devices!, share: share! }));
+        const pods = needs.map(({ size: [devices, share], ...rest }) => shapeTable.intern({ ...rest, devices, share }));
         const openb: Openb = { nodes, pods, arrivals: [], typical: [] };
         const arrivals = { seed: 1, rows: Int32Array.from(pods, (_, i) => i), ranks: Int32Array.from(nodes, (_, i) => i) };
         const best = bestOfAll(openb);

@@ -43,7 +43,7 @@ function bySets(openb: Openb, shapes: readonly Shape[]): number {
   const shares = new Shares(shapes.filter(isFractional));
   for (let node = 0; node < nodes.count; node++) {
     for (let device = nodes.firstDevice[node]!; device < nodes.firstDevice[node + 1]!; device++) {
-      if (nodes.deviceFree[device] === WHOLE_DEVICE) allocated += shares.fill(nodes, node, device);
+      if (nodes.deviceFree[device] === WHOLE_DEVICE) allocated += shares.putOn(nodes, node, device);
     }
   }
   return (100 * allocated) / (nodes.deviceFree.length * WHOLE_DEVICE);
@@ -70,7 +70,7 @@ class Shares {
   }
 
   /** Puts the set on a device that leaves the least of it, as far as the node's cpus and memory go; gives what it takes. */
-  fill(nodes: PackingNodes, node: number, device: number): number {
+  putOn(nodes: PackingNodes, node: number, device: number): number {
     for (const slots of this.#fullest()) {
       const of = this.#bySlots.get(slots)!;
       const at = of.findLastIndex((shape) => nodes.fits(node, shape));
