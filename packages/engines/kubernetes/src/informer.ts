@@ -58,6 +58,8 @@ export class Informer<T> {
   private synced!: () => void;
   private readonly first: Promise<void>;
   private running: Promise<void> | undefined;
+  /** What has been taken in so far; undefined: a list is due. */
+  private version: string | undefined;
 
   constructor(options: InformerOptions<T>) {
     this.options = options;
@@ -106,19 +108,18 @@ export class Informer<T> {
 
   private async run(): Promise<void> {
     const { signal } = this.abort;
-    let version: string | undefined;
     let listedAt = 0;
     for (let failures = 0; !signal.aborted; ) {
       try {
-        if (version === undefined || Date.now() - listedAt > (this.options.relistEvery ?? RELIST_MS)) {
-          version = await this.list();
+        if (this.version === undefined || Date.now() - listedAt > (this.options.relistEvery ?? RELIST_MS)) {
+          this.version = await this.list();
           listedAt = Date.now();
           this.synced();
           this.options.listed?.();
         }
         const until = listedAt + (this.options.relistEvery ?? RELIST_MS);
         const began = Date.now();
-        version = await this.watch(version, until, () => {
+        await this.watch(this.version, until, () => {
           failures = 0;
         });
         // a server that ends watches at once isn't asked without a pause
@@ -126,7 +127,7 @@ export class Informer<T> {
       } catch (error) {
         if (signal.aborted) break;
         if (error instanceof Expired) {
-          version = undefined;
+          this.version = undefined;
         } else {
           this.options.trouble?.(error);
           failures++;
@@ -165,8 +166,8 @@ export class Informer<T> {
     return version;
   }
 
-  /** Follows changes until `until`, or the connection ends. @returns the version reached */
-  private async watch(from: string, until: number, alive: () => void): Promise<string> {
+  /** Follows changes until `until`, or the connection ends. */
+  private async watch(from: string, until: number, alive: () => void): Promise<void> {
     const { api, path, query, silentAfter = SILENT_MS, echoWithin = ECHO_MS } = this.options;
     this.watches++;
     const abort = new AbortController();
@@ -178,7 +179,6 @@ export class Informer<T> {
       const lost = [...this.echoes.values()].some(({ since }) => now - Math.max(since, began) > echoWithin);
       if (lost || now - Math.max(this.heard, began) > silentAfter || now > until + 1000) abort.abort();
     }, 500);
-    let version = from;
     try {
       const body = await api.stream(path, { ...query, watch: true, allowWatchBookmarks: true, resourceVersion: from, timeoutSeconds: seconds }, signal);
       for await (const line of linesOf(body)) {
@@ -189,11 +189,11 @@ export class Informer<T> {
           if (event.object.code === 410) throw new Expired();
           throw new KubeError(event.object.code ?? 500, "", event.object.message ?? "the watch was ended");
         }
-        version = event.object.metadata.resourceVersion ?? version;
-        if (event.type === "BOOKMARK") continue;
         if (event.type === "DELETED") this.drop(event.object.metadata.name as string, event.object);
-        else this.take(event.object);
-        this.heed(event.object);
+        else if (event.type !== "BOOKMARK") this.take(event.object);
+        // kept at once: a connection that breaks is gone on with from here
+        this.version = event.object.metadata.resourceVersion ?? this.version;
+        if (event.type !== "BOOKMARK") this.heed(event.object);
       }
     } catch (error) {
       if (error instanceof KubeError && error.status === 410) throw new Expired();
@@ -204,7 +204,6 @@ export class Informer<T> {
       clearInterval(guard);
       abort.abort();
     }
-    return version;
   }
 
   private heed(object: KubeObject): void {
