@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, lstatSync, mkdirSync, realpathSync, renameSync, statSync, symlinkSync, unlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -38,6 +39,7 @@ export class Area {
     this.path = config.area ?? defaultArea(config.state_dir);
     makeOwn(this.path, 0o711);
     makeOwn(join(this.path, "run"), 0o711);
+    spreadOut(join(this.path, "run"));
   }
 
   get checkpointRoot(): string {
@@ -73,7 +75,10 @@ export class Area {
    */
   jobCheckpoints(job: string, dir: string | undefined): string {
     if (dir === undefined) {
-      if (!this.checkpointRootMade) makeOwn(this.checkpointRoot, 0o711);
+      if (!this.checkpointRootMade) {
+        makeOwn(this.checkpointRoot, 0o711);
+        spreadOut(this.checkpointRoot);
+      }
       this.checkpointRootMade = true;
       return join(this.checkpointRoot, job);
     }
@@ -171,6 +176,15 @@ function makeOwn(path: string, mode: number): void {
   const stat = lstatSync(path);
   if (!stat.isDirectory() || stat.uid !== OWN_UID) throw new Error(`${path} is there but not a folder of this user; remove it or choose another`);
   if ((stat.mode & 0o777) !== mode) chmodSync(path, mode);
+}
+
+/**
+ * Says to file systems of the ext family that folders made in this one have nothing to do with each other. Else all lie in one
+ * group, where each new one is searched for past all inodes that were freed in the last minutes: with many short jobs
+ * that costs more than all else of a start. Where there is nobody to say it to, nothing is lost.
+ */
+function spreadOut(path: string): void {
+  execFile("chattr", ["+T", "--", path], () => {});
 }
 
 export function inside(folder: string, path: string): boolean {
