@@ -10,7 +10,7 @@ import { slurmIsThere, startSlurm } from "./jobs/slurm.ts";
 const JOBS = 1000;
 const NODES = 16;
 const SLURM_SUBMITTERS = 4;
-const CLIENTS = 16;
+const CLIENTS = 64;
 
 /** Slurm 22.05.8 with 16 nodes on a busy machine of two cores: median of 15 runs each. */
 const SLURM_ELSEWHERE = { array_jobs_per_second: 58, jobs_per_second: 48, submissions_per_second: 64, cpu_ms_per_job: 30 };
