@@ -20,8 +20,8 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
-const cli = (args: string, more: { stdin?: string; terminal?: boolean; env?: Record<string, string> } = {}) =>
-  run(args.split(" "), { url: server.url, ...more });
+const cli = (args: string | readonly string[], more: { stdin?: string; terminal?: boolean; env?: Record<string, string> } = {}) =>
+  run(typeof args === "string" ? args.split(" ") : [...args], { url: server.url, ...more });
 const page = (...items: unknown[]) => ({ items, next_cursor: null });
 const job = "name: train\nrun: [python3, train.py]\n";
 
@@ -244,6 +244,16 @@ test("plan tells by its exit code whether it fits now", async () => {
   expect(queues.code).toBe(1);
   expect(queues.out).toContain("train: would queue\nstatus");
   expect((await cli("job plan -f -", { stdin: "nodes: 0\n" })).code).toBe(2);
+});
+
+test("plan asks for a changed cluster, and says which field of the change is wrong", async () => {
+  server.on("POST /v1/jobs/plan", samplePlan());
+  const change = "{return_nodes: [n7], add_nodes: [{like: n1, count: 2}]}";
+  expect((await cli(["job", "plan", "-f", "-", "--with", change], { stdin: job })).code).toBe(0);
+  expect(server.requests.at(-1)?.body).toMatchObject({ name: "train", cluster: { return_nodes: ["n7"], add_nodes: [{ like: "n1", count: 2 }] } });
+  const wrong = await cli(["job", "plan", "-f", "-", "--with", "{return: [n7]}"], { stdin: job });
+  expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining("return") });
+  expect((await cli("job plan -f - --with nothing.yaml", { stdin: job })).err).toContain("can't read nothing.yaml");
 });
 
 test("an action on several jobs goes on past one that can't", async () => {

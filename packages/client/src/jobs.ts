@@ -7,6 +7,7 @@ import {
   jobView,
   planView,
   workerView,
+  type AskedClusterChange,
   type AttemptView,
   type EventView,
   type ExplainView,
@@ -94,9 +95,10 @@ export class Jobs {
     return specs.length === 1 && only?.array === undefined ? this.#create("/v1/jobs", only, options) : this.#create("/v1/jobs/batch", { jobs: specs }, options);
   }
 
-  /** What would happen if the job were submitted now; changes nothing. */
-  async plan(spec: SubmittedJobSpec, options: CallOptions = {}): Promise<PlanView> {
-    return this.#transport.json(planView, { ...options, method: "POST", path: "/v1/jobs/plan", body: spec, repeatable: true });
+  /** What would happen if the job were submitted now, to this cluster or a changed one; changes nothing. */
+  async plan(spec: SubmittedJobSpec, { cluster, ...options }: CallOptions & { cluster?: AskedClusterChange } = {}): Promise<PlanView> {
+    const body = cluster === undefined ? spec : { ...spec, cluster };
+    return this.#transport.json(planView, { ...options, method: "POST", path: "/v1/jobs/plan", body, repeatable: true });
   }
 
   async page(query: JobListQuery = {}, options: CallOptions = {}): Promise<Page<JobView>> {

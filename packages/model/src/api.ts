@@ -12,6 +12,7 @@ import {
   WORKER_STATES,
 } from "./words.ts";
 import { kubernetesConfig } from "./kubernetes.ts";
+import { jobSpec } from "./spec.ts";
 import { duration, name, size } from "./units.ts";
 
 /*
@@ -20,6 +21,8 @@ import { duration, name, size } from "./units.ts";
  */
 
 const time = z.iso.datetime();
+/** By accelerator model or pool, or of cpus or memory. */
+const amounts = z.record(z.string().max(63), z.number().min(0));
 const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next_cursor: z.string().nullable() });
 
 export const problem = z
@@ -269,6 +272,42 @@ export const planView = z
   .meta({ id: "Plan" });
 export type PlanView = z.output<typeof planView>;
 
+/** A cluster that a plan is made for, as a change of the one there is. */
+export const clusterChange = z
+  .strictObject({
+    /** Nodes that take work again, whatever keeps it from them now, and nodes that take none. */
+    return_nodes: z.array(name).max(20_000).default([]),
+    cordon_nodes: z.array(name).max(20_000).default([]),
+    /** So many more nodes like one that there is, beside it in the fabric. */
+    add_nodes: z
+      .array(z.strictObject({ like: name, count: z.int().min(1).max(1000) }))
+      .max(16)
+      .default([]),
+    /** Jobs by id that have ended, or were never submitted. */
+    without_jobs: z.array(z.string().min(1).max(128)).max(1000).default([]),
+    /** Queues with other quotas, or paused or not; what is left out stays as it is. */
+    queues: z
+      .array(
+        z.strictObject({
+          name,
+          nominal: amounts.optional(),
+          borrow_limit: amounts.optional(),
+          lend_limit: amounts.optional(),
+          limit: amounts.optional(),
+          guarantee: amounts.optional(),
+          paused: z.boolean().optional(),
+        }),
+      )
+      .max(100)
+      .default([]),
+  })
+  .meta({ id: "ClusterChange" });
+export type ClusterChange = z.output<typeof clusterChange>;
+export type AskedClusterChange = z.input<typeof clusterChange>;
+
+/** A job as it would be submitted, and the cluster that it is planned for where that is another. */
+export const planRequest = jobSpec.extend({ cluster: clusterChange.optional() }).meta({ id: "PlanRequest" });
+
 export const nodeView = z
   .object({
     name: z.string(),
@@ -354,7 +393,6 @@ export const nodeSpec = z
   })
   .meta({ id: "NodeSpec" });
 
-const amounts = z.record(z.string().max(63), z.number().min(0));
 export const queueSpec = z
   .strictObject({
     version: z.literal(1).default(1),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createEngine } from "./index.ts";
-import type { JobInput, NodeInput, PlacementEngine, RoleInput } from "./index.ts";
+import type { ClusterChange, JobInput, NodeInput, PlacementEngine, RoleInput } from "./index.ts";
 
 const GIB = 2 ** 30;
 
@@ -273,6 +273,34 @@ describe("a first cut of placement", () => {
     expect(engine.plan(job("what"), 2, { removeNodes: ["n1"] })).toMatchObject({ start: null });
     expect(engine.capacity()).toMatchObject([{ freeDevices: 8, freeNodes: 1, totalDevices: 16 }]);
     expect(engine.plan(job("what"), 2).start?.members[0]?.node).toBe("n1");
+  });
+
+  it("plans for nodes that return, go or are added, for other quotas, and without jobs ahead", () => {
+    const engine = createEngine();
+    fabric(engine, 1, 2);
+    engine.putQueue({ id: "q", order: "strict" });
+    engine.putNode(node("n1", { schedulable: false, health: "suspect", fabric: { leaf: "l0", spine: "s0", zone: "z0" } }));
+    engine.submit(job("busy"));
+    engine.submit(job("first", { roles: [role(2)] }));
+    engine.cycle(1);
+    const places = (change: ClusterChange, members = 1): string[] | undefined =>
+      engine.plan(job("what", { roles: [role(members)], submittedAt: 1e9 }), 2, change).start?.members.map((m) => m.node);
+    expect(places({})).toBeUndefined();
+    expect(places({ returnNodes: ["n1"] })).toBeUndefined();
+    expect(places({ returnNodes: ["n1"], removeJobs: ["first"] })).toEqual(["n1"]);
+    expect(places({ removeJobs: ["first", "busy"], cordonNodes: ["n0"] })).toBeUndefined();
+    expect(places({ removeJobs: ["first"], addLike: [{ node: "n0", count: 3 }] }, 3)).toEqual(["n0+1", "n0+2", "n0+3"]);
+    const closed = { id: "q", quotas: [{ resource: "accelerators" as const, pool: "a", nominal: 0, borrowLimit: 0 }] };
+    expect(engine.plan(job("what"), 2, { removeJobs: ["first"], returnNodes: ["n1"], queues: [closed] }).explanation?.reason).toBe("exceeds_quota");
+    expect(engine.plan(job("what"), 2, { queues: [{ id: "q", paused: true }] }).explanation?.reason).toBe("queue_paused");
+    // What cannot be so leaves nothing changed either.
+    expect(() => places({ removeJobs: ["first"], returnNodes: ["n1"], cordonNodes: ["n7"] })).toThrow("node n7: not known");
+    expect(() => places({ queues: [{ id: "none" }] })).toThrow("queue none: not known");
+    expect(engine.capacity()).toMatchObject([{ freeDevices: 0, totalDevices: 16, unhealthyNodes: 1 }]);
+    expect(engine.explain("first").reason).toBe("insufficient_capacity");
+    engine.finished("busy", 3);
+    engine.putNode(node("n1", { fabric: { leaf: "l0", spine: "s0", zone: "z0" } }));
+    expect(nodesOf(engine, 4)).toEqual({ first: ["n0", "n1"] });
   });
 
   it("refuses what makes no sense and names the field", () => {

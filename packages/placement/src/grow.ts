@@ -4,7 +4,6 @@ import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
 import { chargesOf, type State } from "./state.ts";
 import { closedNodes, leaseLasts } from "./windows.ts";
-import { ranUntil } from "./service.ts";
 
 /** Elastic gangs that look for more members in one cycle. */
 const GROWING = 16;
@@ -62,8 +61,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     quota.refund(job.queue, job.usage);
     job.usage = quota.usageOf(chargesOf(job.placement!));
     quota.charge(job.queue, job.usage);
-    job.grownFrom = { members: from, startedAt: job.startedAt, ran: job.ran };
-    job.ran = ranUntil(job, state.now);
+    job.grownFrom = { members: from, startedAt: job.startedAt };
     job.startedAt = state.now;
     job.resized = true;
     decided.grows.push({ job: job.input.id, members: state.membersOf(job.placement!).slice(from) });

@@ -24,9 +24,6 @@ export interface JobRecord {
   /** What is charged to its queue. */
   usage: Usage;
   startedAt: number;
-  /** How long earlier attempts ran to any use, and how much of that the last one added. */
-  ran: number;
-  ranLast: number;
   /** Key in a queue that goes by service, as it was taken last: lower goes first. 0 in other queues. */
   need: number;
   lastCheckpointAt: number;
@@ -38,8 +35,8 @@ export interface JobRecord {
   larger: Placement | null;
   /** Its size has changed: its workers stop once, and then it starts again where it is. */
   resized: boolean;
-  /** Members, start and earlier running before it was grown, until its workers have stopped for that. */
-  grownFrom: { members: number; startedAt: number; ran: number } | null;
+  /** Members and start before it was grown, until its workers have stopped for that. */
+  grownFrom: { members: number; startedAt: number } | null;
   /** Lost ranks by role, while it is recovering. */
   lost: Map<string, number[]>;
   /** Jobs whose leaving it must await before it may start. */

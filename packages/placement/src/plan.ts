@@ -1,13 +1,12 @@
 import { explainJob } from "./explain.ts";
 import { gateOf, type JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
-import type { Placement } from "./placer.ts";
 import { planPreemption } from "./preempt.ts";
 import { crossesZones, preferenceOf } from "./preference.ts";
-import type { Usage } from "./quota.ts";
 import type { State } from "./state.ts";
-import type { ClusterChange, JobInput, NodeInput, Plan, Start, WaitReason } from "./types.ts";
+import type { ClusterChange, JobInput, Plan, Start, WaitReason } from "./types.ts";
 import { before } from "./waiting.ts";
+import { changeCluster } from "./what-if.ts";
 import { bounds } from "./windows.ts";
 
 const NEVER = new Set(["no_matching_pool", "exceeds_quota", "exceeds_topology", "invalid"]);
@@ -16,7 +15,7 @@ const NEVER = new Set(["no_matching_pool", "exceeds_quota", "exceeds_topology", 
 export function planJob(state: State, input: JobInput, now: number, change: ClusterChange): Plan {
   const record = { ...state.makeRecord(input), sequence: Infinity };
   state.advance(now);
-  const revert = applyChange(state, change);
+  const revert = changeCluster(state, change);
   try {
     state.settle();
     if (gateOf(record, now) === null && !isBehindStrict(state, record)) {
@@ -63,37 +62,4 @@ function isBehindStrict(state: State, record: JobRecord): boolean {
     if (head !== null && before(head, record) && state.placer.partitionsFor(lane.request).some((partition) => wanted.has(partition))) return true;
   }
   return false;
-}
-
-/** Changes the cluster and gives back the way to undo it. */
-function applyChange(state: State, change: ClusterChange): () => void {
-  const undo: (() => void)[] = [];
-  const { placer, quota } = state;
-  for (const id of change.removeJobs ?? []) {
-    const job: JobRecord = state.get(id);
-    const placement: Placement | null = job.placement;
-    const usage: Usage = job.usage;
-    if (placement === null) continue;
-    placer.untake(placement);
-    quota.refund(job.queue, usage);
-    undo.push(() => {
-      placer.take(placement);
-      quota.charge(job.queue, usage);
-    });
-  }
-  const put = (node: NodeInput): void => {
-    const before = state.nodeInputs.get(node.id);
-    state.putNode(node);
-    undo.push(() => (before === undefined ? state.removeNode(node.id) : state.putNode(before)));
-  };
-  for (const node of change.addNodes ?? []) put(node);
-  for (const node of change.updateNodes ?? []) put(node);
-  for (const id of change.removeNodes ?? []) {
-    const before = state.nodeInputs.get(id);
-    if (before === undefined) throw new Error(`node ${id}: not known`);
-    put({ ...before, schedulable: false, health: "removed" });
-  }
-  return () => {
-    for (const step of undo.reverse()) step();
-  };
 }

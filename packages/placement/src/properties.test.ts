@@ -69,7 +69,15 @@ describe("invariants", () => {
           const world = new World(nodes, 0);
           for (const shape of jobs) world.submit(shape);
           world.cycle();
-          if (asking) world.engine.plan({ ...jobInput(what, 99), id: "what" }, world.now, { removeNodes: ["n0"], addNodes: [nodeInput(nodes[0]!, 77)] });
+          const change = {
+            removeNodes: ["n0"],
+            addNodes: [nodeInput(nodes[0]!, 77)],
+            returnNodes: nodes.map((_, i) => `n${i}`),
+            addLike: [{ node: "n0", count: 2 }],
+            removeJobs: [...world.jobs.keys()],
+            queues: [{ id: "q0", quotas: [{ resource: "accelerators" as const, accelerator: "x", nominal: 1000, borrowLimit: 0 }] }],
+          };
+          if (asking) world.engine.plan({ ...jobInput(what, 99), id: "what" }, world.now, change);
           world.release();
           // What was looked at again after a what-if is no decision.
           return [{ ...world.cycle(), evaluated: 0, skipped: 0 }, world.engine.capacity()];

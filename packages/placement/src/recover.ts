@@ -16,7 +16,6 @@ export function completeRecovering(state: State, decided: Decided): void {
     state.quota.refund(job.queue, job.usage);
     job.usage = state.quota.usageOf(chargesOf(job.placement!));
     state.quota.charge(job.queue, job.usage);
-    state.keepCheckpointed(job);
     state.run(job, state.now);
     decided.starts.push(state.startOf(job, locality(state.placer, job.request, job.placement!)));
   }

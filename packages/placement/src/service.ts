@@ -85,27 +85,23 @@ export function byService(queue: QueueNode): boolean {
   return queue.input.order === "least_service";
 }
 
-/** How long a job has run to any use, in milliseconds. */
-export function ranUntil(job: JobRecord, now: number): number {
-  return job.ran + (job.state === "running" ? Math.max(0, now - job.startedAt) : 0);
-}
-
 function devicesOf(job: JobRecord): number {
   const { roles } = job.request.variants[0]!;
   return roles.reduce((sum, { shape, min }) => sum + min * (shape.share > 0 ? shape.share / 1000 : devicesEach(shape)), 0);
 }
 
 function orderedJob(job: JobRecord, now: number): OrderedJob {
-  const { input } = job;
+  const { expectedDuration, timeLimit, submittedAt, queue, ran = 0 } = job.input;
+  const runs = job.state === "running" ? Math.max(0, now - job.startedAt) : 0;
   return {
     id: job.sequence,
     devices: Math.max(NO_DEVICE, devicesOf(job)),
-    submittedAt: input.submittedAt / 1000,
-    tenant: input.queue,
-    ran: ranUntil(job, now) / 1000,
+    submittedAt: submittedAt / 1000,
+    tenant: queue,
+    ran: (ran + runs) / 1000,
     restartCost: RESTART_S,
-    ...(input.expectedDuration === undefined ? {} : { runTime: input.expectedDuration / 1000 }),
-    ...(input.timeLimit === undefined ? {} : { limit: input.timeLimit / 1000 }),
+    ...(expectedDuration === undefined ? {} : { runTime: (expectedDuration + ran) / 1000 }),
+    ...(timeLimit === undefined ? {} : { limit: (timeLimit + ran) / 1000 }),
   };
 }
 

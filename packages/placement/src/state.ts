@@ -12,7 +12,7 @@ import { RunningJobs } from "./running.ts";
 import { placementOf } from "./restore.ts";
 import { requestKey, resolveRequest, type Request } from "./request.ts";
 import { Scarcity } from "./scarcity.ts";
-import { ranUntil, Service } from "./service.ts";
+import { Service } from "./service.ts";
 import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from "./types.ts";
 import type { Unit } from "./victims.ts";
 import { Heap, Lane } from "./waiting.ts";
@@ -174,8 +174,6 @@ export class State {
       placement: null,
       usage: [],
       startedAt: 0,
-      ran: input.ran ?? 0,
-      ranLast: 0,
       need: 0,
       lastCheckpointAt: 0,
       stoppingFor: null,
@@ -228,7 +226,6 @@ export class State {
     if (job.state === "running") this.running.remove(job);
     job.input = input;
     job.queue = fresh.queue;
-    if (input.ran !== undefined) job.ran = input.ran;
     if (job.state === "running") this.running.add(job, this.learned);
     job.request = fresh.request;
     this.#enqueue(job);
@@ -326,9 +323,6 @@ export class State {
   /** A running job must go: its places count as free from now on, for those who await its leaving. */
   evict(job: JobRecord, forJob: string): void {
     const placement = job.placement!;
-    // It has its grace to keep what it did.
-    job.ranLast = ranUntil(job, this.now) - job.ran;
-    job.ran += job.ranLast;
     this.vacate(job);
     job.state = "stopping";
     job.stoppingFor = forJob;
@@ -343,8 +337,6 @@ export class State {
     const back = job.larger ?? before;
     this.vacate(job);
     this.left(job);
-    job.ran -= job.ranLast;
-    job.ranLast = 0;
     job.placement = back;
     this.placer.take(job.placement);
     job.state = "running";
@@ -355,7 +347,7 @@ export class State {
   }
 
   /** A growth that was not committed: the added members go again. */
-  ungrow(job: JobRecord, { members, startedAt, ran }: NonNullable<JobRecord["grownFrom"]>): void {
+  ungrow(job: JobRecord, { members, startedAt }: NonNullable<JobRecord["grownFrom"]>): void {
     const { role, members: all } = job.placement!.roles[0]!;
     this.dropMembers(
       job,
@@ -365,7 +357,6 @@ export class State {
     job.grownFrom = null;
     this.running.remove(job);
     job.startedAt = startedAt;
-    job.ran = ran;
     this.running.add(job, this.learned);
   }
 
@@ -389,7 +380,6 @@ export class State {
     if (state === "stopping") this.requeue(job);
     else if (state === "running") {
       // At its new size it starts where it is.
-      job.ran = ranUntil(job, this.now);
       job.resized = false;
       job.grownFrom = null;
       this.running.remove(job);
@@ -438,15 +428,8 @@ export class State {
     this.quota.charge(job.queue, job.usage);
   }
 
-  /** Nobody asked it to stop: what it did since its last checkpoint is lost. */
-  keepCheckpointed(job: JobRecord): void {
-    job.ran += Math.max(0, job.lastCheckpointAt - job.startedAt);
-  }
-
   /** A job that held something waits again. */
   requeue(job: JobRecord): void {
-    if (job.state === "running" || job.state === "recovering") this.keepCheckpointed(job);
-    job.ranLast = 0;
     this.vacate(job);
     if (job.state !== "waiting") this.waiting++;
     job.state = "waiting";

@@ -190,10 +190,11 @@ export interface JobInput {
   parallelism?: ParallelismInput;
   /** Run times and throughput are learned and looked up per class. */
   jobClass?: string;
+  /** From the next start on, what earlier attempts did is not counted; told anew before a job waits again. */
   expectedDuration?: number;
+  timeLimit?: number;
   /** How long earlier attempts ran to any use. */
   ran?: number;
-  timeLimit?: number;
   startAfter?: number;
   /** Restart back-off: not before this instant. */
   backoffUntil?: number;
@@ -381,7 +382,15 @@ export interface ClusterChange {
   addNodes?: readonly NodeInput[];
   removeNodes?: readonly string[];
   updateNodes?: readonly NodeInput[];
+  /** Taken as schedulable, or not, whatever they are now. */
+  returnNodes?: readonly string[];
+  cordonNodes?: readonly string[];
+  /** So many more like a node there is, beside it in the fabric and empty. Each is named `node+1`, `node+2`... */
+  addLike?: readonly { node: string; count: number }[];
+  /** Running or waiting. */
   removeJobs?: readonly string[];
+  /** In place of what is known of them; their parents stay. */
+  queues?: readonly QueueInput[];
 }
 
 /** Operator policy; every field has a safe default and may be changed live. */

@@ -129,7 +129,12 @@ interface Input {
 /** What is right as it is, to which a few fields are added: so that much comes through to what lies behind the form. */
 const RIGHT: Record<string, object> = {
   "/v1/jobs": { name: "real", project: "own", run: ["true"] },
-  "/v1/jobs/plan": { name: "real", run: ["true"], resources: { accelerators: 1 } },
+  "/v1/jobs/plan": {
+    name: "real",
+    run: ["true"],
+    resources: { accelerators: 1 },
+    cluster: { return_nodes: ["n1"], add_nodes: [{ like: "n0", count: 2 }], queues: [{ name: "default", nominal: { h800: 8 } }] },
+  },
   "/v1/jobs/batch": {
     jobs: [
       { name: "real", run: ["true"] },

@@ -1,5 +1,6 @@
-import type { JobInput, NodeInput, PoolInput, WindowInput } from "@muster/placement";
-import { fabricOf, type NodeRow, type PoolRow, type SchedulingJobRow, type SpecInput, type WindowRow } from "@muster/store";
+import type { ClusterChange } from "@muster/model";
+import type { ClusterChange as EngineChange, JobInput, NodeInput, PoolInput, WindowInput } from "@muster/placement";
+import { fabricOf, queueInput, type QueueRow, type NodeRow, type PoolRow, type SchedulingJobRow, type SpecInput, type WindowRow } from "@muster/store";
 
 /* Rows of the store → what the placement engine takes; specs and queues are turned by the store for the API too. Pure. */
 
@@ -117,12 +118,34 @@ export function jobInput(row: SchedulingJobRow, spec: SpecInput, gate: Gate = {}
     ...(spec.parallelism && { parallelism: spec.parallelism }),
     ...(spec.expectedDuration !== undefined && { expectedDuration: Math.max(1000, spec.expectedDuration - ran) }),
     ...(spec.timeLimit !== undefined && { timeLimit: Math.max(1000, spec.timeLimit - ran) }),
+    ...(ran > 0 && { ran }),
     ...(asked && notBefore !== undefined && { startAfter: notBefore }),
     ...(backoff > 0 && { backoffUntil: backoff }),
     checkpoint: { ...spec.checkpoint, writes: spec.checkpoint.writes || row.checkpointed_at !== null },
     ...(!isStartable(row) && { held: row.state === "held" || row.state === "suspended" ? "user" : "operator" }),
     ...(row.dependency_never ? { dependency: "never" } : (row.unmet_dependencies > 0 || gate.arrayFull) && { dependency: "waiting" }),
   };
+}
+
+/** A changed cluster that a plan is asked for. Throws an Error that names a queue that is not known here yet. */
+export function changeInput(change: ClusterChange, queues: ReadonlyMap<string, QueueRow>, pools: Iterable<PoolRow>): EngineChange {
+  const models = [...pools];
+  return {
+    returnNodes: change.return_nodes,
+    cordonNodes: change.cordon_nodes,
+    addLike: change.add_nodes.map(({ like, count }) => ({ node: like, count })),
+    removeJobs: change.without_jobs,
+    queues: change.queues.map(({ name, paused, ...amounts }) => {
+      const row = queues.get(name);
+      if (!row) throw new Error(`queue ${name} is not known here yet`);
+      return queueInput({ ...row, paused: paused ?? row.paused, spec: { ...row.spec, ...amounts } }, models);
+    }),
+  };
+}
+
+/** The registered node that an added one is like. */
+export function nodeLike(node: string): string {
+  return node.split("+", 1)[0]!;
 }
 
 /** A stand-in for a job whose spec the engine refuses, so that it is shown with the reason. */

@@ -1,9 +1,9 @@
-import type { ResolvedJobSpec } from "@muster/model";
+import { clusterChange, type ResolvedJobSpec } from "@muster/model";
 import { readCluster, SIGNATURE_HEADER, specInput, verifyInternal, type Pool, type SchedulingJobRow } from "@muster/store";
 import Fastify from "fastify";
 import type { Logger } from "pino";
 import { z } from "zod";
-import { jobInput, START_AFTER, mayUseSpares } from "./engine-inputs.ts";
+import { changeInput, jobInput, nodeLike, START_AFTER, mayUseSpares } from "./engine-inputs.ts";
 import { explainBody, notWaiting, planBody } from "./explain-view.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import type { Term } from "./term.ts";
@@ -17,8 +17,9 @@ export interface HttpOptions {
 }
 
 const explainRequest = z.object({ job: z.string() });
-/** The spec was resolved and checked by the API, which alone may ask. */
+/** The spec was resolved, and names in the change were checked, by the API, which alone may ask. */
 const planRequest = z.object({
+  change: clusterChange.optional(),
   spec: z.custom<ResolvedJobSpec>((value) => typeof value === "object" && value !== null && Array.isArray((value as ResolvedJobSpec).variants)),
 });
 
@@ -84,8 +85,9 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
       const row = plannedRow(spec, leading.priorityOf(spec.priority), leading.now());
       try {
         const input = jobInput(row, specInput(spec), { spares: mirror.spares });
-        const plan = mirror.engine.plan(input, leading.now());
-        return planBody(spec, plan, input, (node) => mirror.nodes.get(node)?.pool);
+        const change = asked.data.change && changeInput(asked.data.change, mirror.queues, mirror.pools.values());
+        const plan = mirror.engine.plan(input, leading.now(), change);
+        return planBody(spec, plan, input, (node) => mirror.nodes.get(nodeLike(node))?.pool);
       } catch (error) {
         return reply.code(422).send({ code: "invalid", detail: error instanceof Error ? error.message : String(error) });
       }

@@ -288,6 +288,13 @@ test("answers only what is signed: why a job waits, and what would become of one
   });
   const large = JSON.parse(newJob({ nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" }).resolved);
   expect(await (await ask("/internal/plan", { spec: large })).json()).toMatchObject({ fits_now: false, could_ever_run: false, placement: null });
+  const change = { add_nodes: [{ like: "h800-0", count: 40 }] };
+  expect(await (await ask("/internal/plan", { spec: large, change })).json()).toMatchObject({ fits_now: true, placement: { pool: ["h800"] } });
+  const paused = { queues: [{ name: "default", paused: true }], cordon_nodes: ["h800-0"] };
+  expect(await (await ask("/internal/plan", { spec, change: paused })).json()).toMatchObject({ fits_now: false, explanation: { reason: "queue_paused" } });
+  for (const wrong of [{ return_nodes: ["none"] }, { queues: [{ name: "none" }] }, { without_jobs: ["job_nothing"] }])
+    expect((await ask("/internal/plan", { spec, change: wrong })).status).toBe(422);
+  expect(await (await ask("/internal/plan", { spec: large })).json()).toMatchObject({ fits_now: false, could_ever_run: false, placement: null });
   expect(await (await ask("/internal/state", {})).json()).toMatchObject({ nodes: 10, starts_paused: false });
   expect((await fetch(`${scheduler.address}/readyz`)).status).toBe(200);
   expect(await (await fetch(`${scheduler.address}/metrics`)).text()).toContain("muster_scheduler_leader 1");

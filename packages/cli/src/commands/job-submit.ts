@@ -1,6 +1,6 @@
-import { resolveJobSpec, type JobView, type SubmittedJobSpec } from "@muster/model";
+import { clusterChange, fieldErrors, resolveJobSpec, type AskedClusterChange, type JobView, type SubmittedJobSpec } from "@muster/model";
 import type { Command } from "commander";
-import { readDocuments, type Document } from "../documents.ts";
+import { parseDocuments, readDocuments, type Document } from "../documents.ts";
 import { EXIT, UsageError } from "../exit-codes.ts";
 import { followJob } from "../follow.ts";
 import type { Io } from "../io.ts";
@@ -61,12 +61,14 @@ export function addJobSubmit(job: Command, io: Io, outcome: Outcome): void {
   const plan = job
     .command("plan")
     .description("what would happen if it were submitted now; exits 0 if it fits now, 1 if it would queue")
-    .requiredOption("-f, --file <file>", "the file, - for standard input; may be repeated", collect);
+    .requiredOption("-f, --file <file>", "the file, - for standard input; may be repeated", collect)
+    .option("--with <change>", "to a changed cluster: a file, or fields such as '{return_nodes: [n7], without_jobs: [job_...]}'");
   withProject(withOutput(plan)).action(
-    action<{ file: string[] }>(io, outcome, async (session, _, options) => {
+    action<{ file: string[]; with?: string }>(io, outcome, async (session, _, options) => {
+      const cluster = options.with === undefined ? undefined : await readChange(options.with, session);
       let fits = true;
       for (const spec of await readSpecs(options.file, session)) {
-        const view = await session.client.jobs.plan(spec, { signal: session.signal });
+        const view = await session.client.jobs.plan(spec, { signal: session.signal, ...(cluster && { cluster }) });
         session.printer.one(
           view,
           () => spec.name,
@@ -83,6 +85,20 @@ export function addJobSubmit(job: Command, io: Io, outcome: Outcome): void {
 async function readSpecs(files: readonly string[], session: Session): Promise<SubmittedJobSpec[]> {
   const documents = await readDocuments(files, session.io);
   return documents.map((document) => checkSpec(document, session.project));
+}
+
+/** A changed cluster, of a file or as it stands on the command line. @throws UsageError */
+async function readChange(asked: string, session: Session): Promise<AskedClusterChange> {
+  const documents = asked.trimStart().startsWith("{") ? parseDocuments(asked, "--with") : await readDocuments([asked], session.io);
+  const [document] = documents;
+  if (!document || documents.length > 1) throw new UsageError(`--with takes one change, but there are ${documents.length}`);
+  const result = clusterChange.safeParse(document.content);
+  if (!result.success)
+    throw new UsageError(`${document.source} is no valid change of a cluster`, {
+      details: fieldErrors(result.error, clusterChange),
+      hint: "docs/cli.md shows what it may hold",
+    });
+  return document.content;
 }
 
 function checkSpec({ source, content }: Document, project: string | undefined): SubmittedJobSpec {

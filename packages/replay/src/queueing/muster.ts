@@ -21,12 +21,13 @@ export function muster(knowledge: Knowledge, nodes: number, nodeDevices: number,
   for (const [id, devices] of quotas ?? []) {
     engine.putQueue({ id, order: "least_service", quotas: [{ resource: "accelerators", accelerator: "gpu", nominal: devices * 1000 }] });
   }
+  const queueOf = (job: SimJob): string => (quotas === undefined ? "all" : job.trace.tenant);
   const byId = new Map<string, SimJob>();
   let time = 0;
   let wake = Infinity;
   return {
     submitted(job) {
-      const input = inputOf(job, knowledge, quotas === undefined ? "all" : job.trace.tenant, nodeDevices);
+      const input = inputOf(job, knowledge, queueOf(job), nodeDevices);
       byId.set(input.id, job);
       engine.submit(input);
     },
@@ -46,7 +47,9 @@ export function muster(knowledge: Knowledge, nodes: number, nodeDevices: number,
         wake = wakeAt === null ? Infinity : wakeAt / 1000;
         if (evictions.length + moves.length === 0) break;
         for (const { job: id } of [...evictions, ...moves]) {
-          stopped.add(byId.get(id)!);
+          const job = byId.get(id)!;
+          stopped.add(job);
+          engine.updateJob(inputOf(job, knowledge, queueOf(job), nodeDevices));
           engine.released(id, now * 1000);
         }
       }
@@ -66,8 +69,9 @@ function inputOf({ job, trace }: SimJob, knowledge: Knowledge, queue: string, no
     submittedAt: trace.submit * 1000,
     roles: [{ name: "worker", nodes: { min: members, max: members }, resources: { accelerators: each } }],
     checkpoint: { writes: true },
-    ...(knowledge === "runtimes" ? { expectedDuration: trace.runTime * 1000 } : {}),
-    ...(knowledge === "limits" && trace.limit !== undefined ? { timeLimit: trace.limit * 1000 } : {}),
+    ran: job.ran * 1000,
+    ...(knowledge === "runtimes" ? { expectedDuration: Math.max(1, (trace.runTime - job.ran) * 1000) } : {}),
+    ...(knowledge === "limits" && trace.limit !== undefined ? { timeLimit: Math.max(1, (trace.limit - job.ran) * 1000) } : {}),
   };
 }
 

@@ -122,3 +122,34 @@ test("what could never run is told by the plan, not refused", async () => {
     placement: null,
   });
 });
+
+test("a plan for a changed cluster passes the change on, checked; what only the change makes possible is not called impossible", async () => {
+  const mine = await submit("own");
+  const hidden = await submit("other");
+  let asked: Record<string, unknown> = {};
+  answer = (_path, question) => {
+    asked = question;
+    return { fits_now: true, could_ever_run: true, resolved: {}, placement: null, explanation: null };
+  };
+  const spec = { name: "x", project: "own", run: ["true"], nodes: 99, resources: { accelerators: 8 } };
+  const [node] = ((await t.call("GET", "/v1/nodes")).json as { items: { name: string }[] }).items;
+  const token = await t.token("submitter", "own");
+  const plan = async (cluster: unknown) => t.call("POST", "/v1/jobs/plan", { token, body: { ...spec, cluster } });
+  const change = { add_nodes: [{ like: node?.name, count: 99 }], without_jobs: [mine], queues: [{ name: "default", nominal: { cpus: 4 } }] };
+  expect((await plan(change)).json).toMatchObject({ fits_now: true, could_ever_run: true });
+  expect(asked["change"]).toEqual({ return_nodes: [], cordon_nodes: [], ...change });
+  expect(asked["spec"]).not.toHaveProperty("cluster");
+  for (const [wrong, path] of [
+    ["all", "cluster"],
+    [{ nodes: 3 }, "cluster.nodes"],
+    [{ return_nodes: ["none"] }, "cluster.return_nodes[0]"],
+    [{ add_nodes: [{ like: node?.name, count: 0 }] }, "cluster.add_nodes[0].count"],
+    [{ queues: [{ name: "none" }] }, "cluster.queues[0].name"],
+    [{ queues: [{ name: "default", limit: { abacus: 1 } }] }, "cluster.queues[0].limit"],
+    [{ without_jobs: [hidden] }, "cluster.without_jobs[0]"],
+  ] as const) {
+    const refused = await plan(wrong);
+    expect(refused.status).toBe(422);
+    expect(refused.json).toMatchObject({ code: "invalid", errors: [{ path }] });
+  }
+});

@@ -1,4 +1,4 @@
-import { explainView, jobSpec, planView, type ExplainView, type PlanView } from "@muster/model";
+import { explainView, planRequest, planView, type ExplainView, type PlanView } from "@muster/model";
 import { getJob, getJobPlaces, type JobListRow } from "@muster/store";
 import { identityOf } from "../access/enforce.ts";
 import { sees, type Identity } from "../access/identity.ts";
@@ -7,6 +7,7 @@ import { BODY_TYPES } from "../plugins/body-parsers.ts";
 import { validateAllButBody } from "../plugins/validation.ts";
 import { notFound } from "../problems/problem.ts";
 import { askScheduler } from "../scheduler-client.ts";
+import { readChange, splitPlan } from "../submit/what-if.ts";
 import { jobParams } from "./jobs-read.ts";
 
 const AWAY = "The scheduler could not be asked just now";
@@ -40,15 +41,18 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
         operationId: "planJob",
         tags: ["jobs"],
         consumes: BODY_TYPES,
-        summary: "Say what would happen if the job were submitted now; changes nothing",
-        body: jobSpec,
+        summary: "Say what would happen if the job were submitted now, to this cluster or a changed one; changes nothing",
+        body: planRequest,
         response: { 200: planView },
       },
     },
     async (request) => {
-      const { prepared, cluster } = await submitter.check(identityOf(request), request.body);
+      const { spec, asked } = splitPlan(request.body);
+      const { prepared, cluster } = await submitter.check(identityOf(request), spec);
+      const change = await readChange(pool, identityOf(request), cluster, asked);
       const verdict = submitter.fit.judge(prepared.resolved, cluster);
-      if (!verdict.fits)
+      // What the registered nodes could never run, others may.
+      if (!verdict.fits && !change)
         return {
           fits_now: false,
           could_ever_run: false,
@@ -56,17 +60,22 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
           placement: null,
           explanation: bare("exceeds_topology", verdict.message, verdict.wouldFit, "Change what it asks for, or submit it with allow_unfit: true."),
         };
-      const live = planView.safeParse(await askScheduler(pool, "/internal/plan", { spec: prepared.resolved }));
+      const live = planView.safeParse(await askScheduler(pool, "/internal/plan", { spec: prepared.resolved, ...(change && { change }) }));
       if (!live.success)
         return {
           fits_now: false,
           could_ever_run: true,
           resolved: prepared.resolved,
           placement: null,
-          explanation: bare("pending_evaluation", `${AWAY}: it fits the cluster, but whether it would start now is not known.`, [], "Ask again in a moment."),
+          explanation: bare(
+            "pending_evaluation",
+            `${AWAY}: ${change ? "" : "it fits the cluster, but "}whether it would start now is not known.`,
+            [],
+            "Ask again in a moment.",
+          ),
         };
       const { explanation } = live.data;
-      const plan: PlanView = { ...live.data, could_ever_run: true, resolved: prepared.resolved };
+      const plan: PlanView = { ...live.data, could_ever_run: change ? live.data.could_ever_run : true, resolved: prepared.resolved };
       return explanation ? { ...plan, explanation: await hideOthers({ ...explanation, job: "", state: "queued" }, identityOf(request)) } : plan;
     },
   );
