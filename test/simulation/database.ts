@@ -33,9 +33,12 @@ export interface Committed {
 
 /** Tables, so that it is known what a statement reads and what it changes. */
 const TABLES =
-  "cluster leases projects members queues pools shards nodes node_usage jobs job_specs job_dependencies attempts workers progress checkpoints events incidents incident_attempts waste idempotency_keys".split(
+  "cluster leases projects members tokens queues pools shards shard_gaps nodes node_usage jobs job_specs job_dependencies finished_jobs attempts workers progress step_times checkpoints events incidents incident_attempts waste repairs windows idempotency_keys".split(
     " ",
   );
+/** What triggers write when a table is written. */
+const FOLLOWED: Readonly<Record<string, string>> = { workers: "node_usage", nodes: "node_usage", jobs: "finished_jobs", shards: "shard_gaps" };
+const WRITTEN = /\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?(\w+)/gi;
 const TIMELESS =
   /^\s*SELECT\b(?![\s\S]*(\bnow\(|\bclock_timestamp\(|\bFOR (UPDATE|SHARE|NO KEY|KEY)|\bpg_advisory|\bset_config\(|\bpg_inherits|\bto_regclass))/i;
 
@@ -56,6 +59,7 @@ export class SimulatedDatabase {
   /** How often each table has changed, and answers to what was read since. */
   readonly #versions = new Map<string, number>();
   readonly #tables = new Map<string, string[]>();
+  readonly #written = new Map<string, string[]>();
   readonly #answers = new Map<string, { versions: string; answer: Answer }>();
   #awayUntil = 0;
   #loseAnswer: Process | undefined;
@@ -76,7 +80,9 @@ export class SimulatedDatabase {
 
   /** Outside of any process and of time: for the simulation itself. */
   async look<T extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<T[]> {
-    return (await this.#postgres.client.query<T>(text, values)).rows;
+    const { rows } = await this.#postgres.client.query<T>(text, values);
+    if (WRITES.test(text)) this.#bump(this.#writtenBy(text));
+    return rows;
   }
 
   /** Whether a transaction is open, so that what `look` sees is not what others would. */
@@ -159,7 +165,7 @@ export class SimulatedDatabase {
       this.#world.note(this.#world.now(), process.name, name, answer.rowCount);
       if (WRITES.test(text) && (answer.rowCount ?? 0) > 0) {
         this.#changed.add(name);
-        this.#bump(this.#tablesOf(text));
+        this.#bump(this.#writtenBy(text));
         if (!ROUTINE.has(name)) this.#world.touch();
       }
       if (ends || this.#holder !== session) await this.#ended(session, ends !== "ROLLBACK");
@@ -194,10 +200,18 @@ export class SimulatedDatabase {
       .join();
   }
 
+  #writtenBy(text: string): string[] {
+    let tables = this.#written.get(text);
+    if (!tables) {
+      const named = [...text.matchAll(WRITTEN)].map(([, table = ""]) => table.toLowerCase()).filter((table) => TABLES.includes(table));
+      tables = [...new Set(named.flatMap((table) => [table, FOLLOWED[table] ?? table]))];
+      this.#written.set(text, tables);
+    }
+    return tables;
+  }
+
   #bump(tables: readonly string[]): void {
-    // triggers keep it
-    const all = tables.includes("workers") || tables.includes("nodes") ? [...tables, "node_usage"] : tables;
-    for (const table of all) this.#versions.set(table, (this.#versions.get(table) ?? 0) + 1);
+    for (const table of tables) this.#versions.set(table, (this.#versions.get(table) ?? 0) + 1);
   }
 
   async #ended(session: Session, committed: boolean): Promise<void> {

@@ -180,9 +180,9 @@ async function windUp({ world: here, database: store, cluster, trainings }: Faul
     await client.query("INSERT INTO events (kind, actor, node) SELECT 'node.uncordon', 'person', unnest($1::text[])", [nodes.map(({ name }) => name)]);
   });
   const limit = here.now() + PATIENCE_HOURS * 3_600_000;
-  for (let open = 1; open > 0 && here.now() < limit && !here.isStopped; ) {
-    // who looks for hangs must have listened for a while before it judges one
-    if (trainings.isHanging()) here.stayBusy(60_000);
+  for (let open = 1, hour = 1; open > 0 && here.now() < limit && !here.isStopped; hour++) {
+    // who looks for hangs must have listened for a while before it judges one, and a pace of hours makes its limit many of them
+    if (hour % 8 === 0 && trainings.isHanging()) here.stayBusy(60_000);
     await here.live(here.now() + HOUR);
     const [row] = await store.look<{ open: number }>("SELECT count(*)::int AS open FROM jobs WHERE finished_at IS NULL");
     open = row?.open ?? 0;

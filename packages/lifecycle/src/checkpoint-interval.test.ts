@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { meanTimeToFailure, suggestInterval } from "./checkpoint-interval.ts";
+import { adviseInterval, meanTimeToFailure, suggestInterval } from "./checkpoint-interval.ts";
 
 it.each([
   [1, 2.5],
@@ -34,4 +34,13 @@ it("refuses what makes no sense", () => {
 it("knows the mean time between failures of a job (Meta RSC: 1.8 h on 2,048 nodes, 0.23 h on 16,384)", () => {
   expect(meanTimeToFailure(2048, 0.0065) / 3600).toBeCloseTo(1.8, 1);
   expect(meanTimeToFailure(16_384, 0.0065) / 3600).toBeCloseTo(0.225, 2);
+});
+
+it("advises from what checkpoints cost and how often nodes fail, and not before something was measured", () => {
+  expect(adviseInterval([], 128, 0.0065)).toBeNull();
+  const advice = adviseInterval([29, 31, 30], 2048, 0.0065);
+  expect(advice).toMatchObject({ cost: 30, measured: 3 });
+  expect(advice?.interval).toBeCloseTo(Math.sqrt(2 * 30 * (86_400 / (2048 * 0.0065))), 6);
+  // what costs next to nothing isn't done all the time
+  expect(adviseInterval([0], 2048, 0.0065)?.interval).toBeCloseTo(Math.sqrt(2 * (86_400 / (2048 * 0.0065))), 6);
 });

@@ -73,6 +73,21 @@ export const accountingView = z
   })
   .meta({ id: "Accounting" });
 
+/** What checkpoints cost a job, and how often it should make one. */
+export const checkpointingView = z
+  .object({
+    interval_seconds: z.number().nullable().describe("checkpoint.interval of the job; null: it doesn't say"),
+    suggested_interval_seconds: z
+      .number()
+      .describe("at which least time is lost, by Young (1974) and Daly (2006): the root of twice the cost times the mean time between failures"),
+    cost_seconds: z.number().describe("by which steps with a commit among them took longer than others; the median of the last ones"),
+    measured: z.int().describe("commits that this was measured on, at most 10"),
+    mean_time_to_failure_seconds: z
+      .number()
+      .describe("of the job, from failures of its pool's nodes within 28 days; what is published counts as 100 node-days"),
+  })
+  .meta({ id: "Checkpointing" });
+
 export const jobView = z
   .object({
     id: z.string(),
@@ -107,6 +122,7 @@ export const jobView = z
     finished_at: time.nullable(),
     run_seconds: z.number(),
     accounting: accountingView.nullish(),
+    checkpointing: checkpointingView.nullish().describe("null before a checkpoint's cost was measured, and in lists"),
     version: z.int(),
   })
   .meta({ id: "Job" });

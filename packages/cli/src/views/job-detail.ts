@@ -44,6 +44,7 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
     ["finished", job.finished_at ?? undefined],
     ["not before", job.not_before ?? undefined],
     ["account", describeAccount(job)],
+    ["checkpoint every", describeCheckpointing(job)],
     ["run time", job.run_seconds > 0 ? formatDuration(job.run_seconds) : undefined],
   ]);
   return head + fields + (attempts.length > 0 ? `\n${renderAttempts(job, attempts, now, colours)}` : "");
@@ -61,6 +62,13 @@ function describeAccount({ accounting }: JobView): string | undefined {
     wasted.length > 0 && `device-hours wasted: ${wasted.join(", ")}`,
   ];
   return parts.filter((part): part is string => typeof part === "string").join("; ") || undefined;
+}
+
+function describeCheckpointing({ checkpointing }: JobView): string | undefined {
+  if (!checkpointing) return undefined;
+  const { interval_seconds: now, suggested_interval_seconds: best, cost_seconds: cost, mean_time_to_failure_seconds: mean } = checkpointing;
+  const why = `each holds it up for ${cost.toFixed(1)} s, and a job of its size fails every ${formatDuration(mean)}`;
+  return `${formatDuration(best)} suggested${now === null ? "" : `, ${formatDuration(now)} asked for`} (${why})`;
 }
 
 function failurePlace(job: JobView): string {

@@ -152,7 +152,24 @@ export async function acceptCheckpoint(client: Client, commit: Commit): Promise<
       RETURNING ${CHECKPOINT}`,
     values: [commit.job, commit.incarnation, commit.attempt, commit.generation, commit.step, commit.path],
   });
+  if (rows[0])
+    await client.query({
+      name: "api-note-commit",
+      text: "UPDATE progress SET commit_at = now() WHERE job = $1 AND attempt = $2",
+      values: [commit.job, commit.attempt],
+    });
   return rows[0];
+}
+
+/** What the last commits of a job cost it, in seconds, and how often it is to make one. */
+export async function readCommitCosts(client: Client, job: string): Promise<{ costs: number[]; interval: number | null }> {
+  const { rows } = await client.query<{ costs: number[]; interval: number | null }>({
+    name: "api-commit-costs",
+    text: `SELECT coalesce(p.commit_costs, '{}') AS costs, (s.resolved->'checkpoint'->>'interval')::float8 AS interval
+      FROM job_specs s LEFT JOIN progress p ON p.job = s.job WHERE s.job = $1`,
+    values: [job],
+  });
+  return rows[0] ?? { costs: [], interval: null };
 }
 
 /** The same commit, if it was accepted before. */

@@ -82,6 +82,9 @@ export interface ProgressFact extends AttemptId {
 /** Times between rises of the step, and losses, that are kept of a job. */
 const KEPT_INTERVALS = 50;
 const KEPT_LOSSES = 20;
+/** What commits cost is kept of the last ones, and measured only once the pace of steps is known. */
+const KEPT_COSTS = 10;
+const PACE_KNOWN = 5;
 
 /** Records progress of current attempts. Returns those whose first progress this is. */
 export async function recordProgress(client: Client, facts: readonly ProgressFact[]): Promise<(AttemptId & { project: string; step: number | null })[]> {
@@ -107,7 +110,11 @@ export async function recordProgress(client: Client, facts: readonly ProgressFac
         losses = CASE WHEN excluded.attempt = p.attempt THEN (excluded.losses || p.losses)[1:${KEPT_LOSSES}] ELSE excluded.losses END,
         step_at = CASE WHEN excluded.attempt <> p.attempt OR excluded.step > coalesce(p.step, -1) THEN excluded.step_at ELSE p.step_at END,
         intervals = CASE WHEN excluded.attempt = p.attempt AND excluded.step > p.step AND p.step_at IS NOT NULL
-          THEN (extract(epoch FROM now() - p.step_at)::float8 || p.intervals)[1:${KEPT_INTERVALS}] ELSE p.intervals END`,
+          THEN (extract(epoch FROM now() - p.step_at)::float8 || p.intervals)[1:${KEPT_INTERVALS}] ELSE p.intervals END,
+        commit_at = CASE WHEN excluded.attempt = p.attempt AND NOT excluded.step > p.step THEN p.commit_at END,
+        commit_costs = CASE WHEN excluded.attempt = p.attempt AND excluded.step > p.step AND p.commit_at > p.step_at AND cardinality(p.intervals) >= ${PACE_KNOWN}
+          THEN (greatest(0, extract(epoch FROM now() - p.step_at)::float8 - (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY i) FROM unnest(p.intervals) AS i)) || p.commit_costs)[1:${KEPT_COSTS}]
+          ELSE p.commit_costs END`,
     values,
   });
   const { rows } = await client.query<AttemptId & { project: string; step: number | null }>({
@@ -153,6 +160,8 @@ export async function recordCommits(
         ORDER BY k.place
         ON CONFLICT (job, incarnation, attempt, generation, step) DO NOTHING
         RETURNING job, attempt, step, path
+      ), noted AS (
+        UPDATE progress p SET commit_at = now() FROM (SELECT DISTINCT job, attempt FROM accepted) a WHERE (p.job, p.attempt) = (a.job, a.attempt)
       )
       SELECT accepted.*, j.project FROM accepted JOIN jobs j ON j.id = accepted.job`,
     values: [

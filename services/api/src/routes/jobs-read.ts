@@ -34,6 +34,7 @@ import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toAttemptView, toCheckpointView, toJobView, toWorkerView } from "../views/job.ts";
 import { accountOf } from "./job-accounting.ts";
+import { checkpointingOf, FailureRates } from "./job-checkpointing.ts";
 import { decodeCursor, labelFilter, pageOf, pageQuery, toPage, wordList } from "./paging.ts";
 import { setVersion } from "./version.ts";
 
@@ -45,6 +46,7 @@ const GROUPS = Object.keys(SUMMARY_GROUPS) as SummaryGroup[];
 export const attemptNumber = z.coerce.number().int().min(1).max(2_147_483_647);
 
 export function jobReadRoutes(app: App, { pool }: Context): void {
+  const rates = new FailureRates(pool);
   app.get(
     "/v1/jobs",
     { schema: { operationId: "listJobs", tags: ["jobs"], summary: "List jobs", querystring: jobListQuery, response: { 200: jobPage } } },
@@ -86,7 +88,7 @@ export function jobReadRoutes(app: App, { pool }: Context): void {
       const row = await getJob(pool, request.params.id);
       if (!row) throw notFound("job", request.params.id);
       setVersion(reply, row.version);
-      return { ...toJobView(row), accounting: await accountOf(pool, row.id) };
+      return { ...toJobView(row), accounting: await accountOf(pool, row.id), checkpointing: await checkpointingOf(pool, rates, row) };
     },
   );
   app.get(

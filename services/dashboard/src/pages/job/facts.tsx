@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { JobView } from "@muster/model";
-import { decimal, plural, ratio } from "../../lib/format.ts";
+import { decimal, duration, plural, ratio } from "../../lib/format.ts";
 import { Moment } from "../../ui/time.tsx";
 
 export function Facts({ job }: { job: JobView }): React.ReactNode {
@@ -50,6 +50,12 @@ export function Facts({ job }: { job: JobView }): React.ReactNode {
           <Moment at={job.started_at} />
         </Fact>
         {job.accounting ? <Account account={job.accounting} /> : null}
+        {job.checkpointing ? (
+          <Fact name="Checkpoint every">
+            {duration(job.checkpointing.suggested_interval_seconds)}{" "}
+            <span className="muted">suggested: each costs {decimal(job.checkpointing.cost_seconds)} s</span>
+          </Fact>
+        ) : null}
         {job.finished_at ? (
           <Fact name="Finished">
             <Moment at={job.finished_at} />
