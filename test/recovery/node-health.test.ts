@@ -51,12 +51,17 @@ describe("a node whose kernel says that a device failed", () => {
       ).rows;
     await expect.poll(async () => (await cluster.pool.query("SELECT FROM shards WHERE name = 'machine' AND reachable")).rowCount, WAIT).toBe(1);
     appendFileSync(kernelLog(), "NVRM: Xid (PCI:0000:3b:00): 31, pid=4711, MMU Fault\n");
-    await expect.poll(noticed, WAIT).toEqual([{ rule: "xid", status: "info" }]);
+    await expect.poll(noticed, WAIT).toEqual([{ rule: "xid_31", status: "info" }]);
     expect(await health("machine")).toBe("ready");
     appendFileSync(kernelLog(), "NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus.\n");
     await expect.poll(() => health("machine"), WAIT).toBe("cordoned");
     expect(await listIncidents(cluster.pool, { visible: null, node: "machine" }, 10, null)).toMatchObject([
-      { kind: "node_health", severity: "critical", rule: "xid", evidence: ["a device failed: NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."] },
+      {
+        kind: "node_health",
+        severity: "critical",
+        rule: "xid_79",
+        evidence: ["a device reported: the device fell off the bus: NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."],
+      },
     ]);
   });
 });

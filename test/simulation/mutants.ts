@@ -4,8 +4,8 @@ import type { Mutant } from "./database.ts";
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   /** Nobody says why a job waits. */
   no_reason: { "scheduler-reasons": (text) => `${text} AND false` },
-  /** The next attempt starts while workers of the one before still live. */
-  no_fence: { "read-blocked-starts": (text) => `${text} AND false` },
+  /** The next attempt starts, and a node is reachable again, while workers of the one before still live there: either alone is made good by the other. */
+  no_fence: { "read-blocked-starts": (text) => text.replace("WHERE fenced OR sealing", "WHERE sealing"), "has-old-workers": never },
   /** A superseded attempt still commits. */
   stale_commits: {
     "api-accept-checkpoint": (text) =>
@@ -22,6 +22,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   /** A shard that restarts its first worker's attempt gives devices back before its workers are dead. */
   early_release: { "release-ended": (text) => text.replace("AND w.state IN ('exited', 'lost')", ""), "record-facts": (text) => text },
 };
+
+function never(text: string): string {
+  return `SELECT false AS old FROM (${text}) AS asked`;
+}
 
 function blind(text: string): string {
   return text.replace("schedulable, reachable", "true AS schedulable, true AS reachable");

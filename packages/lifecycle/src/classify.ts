@@ -1,4 +1,5 @@
 import type { FailureClass, RecoveryRule } from "@muster/model";
+import { deviceRules } from "./device-errors.ts";
 import { failedPreflight } from "./preflight.ts";
 
 /*
@@ -6,7 +7,7 @@ import { failedPreflight } from "./preflight.ts";
  * first death) never is the cause while something better is known.
  */
 
-export const RULES_VERSION = 2;
+export const RULES_VERSION = 3;
 
 /** How one process, or one rank of it, ended. */
 export interface Ending {
@@ -95,12 +96,11 @@ export const RULES: readonly Rule[] = [
     action: "exclude_node",
     message: "a node was lost",
   },
+  ...deviceRules("exclude_node", 85),
   {
     id: "device_error",
     weight: 85,
-    match: line(
-      /\bXid\b.*: *(48|62|64|79|95|119|120|140)\b|uncorrectable (ECC|NVLink)|port is not active|cudaGetDeviceCount|No CUDA GPUs are available|fallen off the bus|NPU.*(HBM|ECC).*(error|fault)|amdgpu.*(uncorrectable|ring timeout)/i,
-    ),
+    match: line(/uncorrectable (ECC|NVLink)|port is not active|cudaGetDeviceCount|No CUDA GPUs are available|fallen off the bus/i),
     class: "infrastructure",
     action: "exclude_node",
     message: "a device reported an error",
@@ -146,6 +146,8 @@ export const RULES: readonly Rule[] = [
     action: "exclude_node",
     message: "a worker could not be started",
   },
+  // got over, so that it may but need not be why the process ended
+  ...deviceRules("retry", 45),
   { id: "storage", weight: 50, match: line(/\[Errno (5|30|110|116)\]/), class: "infrastructure", action: "retry", message: "storage failed" },
   {
     id: "device_unsure",

@@ -1,6 +1,7 @@
 export * from "./accounting.ts";
 export * from "./checkpoint-interval.ts";
 export * from "./classify.ts";
+export * from "./device-errors.ts";
 export * from "./evaluate.ts";
 export * from "./hang.ts";
 export * from "./ladder.ts";

@@ -1,9 +1,7 @@
-/*
- * What lines of a node's kernel, and its agent's look at its disks, say of the node. Data, as lists of device errors disagree: here
- * that of NVIDIA's catalogue, with what a job's own error may cause left out.
- */
+import type { FaultRule } from "@muster/model";
+import { readDeviceLine } from "./device-errors.ts";
 
-export const NODE_LINES_VERSION = 1;
+/* What lines of a node's kernel, and its agent's look at its disks, say of the node. What devices say is in device-errors.ts. */
 
 export interface NodeLine {
   rule: string;
@@ -16,23 +14,8 @@ interface LineRule extends NodeLine {
   pattern: RegExp;
 }
 
-/** Device lost, memory that can't be corrected or remapped, the device's own processor: none passes by itself. */
-const XID_FATAL = "48|62|64|79|95|119|120|136|140|143|155|156|158";
-/** Remapped or contained errors, links. */
-const XID_WARNING = "63|74|92|94|14[4-9]|150";
-
 const RULES: readonly LineRule[] = [
-  { rule: "xid", status: "fatal", message: "a device failed", pattern: new RegExp(`NVRM: Xid \\([^)]*\\): (${XID_FATAL})\\b`) },
-  { rule: "xid", status: "warning", message: "a device had an error that it got over", pattern: new RegExp(`NVRM: Xid \\([^)]*\\): (${XID_WARNING})\\b`) },
-  { rule: "xid", status: "info", message: "a device stopped a program", pattern: /NVRM: Xid \([^)]*\): \d+\b/ },
-  { rule: "amdgpu", status: "fatal", message: "a device failed", pattern: /amdgpu\b.*(uncorrectable|GPU reset\(\d+\) failed|device lost from bus)/i },
-  { rule: "amdgpu", status: "warning", message: "a device was reset", pattern: /amdgpu\b.*(ring \S+ timeout|GPU reset begin)/i },
-  {
-    rule: "ascend",
-    status: "fatal",
-    message: "a device failed",
-    pattern: /\b(ascend|devdrv|davinci|npu)\w*\b.*(multi.?bit|uncorrect\w*|heart ?beat lost|hbm .*fault)/i,
-  },
+  { rule: "xid", status: "info", message: "a device reported what isn't in the table", pattern: /NVRM: Xid \([^)]*\): \d+\b/ },
   {
     rule: "machine_check",
     status: "fatal",
@@ -52,8 +35,15 @@ const RULES: readonly LineRule[] = [
   { rule: "disk_full", status: "ok", message: "the disk has room again", pattern: /^disk \S+ has room again/ },
 ];
 
-/** What a line says; undefined: nothing of the node. */
-export function readNodeLine(line: string): NodeLine | undefined {
+const STATUS = { exclude_node: "fatal", retry: "warning", ignore: "info" } as const;
+
+/**
+ * What a line says; undefined: nothing of the node.
+ * @param rules the cluster's own, which may change what a device's error means
+ */
+export function readNodeLine(line: string, rules: readonly FaultRule[] = []): NodeLine | undefined {
+  const device = readDeviceLine(line, rules);
+  if (device) return { rule: device.error.id, status: STATUS[device.action], message: `a device reported: ${device.error.means}` };
   const found = RULES.find(({ pattern }) => pattern.test(line));
   return found && { rule: found.rule, status: found.status, message: found.message };
 }

@@ -25,6 +25,9 @@ describe("a cluster's rules", () => {
       action: "exclude_node",
       message: "a process crashed (worker/0)",
     });
+    const contained = ending({ exitCode: 1, tail: "NVRM: Xid (PCI:0000:17:00): 94, Contained ECC error" });
+    expect(classify([contained], [], ruleTable([{ id: "xid_94", action: "exclude_node" }]))).toMatchObject({ rule: "xid_94", action: "exclude_node" });
+    expect(classify([contained], [], ruleTable([{ id: "xid_94", off: true }]))).toMatchObject({ rule: "exit_code" });
     expect(classify([ending({ exitCode: 93 })], [], ruleTable([{ id: "do_not_retry", off: true }]))).toMatchObject({ rule: "exit_code", action: "retry" });
   });
 

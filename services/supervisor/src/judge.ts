@@ -16,6 +16,7 @@ import {
   ruleTable,
   shadowMatches,
   stragglerVerdict,
+  tellsOfDevice,
   type Ending,
   type JobEvent,
   type PreflightReport,
@@ -64,10 +65,7 @@ const ACTOR = "supervisor";
 const JUDGING_WINDOW = 1;
 
 /** A first death that tells its cause by itself: no need to wait for the others. */
-const DECISIVE = new Set(["do_not_retry", "node_lost", "device_error", "out_of_memory", "killed", "start_refused"]);
-
-/** The rule whose evidence is a device's own: its node is taken out at once. */
-const CERTAIN = "device_error";
+const DECISIVE = new Set(["do_not_retry", "node_lost", "out_of_memory", "killed", "start_refused"]);
 
 /** A job that is not started again before some seconds have passed. */
 export interface Backoff {
@@ -210,7 +208,7 @@ function onFailure(gang: GangRow, members: readonly MemberRow[], failed: readonl
     node: first.node,
     data: { workers: [...names], exit_code: first.exitCode, signal: first.signal, seen_as: first.rule, evidence: first.evidence },
   });
-  const decisive = DECISIVE.has(first.rule) || names.size === members.length;
+  const decisive = DECISIVE.has(first.rule) || (tellsOfDevice(first.rule) && first.action === "exclude_node") || names.size === members.length;
   move(gang, "failed_worker", out, { dueIn: decisive ? null : JUDGING_WINDOW }, { state: "stopping" });
   if (decisive) out.stops.push({ job: gang.job, mode: "kill", grace: 0 });
 }
@@ -253,7 +251,7 @@ function settleFailure({ gang, members, verdict, decision, exclude, shadows }: J
     });
   const superseded = members.some((member) => isUnconfirmed(gang, member));
   const failure: Record<string, unknown> = { ...toFailure(verdict, decision.why), ...(verdict.rule === PREFLIGHT && { preflights: gang.preflights + 1 }) };
-  for (const one of exclude) out.suspects.push({ ...one, rule: verdict.rule, job: gang.job, certain: verdict.rule === CERTAIN });
+  for (const one of exclude) out.suspects.push({ ...one, rule: verdict.rule, job: gang.job, certain: tellsOfDevice(verdict.rule) });
   if (verdict.action === "rollback") out.rollbacks.push(gang.job);
   out.faults.push({
     kind: gang.found?.rule === "hang" ? "hang" : "job_failure",

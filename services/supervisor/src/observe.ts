@@ -5,6 +5,7 @@ import {
   attemptKey,
   checkLease,
   lockJobs,
+  readFaultRules,
   recordCommits,
   recordFacts,
   recordMatches,
@@ -102,8 +103,10 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
 
 /** What nodes' kernels and disks said. In a transaction before the batch's: told twice, it says no more. */
 async function recordNoticed(pool: Pool, { lease, holder }: ObservedBatch, noticed: Sorted["noticed"]): Promise<void> {
+  if (noticed.length === 0) return;
+  const rules = await readFaultRules(pool);
   const told = noticed.flatMap(({ node, line }) => {
-    const read = readNodeLine(line);
+    const read = readNodeLine(line, rules);
     return read ? [{ node, line, ...read }] : [];
   });
   if (told.length === 0) return;
