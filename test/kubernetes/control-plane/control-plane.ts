@@ -121,14 +121,16 @@ export class ControlPlane {
 
   /** Throws away etcd's history, so that watches and continued lists of before answer 410. */
   async compact(): Promise<void> {
-    const base = `http://127.0.0.1:${this.#ports.etcd}/v3`;
-    const post = async (path: string, body: object): Promise<{ header: { revision: string } }> => {
-      const response = await fetch(`${base}${path}`, { method: "POST", body: JSON.stringify(body) });
-      if (!response.ok) throw new Error(`etcd ${path}: ${response.status} ${await response.text()}`);
-      return (await response.json()) as { header: { revision: string } };
-    };
-    const { header } = await post("/kv/range", { key: Buffer.from("compaction").toString("base64") });
-    await post("/kv/compaction", { revision: header.revision, physical: true });
+    const { header } = await this.#askEtcd("/kv/range", { key: base64("compaction") });
+    await this.#askEtcd("/kv/compaction", { revision: header.revision, physical: true });
+  }
+
+  /** Takes everything below a key of the API server's out of etcd itself, such as `/registry/pods/NAMESPACE/`, whatever would hold it. */
+  async erase(prefix: string): Promise<void> {
+    const end = `${prefix.slice(0, -1)}${String.fromCodePoint((prefix.codePointAt(prefix.length - 1) as number) + 1)}`;
+    const { kvs = [] } = await this.#askEtcd("/kv/range", { key: base64(prefix), range_end: base64(end), keys_only: true });
+    // one by one: who watches takes a revision for one change
+    for (const { key } of kvs) await this.#askEtcd("/kv/deleterange", { key });
   }
 
   async stop(): Promise<void> {
@@ -136,6 +138,12 @@ export class ControlPlane {
     await this.apiserver.stop("SIGKILL");
     await this.etcd.stop("SIGKILL");
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  async #askEtcd(path: string, body: object): Promise<{ header: { revision: string }; kvs?: { key: string }[] }> {
+    const response = await fetch(`http://127.0.0.1:${this.#ports.etcd}/v3${path}`, { method: "POST", body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`etcd ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { header: { revision: string }; kvs?: { key: string }[] };
   }
 
   get #certificate(): string {
@@ -257,4 +265,8 @@ export class ControlPlane {
       "--profiling=false",
     ];
   }
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
 }

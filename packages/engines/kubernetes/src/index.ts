@@ -8,4 +8,4 @@ export { KubernetesEngine } from "./kubernetes-engine.ts";
 export * as names from "./names.ts";
 export type { WorkerNotes } from "./pod.ts";
 export { KubernetesShard, type ShardOptions } from "./shard.ts";
-export type { NodeOfStart, Prepared, WorkloadWriter } from "./writer.ts";
+export { PodWriter, type NodeOfStart, type Prepared, type WorkloadWriter } from "./writer.ts";
