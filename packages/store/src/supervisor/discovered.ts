@@ -44,7 +44,7 @@ export async function recordDiscovered(client: Client, shard: string, nodes: rea
     text: `INSERT INTO nodes AS n (name, pool, shard, fabric, devices, device_memory, cpus, memory, address, labels, reachable)
       SELECT k.name, k.pool, $1, ARRAY (SELECT jsonb_array_elements_text(k.fabric)), k.devices, k."deviceMemory", k."cpuMillis", k.memory, k.address, k.labels, s.reachable
         FROM jsonb_to_recordset($2::jsonb) AS k(name text, pool text, fabric jsonb, devices int, "deviceMemory" bigint, "cpuMillis" int, memory bigint, address text, labels jsonb)
-          JOIN shards s ON s.name = $1 JOIN pools p ON p.name = k.pool
+          JOIN shards s ON s.name = $1 JOIN pools p ON p.name = k.pool ORDER BY k.name
       ON CONFLICT (name) DO UPDATE SET
         pool = CASE WHEN EXISTS (SELECT FROM workers w WHERE w.node = n.name AND NOT w.released) THEN n.pool ELSE excluded.pool END,
         fabric = excluded.fabric, device_memory = excluded.device_memory, cpus = excluded.cpus, memory = excluded.memory, address = excluded.address, labels = excluded.labels,
