@@ -1,13 +1,45 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startStandalone, type Standalone } from "@muster/standalone";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { pidsWhere } from "../support/processes.ts";
 import { ControlPlane } from "./control-plane/control-plane.ts";
 import type { Kubelet } from "./kubelet/kubelet.ts";
 import { startNodes } from "./kubelet/test-nodes.ts";
 import { noControlPlane } from "./ready.ts";
+
+const torchHere = spawnSync("/usr/bin/python3", ["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"]).status === 0;
+
+/** Trains until it is killed; where it begins from a checkpoint, some steps more. */
+const TRAIN = `
+import os, time, torch, torch.distributed as dist
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+rank, begin, weights = dist.get_rank(), 0, torch.zeros(4)
+found = os.path.join(os.environ["MUSTER_RESUME_FROM"], "state.pt")
+if os.path.isfile(found):
+    state = torch.load(found)
+    begin, weights = state["step"], state["weights"]
+step = begin
+while begin == 0 or step < begin + 10:
+    gradient = torch.ones(4)
+    dist.all_reduce(gradient)
+    weights += gradient
+    step += 1
+    if rank == 0 and step % 5 == 0:
+        new = os.path.join(os.environ["MUSTER_CHECKPOINT_DIR"], "new")
+        path = os.path.join(os.environ["MUSTER_CHECKPOINT_DIR"], "step-%d" % step)
+        os.makedirs(new)
+        torch.save({"step": step, "weights": weights}, os.path.join(new, "state.pt"))
+        os.rename(new, path)
+        print("saved", step, path, flush=True)
+    time.sleep(0.2)
+if rank == 0:
+    print("begins at", begin, "ended at", step, "with", int(weights.sum() / 4), flush=True)
+`;
 
 /** The whole of Muster over a cluster: declared, discovered, placed, run in pods, broken and brought back. */
 describe.skipIf(noControlPlane)("Muster on a cluster", () => {
@@ -116,6 +148,36 @@ describe.skipIf(noControlPlane)("Muster on a cluster", () => {
     await lost.boot();
     await until("the node back", async () => (await muster.client.nodes.get(lost.name)).reachable);
   }, 300_000);
+
+  it.skipIf(!torchHere)(
+    "trains under torchrun; a rank is killed, and the gang comes back with the weights of its sealed checkpoint",
+    async () => {
+      const program = join(plane.dir, "train.py");
+      writeFileSync(program, TRAIN);
+      chmodSync(program, 0o644);
+      const { id } = await muster.client.jobs.submit({
+        name: "train",
+        pool: "h100",
+        nodes: 2,
+        resources: { accelerators: 1 },
+        launcher: { kind: "torchrun", args: ["--role=trainer"] },
+        run: [program],
+        checkpoint: { committed: "saved (?<step>\\d+) (?<path>\\S+)$" },
+      });
+      const sealed = await until("a sealed checkpoint", async () => (await muster.client.jobs.checkpoints(id)).find((one) => one.sealed_path !== null));
+      const ranks = pidsWhere((environment) => environment.get("MUSTER_JOB_ID") === id && environment.get("RANK") === "1");
+      expect(ranks).toHaveLength(1);
+      process.kill(ranks[0] as number, "SIGKILL");
+      expect((await state(id, "succeeded", "failed")).state).toBe("succeeded");
+      expect((await muster.client.jobs.get(id)).attempt).toBe(2);
+      const log = Buffer.from((await muster.client.jobs.logPart(id, { attempt: 2, worker: "worker/0" })).bytes).toString();
+      const [, resumed, ended, weight] = /begins at (\d+)[\s\S]*ended at (\d+) with (\d+)/.exec(log) ?? [];
+      expect(Number(resumed)).toBeGreaterThanOrEqual(sealed.step);
+      // two ranks add one each at every step: what was not restored would be missing
+      expect(Number(weight)).toBe(2 * Number(ended));
+    },
+    300_000,
+  );
 
   it("cordons what is cordoned, and counts others' pods", async () => {
     await plane.admin.patch("/api/v1/nodes/gpu-a", { spec: { unschedulable: true } });
