@@ -24,6 +24,8 @@ export interface Asked {
 export class ApiProxy {
   /** What becomes of the next request. */
   deed: (asked: Asked) => Deed = () => "pass";
+  /** Watches whose version was forgotten: what they were answered. */
+  forgotten = 0;
   /** Watches that are open, each with whether it still lets anything through. */
   readonly #watches = new Set<{ silent: boolean }>();
   readonly #server: Server;
@@ -82,6 +84,7 @@ export class ApiProxy {
       if (watch) this.#watches.add(stream);
       response.on("close", () => this.#watches.delete(stream));
       answer.on("data", (chunk: Buffer) => {
+        if (watch && /"code":410\b/.test(chunk.toString("latin1"))) this.forgotten++;
         if (!stream.silent) response.write(chunk);
       });
       answer.on("end", () => {

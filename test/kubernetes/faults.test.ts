@@ -96,13 +96,20 @@ describe.skipIf(noControlPlane)("the Kubernetes engine, when things break", () =
     await cluster.plane.admin.patch("/api/v1/nodes/a", { metadata: { labels: { changed: "yes" } } });
     await cluster.plane.compact();
     await cluster.plane.restartApiserver();
-    proxy.deed = () => "pass";
+    const [forgotten, lists] = [proxy.forgotten, [] as string[]];
+    proxy.deed = ({ method, path, watch: watching }) => {
+      if (method === "GET" && !watching && /[?&]limit=/.test(path)) lists.push(path);
+      return "pass";
+    };
     await until("an answer", () =>
       engine.ping().then(
         () => true,
         () => false,
       ),
     );
+    // its watch of its pods was told that its version is gone, and it has listed them again
+    await until("410", () => proxy.forgotten > forgotten);
+    await until("a list of its pods", () => lists.some((path) => path.startsWith(`${PODS}?`)));
     expect(ended(keys)).toEqual([]);
     expect(await uids()).toEqual(before);
     const next = gang(1);
@@ -283,6 +290,25 @@ describe.skipIf(noControlPlane)("the Kubernetes engine, when things break", () =
     } finally {
       await cluster.plane.admin.remove(`${QUOTAS}/half`);
     }
+  });
+
+  it("a Node object deleted under a running gang: it goes on, nothing is started there, and its end is seen when the node has registered again", async () => {
+    const keys = gang();
+    await order(keys);
+    await running(keys);
+    const before = await uids();
+    await cluster.plane.admin.remove("/api/v1/nodes/b");
+    await until("the engine's notice", async () => !(await engine.snapshot()).nodes.some(({ node }) => node === "b"));
+    const other = gang(2).slice(1);
+    started.push(...other);
+    await patiently(() => engine.start([conformanceStart(other[0] as WorkerKey, "b", RUNS)]));
+    expect(await refusal(other[0] as WorkerKey)).toContain("no node b");
+    expect(ended(keys)).toEqual([]);
+    expect(await uids()).toEqual(before);
+    await cluster.node("b").die();
+    await cluster.node("b").boot();
+    await until("its end", () => watch.of(keys[1] as WorkerKey, "exited", "lost").length === 1);
+    expect(watch.of(keys[0] as WorkerKey, "exited", "lost")).toEqual([]);
   });
 
   it("a node that dies: its worker has ended only when the node is back and says so", async () => {
