@@ -37,6 +37,7 @@ export function newJobView(job: NewJob, at: Date): JobView {
     finished_at: null,
     run_seconds: 0,
     accounting: null,
+    checkpointing: null,
     version: 1,
   };
 }

@@ -41,6 +41,7 @@ export function toJobView(row: JobListRow): JobView {
     finished_at: iso(row.finished_at),
     run_seconds: row.ran_seconds + row.running_seconds,
     accounting: null,
+    checkpointing: null,
     version: row.version,
   };
 }
