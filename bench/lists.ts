@@ -43,7 +43,8 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
       ["50 from the middle", "middle_ms", page(all, last.middle)],
       ["failed ones", "failed_ms", page({ ...all, states: ["failed"] })],
       ["of one submitter", "submitter_ms", page({ ...all, submitter: "user7" })],
-      ["of one project and queue", "queue_ms", page({ ...all, project: "p3", queue: "q5" })],
+      ["of one project and queue", "queue_ms", page({ ...all, project: "p3", queue: "q3" })],
+      ["of a queue a project never uses", "unused_queue_ms", page({ ...all, project: "p3", queue: "q5" })],
       ["by the beginning of a name", "name_ms", page({ ...all, project: "p3", namePrefix: "train-77" })],
       ["one job", "one_ms", () => getJob(pool, last.middle)],
       ["all counted by state", "summary_ms", () => summarizeJobs(pool, all, ["state"])],
@@ -89,8 +90,9 @@ async function fill(pool: Pool, figures: Record<string, number>): Promise<{ midd
       [ids, at, live > 0 ? JOBS : JOBS + LIVE, incarnation],
     );
     await pool.query("INSERT INTO job_specs (job, submitted, resolved) SELECT id, '{}', '{}' FROM unnest($1::text[]) AS id", [ids]);
+    // as housekeeping does from time to time
+    await addUpFinished(pool);
   }
-  await addUpFinished(pool);
   await pool.query("VACUUM ANALYZE");
   figures["made_per_second"] = Math.round((JOBS + LIVE) / ((performance.now() - began) / 1000));
   return { middle };
