@@ -52,7 +52,6 @@ class Cycle {
   readonly #state: State;
   readonly #decided: Decided = { starts: [], evictions: [], shrinks: [], grows: [], moves: [] };
   readonly #kept: Earmarks;
-  readonly #leads = new Map<Request, Usage>();
   /** Requests for which there is no room, whatever the queue, with the `freed` at which that was so. */
   readonly #full = new Map<Request, number>();
   readonly #strict = new Map<QueueNode, Set<Partition>>();
@@ -275,21 +274,8 @@ class Cycle {
     cursor.standing = standing(quota, cursor.job, this.#leadUsage(cursor.job.request), (queue) => this.#state.pastUse(queue));
   }
 
-  /** What the request would use in the place it prefers. */
   #leadUsage(request: Request): Usage {
-    let usage = this.#leads.get(request);
-    if (usage === undefined) {
-      const { placer, quota } = this.#state;
-      const variant = request.variants[0]!;
-      usage = quota.usageOf(
-        variant.roles.flatMap((role) => {
-          const partition = placer.matching(variant, role)[0];
-          return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
-        }),
-      );
-      this.#leads.set(request, usage);
-    }
-    return usage;
+    return this.#state.leadUsage(request);
   }
 
   #block(lane: Lane, kind: Blocked["kind"], byQuota: boolean): void {

@@ -58,6 +58,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     if (slots === null) continue;
     const from = members.length;
     members.push(...placer.takeAt(slots, role.shape));
+    state.holding.add(job);
     quota.refund(job.queue, job.usage);
     job.usage = quota.usageOf(chargesOf(job.placement!));
     quota.charge(job.queue, job.usage);

@@ -39,9 +39,9 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       searched = true;
       const mayMove = (other: JobRecord): boolean => other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
+        const there = new Set(emptiestNodes(state, partition.nodeAt).flatMap((slot) => state.holding.on(slot)));
         const units: Unit[] = [];
-        const emptiest = emptiestNodes(state, partition.nodeAt);
-        for (const other of state.holding) if (isOn(other, emptiest) && mayMove(other)) units.push(wholeUnit(state, other));
+        for (const other of there) if (mayMove(other)) units.push(wholeUnit(state, other));
         return units.sort(goesFirst);
       });
       const least = atLeast(crossesZones(state, job.request), variant);
@@ -74,21 +74,13 @@ function isWorth(state: State, moved: readonly JobRecord[], needed: number): boo
   return lost <= needed * WORTH_MS && moved.reduce((sum, job) => sum + devicesOf(job), 0) <= needed;
 }
 
-/** Marks nodes that are partly free, the emptiest ones: the others are not worth clearing. */
-function emptiestNodes(state: State, slots: Int32Array): Uint8Array {
+/** Nodes that are partly free, the emptiest ones: the others are not worth clearing. */
+function emptiestNodes(state: State, slots: Int32Array): number[] {
   const { nodes } = state.placer;
   const byFree: number[][] = [];
   for (const slot of slots) {
     const free = nodes.freeDevices[slot]!;
     if (nodes.schedulable[slot] === 1 && free > 0) (byFree[free] ??= []).push(slot);
   }
-  const marked = new Uint8Array(nodes.schedulable.length);
-  for (const slot of byFree.reverse().flat().slice(0, CLEARABLE)) marked[slot] = 1;
-  return marked;
-}
-
-/** Asked of every running job, so without a function for each of its roles. */
-function isOn(job: JobRecord, marked: Uint8Array): boolean {
-  for (const { members } of job.placement!.roles) for (const { node } of members) if (marked[node] === 1) return true;
-  return false;
+  return byFree.reverse().flat().slice(0, CLEARABLE);
 }

@@ -86,15 +86,28 @@ function speedOf(state: State, request: Request): Speed {
 /** The request itself, or bound to one zone when as many jobs as the operator allows span several already. */
 export function crossesZones(state: State, request: Request): Request {
   const most = state.policy.maxCrossZoneJobs;
-  const zone = state.levels.list.findIndex((level) => level.rung === "zone") + 1;
+  const zone = zoneLevel(state);
   if (most === undefined || zone === 0) return request;
-  let spanning = 0;
-  for (const job of state.holding) {
-    const zones = new Set(
-      job.placement!.roles.flatMap(({ partition, members }) => members.map(({ node }) => partition.levels[zone]!.path[state.blockOf(partition, node, zone)])),
-    );
-    if (zones.size > 1) spanning++;
-  }
-  if (spanning < most) return request;
+  if (state.holding.crossing < most) return request;
   return { ...request, within: Math.min(request.within, zone), withinRequired: true };
+}
+
+/** Whether the places of a job are in several zones. */
+export function spansZones(state: State, job: JobRecord): boolean {
+  const zone = zoneLevel(state);
+  if (zone === 0) return false;
+  let first: unknown;
+  for (const { partition, members } of job.placement!.roles) {
+    for (const { node } of members) {
+      const path = partition.levels[zone]!.path[state.blockOf(partition, node, zone)];
+      first ??= path;
+      if (path !== first) return true;
+    }
+  }
+  return false;
+}
+
+/** 0: the fabric has none. */
+function zoneLevel(state: State): number {
+  return state.levels.list.findIndex((level) => level.rung === "zone") + 1;
 }

@@ -69,6 +69,8 @@ export class QuotaTree {
   freed = 0;
   /** Raised at every change of usage, for caches of shares. */
   version = 0;
+  /** Raised when capacities, or what is counted, may have changed. */
+  structure = 0;
   readonly #dimensionKeys = new Map<string, number>();
   #byPartition: { dimension: number; resource: QuotaResource }[][] = [];
   #capacity: number[] = [];
@@ -163,6 +165,7 @@ export class QuotaTree {
     this.#stale = false;
     this.freed++;
     this.version++;
+    this.structure++;
   }
 
   invalidate(): void {

@@ -35,6 +35,7 @@ function replaceLost(state: State, job: JobRecord): boolean {
     found.push({ placed, members });
   }
   for (const { placed, members } of found) placed.members = members;
+  state.holding.add(job);
   return true;
 }
 

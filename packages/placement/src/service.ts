@@ -24,7 +24,7 @@ export class Service {
     limits: new ServiceOrder("limits", 1),
     runtimes: new ServiceOrder("runtimes", 1),
   };
-  readonly #behind = new Map<QueueNode, { cycle: number; keys: Float64Array; devices: Float64Array }>();
+  readonly #behind = new Map<QueueNode, { at: number; jobs: readonly JobRecord[]; keys: Float64Array; devices: Float64Array }>();
   /** Raised when so much was learned that keys are out of date. */
   #version = 0;
 
@@ -55,16 +55,16 @@ export class Service {
     lane.keyedVersion = this.#version;
   }
 
-  /** Devices of the queue's running jobs that come after a key, as of the beginning of this cycle. Brings their keys up to date. */
-  devicesBehind(state: State, queue: QueueNode, key: number): number {
+  /** The queue's running jobs that come after a key, the last first, as it was when first asked at this instant. */
+  behind(state: State, queue: QueueNode, key: number): Behind {
     let known = this.#behind.get(queue);
-    if (known?.cycle !== state.cycles) {
+    if (known?.at !== state.now) {
       const jobs = [...state.running.of(queue)].filter((job) => job.input.preemptible);
       for (const job of jobs) job.need = this.key(job, state.now);
       jobs.sort((a, b) => b.need - a.need);
       const devices = new Float64Array(jobs.length + 1);
       for (const [i, job] of jobs.entries()) devices[i + 1] = devices[i]! + devicesOf(job);
-      known = { cycle: state.cycles, keys: Float64Array.from(jobs, (job) => job.need), devices };
+      known = { at: state.now, jobs, keys: Float64Array.from(jobs, (job) => job.need), devices };
       this.#behind.set(queue, known);
     }
     let from = 0;
@@ -73,12 +73,19 @@ export class Service {
       if (known.keys[middle]! > key) from = middle + 1;
       else to = middle;
     }
-    return known.devices[from]!;
+    return { jobs: known.jobs, count: from, devices: known.devices[from]! };
   }
 
   forget(queue: QueueNode): void {
     this.#behind.delete(queue);
   }
+}
+
+/** Of the jobs, the first so many, and their devices; some may have left since. */
+export interface Behind {
+  jobs: readonly JobRecord[];
+  count: number;
+  devices: number;
 }
 
 export function byService(queue: QueueNode): boolean {

@@ -1,16 +1,18 @@
 import { gateOf, type JobRecord } from "./jobs.ts";
 import { DatedReservations } from "./dated.ts";
 import { Estimates } from "./estimates.ts";
+import { Holders } from "./holders.ts";
 import { Learned } from "./learned.ts";
 import { Leaving } from "./leaving.ts";
 import { Levels } from "./levels.ts";
 import { Placer, type Charge, type Placement } from "./placer.ts";
 import type { Partition } from "./partition.ts";
 import { DEFAULT_POLICY, mergePolicy } from "./policy.ts";
-import { QuotaTree, type QueueNode } from "./quota.ts";
+import { QuotaTree, type QueueNode, type Usage } from "./quota.ts";
 import { RunningJobs } from "./running.ts";
 import { placementOf } from "./restore.ts";
 import { requestKey, resolveRequest, type Request } from "./request.ts";
+import { spansZones } from "./preference.ts";
 import { Scarcity } from "./scarcity.ts";
 import { Service } from "./service.ts";
 import type { ClusterOptions, JobInput, MemberPlacement, NodeInput, Policy, QueueInput, RunningJob, Start, WindowInput } from "./types.ts";
@@ -36,7 +38,7 @@ export class State {
   /** Nodes as they were last put. */
   readonly nodeInputs = new Map<string, NodeInput>();
   /** Jobs that hold something. */
-  readonly holding = new Set<JobRecord>();
+  readonly holding = new Holders((job) => spansZones(this, job));
   /** Jobs whose places are kept until others have left them. */
   readonly reserved = new Set<JobRecord>();
   readonly leaving: Leaving;
@@ -62,6 +64,8 @@ export class State {
   /** What nodes hold beside known jobs; counted among their members. */
   readonly #nodeHolds = new Map<number, Holding[]>();
   #capacityChanged = true;
+  readonly #leads = new Map<Request, Usage>();
+  #leadsOf = -1;
 
   constructor(options: ClusterOptions = {}) {
     this.levels = new Levels(options.levels);
@@ -139,7 +143,10 @@ export class State {
 
   /** Brings layouts and quotas up to date; before any decision. */
   settle(): void {
-    if (this.#capacityChanged) this.placer.layout();
+    if (this.#capacityChanged) {
+      this.placer.layout();
+      this.holding.relaid();
+    }
     const { nodes } = this.placer;
     const sum =
       (column: Float64Array) =>
@@ -154,6 +161,25 @@ export class State {
     }
     this.quota.settle(this.placer.partitions, sum(nodes.cpu), sum(nodes.memory), this.#capacityChanged);
     this.#capacityChanged = false;
+  }
+
+  /** What a request would use in the place it prefers; kept until pools or what quota counts change. */
+  leadUsage(request: Request): Usage {
+    if (this.#leadsOf !== this.quota.structure) {
+      this.#leads.clear();
+      this.#leadsOf = this.quota.structure;
+    }
+    let usage = this.#leads.get(request);
+    if (usage === undefined) {
+      usage = this.quota.usageOf(
+        request.variants[0]!.roles.flatMap((role) => {
+          const partition = this.placer.matching(request.variants[0]!, role)[0];
+          return partition === undefined ? [] : [{ partition, shape: role.shape, members: role.min }];
+        }),
+      );
+      this.#leads.set(request, usage);
+    }
+    return usage;
   }
 
   /** Makes a record without letting it wait anywhere. */
@@ -423,6 +449,7 @@ export class State {
       members.push(...left);
       partition.freed++;
     }
+    this.holding.add(job);
     this.quota.refund(job.queue, job.usage);
     job.usage = this.quota.usageOf(chargesOf(job.placement));
     this.quota.charge(job.queue, job.usage);
@@ -551,7 +578,9 @@ export class State {
 
   #release(request: Request): void {
     const shared = this.#requests.get(request.key)!;
-    if (--shared.jobs === 0) this.#requests.delete(request.key);
+    if (--shared.jobs > 0) return;
+    this.#requests.delete(request.key);
+    this.#leads.delete(shared.request);
   }
 }
 

@@ -73,14 +73,9 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
   const least = state.running.leastUrgent(queue);
   if (byService(queue)) {
-    // Those that need the most go first, of whatever age and however much of them would have to be done again.
-    if (withinQueue !== "never" && state.anyUnprotected(queue) && (least < input.priority || mayFreeEnough(state, taker, partition))) {
-      const goes = (job: JobRecord): boolean => job.input.priority < input.priority || (job.input.priority === input.priority && job.need > taker.need);
-      const list = (): Unit[] =>
-        unitsIn(state, queue, partition)
-          .filter((unit) => goes(unit.job))
-          .sort(mostNeededFirst);
-      found.push(new Source({ queue, own: true, height: 0, taker: queue, giver: queue, kind: "priority" }, list));
+    if (withinQueue !== "never" && state.anyUnprotected(queue)) {
+      const list = unitsByService(state, taker, partition, least);
+      if (list !== null) found.push(new Source({ queue, own: true, height: 0, taker: queue, giver: queue, kind: "priority" }, list));
     }
   } else if (
     withinQueue !== "never" &&
@@ -112,11 +107,22 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   return found;
 }
 
-/** By numbers of devices alone: those that come after the job in its queue, and what is free, would do for it. */
-function mayFreeEnough(state: State, taker: JobRecord, partition: Partition): boolean {
+/**
+ * In a queue that goes by service: less urgent work, and what needs more, the most first. Null where that cannot be
+ * enough, by numbers of devices alone.
+ */
+function unitsByService(state: State, taker: JobRecord, partition: Partition, least: number): (() => Unit[]) | null {
+  const { priority } = taker.input;
+  const { jobs, count, devices } = state.service.behind(state, taker.queue, taker.need);
   const needed = taker.request.variants[0]!.roles.reduce((sum, role) => sum + (role.shape.share > 0 ? 0 : role.min * role.shape.devices), 0);
-  const behind = state.service.devicesBehind(state, taker.queue, taker.need);
-  return behind > 0 && behind + freeDevices(state, partition) >= needed;
+  if (least >= priority && (count === 0 || devices + freeDevices(state, partition) < needed)) return null;
+  return () => {
+    const going = new Set(jobs.slice(0, count).filter((job) => job.input.priority <= priority));
+    if (least < priority) for (const job of state.running.of(taker.queue)) if (job.input.priority < priority) going.add(job);
+    const units: Unit[] = [];
+    for (const job of going) if (job.state === "running" && mayGo(state, job, partition)) units.push(...unitsOf(state, job));
+    return units.sort(mostNeededFirst);
+  };
 }
 
 function mostNeededFirst(a: Unit, b: Unit): number {
