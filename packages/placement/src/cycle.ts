@@ -1,9 +1,9 @@
-import { moveTogether, preempt, type Decided } from "./disrupt.ts";
+import { moveTogether, preempt, stop, type Decided } from "./disrupt.ts";
 import { Earmarks } from "./earmarks.ts";
 import { growElastic } from "./grow.ts";
 import type { JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
-import { planMoves } from "./moves.ts";
+import { planMoves, planStopsAndMoves } from "./moves.ts";
 import { ahead, QueueCursor, standing } from "./order.ts";
 import type { Partition } from "./partition.ts";
 import type { Placement, PlaceFailure } from "./placer.ts";
@@ -238,6 +238,12 @@ class Cycle {
       }
     }
     const plan = planPreemption(state, job, this.#mayBeThorough(job));
+    const fewer = byService(job.queue) && state.policy.consolidation ? planStopsAndMoves(state, job, plan) : null;
+    if (fewer !== null) {
+      stop(state, job, fewer.stops, "priority", this.#decided);
+      moveTogether(state, job, fewer.moves, this.#decided);
+      return true;
+    }
     if (plan !== null) {
       preempt(state, job, plan, this.#decided);
       return true;

@@ -21,12 +21,12 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
   const byVictim = new Map<JobRecord, Unit[]>();
   for (const unit of plan.units) byVictim.set(unit.job, [...(byVictim.get(unit.job) ?? []), unit]);
   for (const [victim, units] of byVictim) {
-    const cause = causeOf(job, victim, plan.kinds.get(victim.queue)!);
+    const kind = plan.kinds.get(victim.queue)!;
     if (units.some((unit) => !unit.surplus)) {
-      decided.evictions.push({ job: victim.input.id, cause, graceMs: victim.input.checkpoint?.grace ?? 0, lostWork: lostWork(victim, state.now) });
-      state.evict(victim, job.input.id);
+      stop(state, job, units.slice(0, 1), kind, decided);
       continue;
     }
+    const cause = causeOf(job, victim, kind);
     const going = units.flatMap((unit) => {
       const { role, members } = victim.placement!.roles[unit.role]!;
       return unit.holdings.map((holding) => ({ role: role.name, rank: members.indexOf(holding) }));
@@ -39,6 +39,15 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
   state.placer.take(plan.placement);
   state.occupy(job, plan.placement, state.now, byVictim.keys());
   if (job.state === "running") decided.starts.push(state.startOf(job, locality(state.placer, job.request, plan.placement)));
+}
+
+/** Evicts whole jobs. */
+export function stop(state: State, job: JobRecord, units: readonly Unit[], kind: DisruptionCause["kind"], decided: Decided): void {
+  for (const { job: victim } of units) {
+    const cause = causeOf(job, victim, kind);
+    decided.evictions.push({ job: victim.input.id, cause, graceMs: victim.input.checkpoint?.grace ?? 0, lostWork: lostWork(victim, state.now) });
+    state.evict(victim, job.input.id);
+  }
 }
 
 /** Moves jobs to the homes found for them and keeps the places they leave for the job. */

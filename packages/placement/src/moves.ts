@@ -3,11 +3,11 @@ import { focusNodes } from "./focus.ts";
 import { devicesOf, findHomes, type Relocation } from "./homes.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Placement } from "./placer.ts";
-import { atLeast, Search } from "./preempt.ts";
+import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
 import type { State } from "./state.ts";
 import { leaseLasts } from "./windows.ts";
-import { goesFirst, mayGo, Source, wholeUnit, type Unit } from "./victims.ts";
+import { goesFirst, mayGo, Source, sources, wholeUnit, type Unit } from "./victims.ts";
 
 /** A start, and running jobs with the new homes that make room for it. */
 export interface MovePlan {
@@ -18,14 +18,16 @@ export interface MovePlan {
 /** Work that moving may lose, per device of the job that starts by it: what it would gain in this time. */
 const WORTH_MS = 10 * 60_000;
 
+const NOBODY: ReadonlySet<JobRecord> = new Set();
+
 /** Nodes that are looked at for clearing. */
 const CLEARABLE = 256;
 
 /**
  * Finds running jobs to move closer together so that a job can start, or null. Each has its new home before it is
- * stopped; none is more urgent than the job; and what they lose is less than what is gained.
+ * stopped; none is more urgent than the job; and what they lose is less than what is gained. `except`: jobs that are going.
  */
-export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null; searched: boolean } {
+export function planMoves(state: State, job: JobRecord, except: ReadonlySet<JobRecord> = NOBODY): { plan: MovePlan | null; searched: boolean } {
   const { placer, quota } = state;
   const { freed } = quota;
   let searched = false;
@@ -37,7 +39,8 @@ export function planMoves(state: State, job: JobRecord): { plan: MovePlan | null
       const needed = role.min * role.shape.devices;
       if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || freeDevices(state, partition) < needed) continue;
       searched = true;
-      const mayMove = (other: JobRecord): boolean => other.state === "running" && other.input.priority <= job.input.priority && mayGo(state, other, partition);
+      const mayMove = (other: JobRecord): boolean =>
+        other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, partition);
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
         const there = new Set(emptiestNodes(state, partition.nodeAt).flatMap((slot) => state.holding.on(slot)));
         const units: Unit[] = [];
@@ -83,4 +86,57 @@ function emptiestNodes(state: State, slots: Int32Array): number[] {
     if (nodes.schedulable[slot] === 1 && free > 0) (byFree[free] ??= []).push(slot);
   }
   return byFree.reverse().flat().slice(0, CLEARABLE);
+}
+
+/** Work that stops, and jobs that change places, so that a job can start. */
+export interface StopPlan {
+  stops: Unit[];
+  moves: MovePlan;
+}
+
+/**
+ * In a queue that goes by service: only as much is stopped as there are too few devices, and what is left moves closer
+ * together. Null where stopping alone (`plan`) stops no more than that.
+ */
+export function planStopsAndMoves(state: State, job: JobRecord, plan: PreemptionPlan | null): StopPlan | null {
+  const { placer, quota } = state;
+  const variant = job.request.variants[0]!;
+  const role = variant.roles[0]!;
+  if (variant.roles.length > 1 || role.shape.devices === 0 || plan?.units.some((unit) => unit.job.queue !== job.queue)) return null;
+  const most = plan === null ? Infinity : plan.units.reduce((sum, unit) => sum + devicesIn(unit), 0);
+  for (const partition of placer.matching(variant, role)) {
+    const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
+    const own = sources(state, job, usage, partition).find((source) => source.own);
+    let missing = role.min * role.shape.devices - freeDevices(state, partition);
+    if (own === undefined || missing <= 0) continue;
+    const stops: Unit[] = [];
+    for (const unit of own.units) {
+      if (missing <= 0) break;
+      stops.push(unit);
+      missing -= devicesIn(unit);
+    }
+    if (missing > 0 || stops.some((unit) => unit.surplus) || stops.reduce((sum, unit) => sum + devicesIn(unit), 0) >= most) continue;
+    const { freed, version } = quota;
+    for (const unit of stops) give(state, unit);
+    const { plan: moves } = planMoves(state, job, new Set(stops.map((unit) => unit.job)));
+    for (const unit of stops) takeBack(state, unit);
+    quota.freed = freed;
+    quota.version = version;
+    if (moves !== null) return { stops, moves };
+  }
+  return null;
+}
+
+function devicesIn(unit: Unit): number {
+  return unit.holdings.reduce((sum, { devices }) => sum + devices.length, 0);
+}
+
+function give(state: State, unit: Unit): void {
+  for (const holding of unit.holdings) state.placer.nodes.give(holding);
+  state.quota.refund(unit.job.queue, unit.usage);
+}
+
+function takeBack(state: State, unit: Unit): void {
+  for (const holding of unit.holdings) state.placer.nodes.take(holding);
+  state.quota.charge(unit.job.queue, unit.usage);
 }

@@ -26,6 +26,7 @@ function job(id: string, minutes: number | undefined, more: Partial<JobInput> = 
   };
 }
 
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 const started = (engine: PlacementEngine, now: number): string[] => engine.cycle(now).starts.map((start) => start.job);
 
 describe("a queue that goes by least service", () => {
@@ -56,6 +57,33 @@ describe("a queue that goes by least service", () => {
     // 299 minutes were left of it, 199 now: of two that need 220, neither goes before it.
     engine.submit(job("other", 220, { submittedAt: 161 * MINUTE }));
     expect(engine.cycle(161 * MINUTE)).toMatchObject({ starts: [], evictions: [] });
+  });
+
+  it("stops only as much as there is too little, where moving what stays makes the room one piece", () => {
+    const engine = cluster(2);
+    const sized = (id: string, devices: number, minutes: number, submittedAt = 0): JobInput =>
+      job(id, minutes, {
+        submittedAt,
+        roles: [{ name: "worker", nodes: { min: 1, max: 1 }, resources: { accelerators: devices } }],
+        checkpoint: { writes: true },
+      });
+    // Two devices are free on each node. Where the long one stops, a small one is still in the way.
+    const stands = { a: ["n0", 4, 0], b: ["n0", 2, 4], c: ["n1", 4, 0], d: ["n1", 2, 4] } as const;
+    for (const [id, [on, devices, first]] of Object.entries(stands)) {
+      engine.submit(sized(id, devices, id === "c" ? 900 : 30));
+      const members = [{ role: "worker", rank: 0, node: on, devices: range(first, first + devices), share: 1000, cpuMillis: 0, memoryBytes: 0 }];
+      engine.started(id, { variant: 0, members, startedAt: 0, lastCheckpointAt: MINUTE });
+    }
+    engine.submit(sized("whole", 8, 60, MINUTE));
+    const { evictions, moves, starts } = engine.cycle(MINUTE);
+    expect(starts).toEqual([]);
+    expect(evictions.map((one) => one.job)).toEqual(["c"]);
+    expect(moves).toMatchObject([{ job: "d", start: { members: [{ node: "n0" }] } }]);
+    for (const { job: id } of [...evictions, ...moves]) engine.released(id, MINUTE);
+    const next = engine.cycle(MINUTE);
+    expect(next.starts.map((start) => start.job)).toContain("whole");
+    expect(next.evictions).toEqual([]);
+    for (let i = 2; i < 7; i++) expect(engine.cycle(i * MINUTE)).toMatchObject({ evictions: [], moves: [] });
   });
 
   it("lets a job wait for one that ends just before it would", () => {
