@@ -6,14 +6,17 @@ import type { Mirror } from "./mirror.ts";
 
 const STARTS_AT_ONCE = 256;
 const WORKERS_AT_ONCE = 2048;
-/** Before a job is tried again whose start the database refused for what it would over-commit; milliseconds. */
+/** Before a job is tried again whose start the database refused for what it would over-commit, once and again; milliseconds. */
+const TAKEN_FOR = 1000;
 const REFUSED_FOR = 5000;
 
 export interface Committed {
   starts: number;
   workers: number;
   dropped: number;
-  /** Starts that would have over-committed something: what is in memory differs from what is stored. */
+  /** Starts whose place turned out to be taken: looked at again when others' changes were read. */
+  taken: number;
+  /** Starts that would have over-committed something, once more after what others had taken was read: what is in memory differs from what is stored. */
   refused: number;
   stops: number;
 }
@@ -26,6 +29,8 @@ export class DecisionWriter {
   readonly #mirror: Mirror;
   readonly #logger: Logger;
   readonly #now: () => number;
+  /** Jobs whose last start was refused. */
+  readonly #refused = new Set<string>();
 
   constructor(options: { pool: Pool; lease: Lease; holder: string; mirror: Mirror; logger: Logger; now: () => number }) {
     this.#pool = options.pool;
@@ -38,7 +43,7 @@ export class DecisionWriter {
 
   /** @param changes takes the keys of what turned out to be otherwise than thought */
   async commit(result: CycleResult, changes: Changes): Promise<Committed> {
-    const committed: Committed = { starts: 0, workers: 0, dropped: 0, refused: 0, stops: 0 };
+    const committed: Committed = { starts: 0, workers: 0, dropped: 0, taken: 0, refused: 0, stops: 0 };
     committed.stops = await this.#stop(stopsOf(result), changes);
     for (const batch of batches(result.starts)) await this.#start(batch, changes, committed);
     return committed;
@@ -70,6 +75,7 @@ export class DecisionWriter {
           undo(start);
           continue;
         }
+        this.#refused.delete(start.job);
         this.#mirror.opened(start, at, attempt.rendezvous);
         committed.starts++;
         committed.workers += start.members.length;
@@ -83,9 +89,19 @@ export class DecisionWriter {
           for (const start of starts) await this.#start([start], changes, committed);
           return;
         }
-        this.#logger.error({ err: error, jobs: starts.map((start) => start.job) }, "the database refused a start");
-        for (const start of starts) undo(start, this.#now() + REFUSED_FOR);
-        committed.refused += starts.length;
+        const [start] = starts;
+        if (!start) return;
+        // a job that came back with a replacement may just have taken it, which the feed tells next
+        if (!this.#refused.has(start.job)) {
+          this.#refused.add(start.job);
+          this.#logger.warn({ err: error, job: start.job }, "what a start was to have is taken; looking again");
+          undo(start, this.#now() + TAKEN_FOR);
+          committed.taken++;
+          return;
+        }
+        this.#logger.error({ err: error, job: start.job }, "the database refused a start");
+        undo(start, this.#now() + REFUSED_FOR);
+        committed.refused++;
       } else throw error;
     } finally {
       for (const attempt of attempts) this.#mirror.releaseUnused(attempt.job, attempt.rendezvous);

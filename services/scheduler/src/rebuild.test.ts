@@ -180,7 +180,7 @@ test.each([1, 2, 3])("what was followed equals what is read anew, after any chan
     const cycle = followed.engine.cycle(now());
     if (next(3) === 0) await change(next);
     const committed = await writer.commit(cycle, changes);
-    expect(committed.refused).toBe(0);
+    expect(committed).toMatchObject({ taken: 0, refused: 0 });
     if (step % 5 !== 4) continue;
     await nothingHeldBack(pool);
     const rest = await follow(pool, followed, position, changes);
@@ -212,4 +212,29 @@ test("a decision on what changed since it was read writes nothing", async () => 
   await expect(commitStarts(pool, { ...lease, epoch: "99" }, "me", [start])).rejects.toThrow("no longer ours");
   const { rows } = await pool.query("SELECT state, attempt FROM jobs WHERE id = $1", [id]);
   expect(rows).toEqual([{ state: "queued", attempt: 0 }]);
+});
+
+test("a start whose place others took is looked at again; only one that is refused twice shows that what is in memory is wrong", async () => {
+  const other = await testDatabase();
+  try {
+    await makeCluster(other.pool, [{ name: "h20", accelerator: "h20", nodes: 1, devices: 2, leaf: 1 }], [{ name: "default" }]);
+    const own = (await takeLease(other.pool, "scheduler", "me", 600)) as Lease;
+    const [id = ""] = await submit(other.pool, [newJob({ accelerator: "h20", resources: { accelerators: 2 } })]);
+    let time = Date.now();
+    const mirror = new Mirror(() => time);
+    await load(other.pool, mirror);
+    const writer = new DecisionWriter({ pool: other.pool, lease: own, holder: "me", mirror, logger: pino({ level: "silent" }), now: () => time });
+    const decide = () => writer.commit(mirror.engine.cycle(time), new Changes());
+    const hold = (share: number) => other.pool.query("UPDATE node_usage SET held = ARRAY[$1, $1]::smallint[]", [share]);
+    await hold(1000);
+    expect(await decide()).toMatchObject({ starts: 0, dropped: 1, taken: 1, refused: 0 });
+    time += 1000;
+    expect(await decide()).toMatchObject({ starts: 0, dropped: 1, taken: 0, refused: 1 });
+    await hold(0);
+    time += 5000;
+    expect(await decide()).toMatchObject({ starts: 1 });
+    expect(mirror.jobs.get(id)?.row.state).toBe("scheduled");
+  } finally {
+    await other.drop();
+  }
 });
