@@ -2,7 +2,7 @@ import { commitReasons, type Lease, type NewReason, type Pool } from "@muster/st
 import type { Mirror, MirroredJob } from "./mirror.ts";
 
 /** Least time between two writes, most reasons in one, and most time to find them; the times in milliseconds. */
-const EVERY = 250;
+const EVERY = 1000;
 const AT_ONCE = 500;
 const BUDGET = 10;
 

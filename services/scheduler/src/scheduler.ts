@@ -34,7 +34,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const { logger } = options;
   const holder = `${hostname()}:${process.pid}:${randomBytes(4).toString("hex")}`;
   const pool = createPool(options.databaseUrl, "scheduler", { max: 6, genericPlans: true });
-  const waker = new Waker(pool);
+  // a cycle wakes others once, so there is nothing to gather
+  const waker = new Waker(pool, 1);
   const metrics = createMetrics(() => (election.term ? countWaiting(election.term) : []), options.processMetrics ?? false);
   const election = new Election({ pool, waker, logger, metrics, holder, recordings: options.recordings });
   const http = createHttp({ pool, metrics, logger, term: () => (election.term?.loaded ? election.term : undefined) });

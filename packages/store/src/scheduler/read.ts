@@ -73,17 +73,20 @@ export async function readJobs(client: Client, ids: readonly string[], unseen: r
     text: `SELECT ${JOB_COLUMNS} FROM jobs j WHERE j.id = ANY($1::text[])`,
     values: [ids],
   });
-  const specs = await readSpecs(client, unseen);
   const tried = rows.filter((row) => row.attempt > 0);
-  const held = await readHeld(client, tried);
-  const live = await readLiveAttempts(
-    client,
-    tried.filter((row) => row.finished_at === null),
-  );
-  const lastNodes = await readLastNodes(
-    client,
-    tried.filter((row) => row.state === "queued"),
-  );
+  // on a pool they are asked at once: whoever waits for a start waits for each of these
+  const [specs, held, live, lastNodes] = await Promise.all([
+    readSpecs(client, unseen),
+    readHeld(client, tried),
+    readLiveAttempts(
+      client,
+      tried.filter((row) => row.finished_at === null),
+    ),
+    readLastNodes(
+      client,
+      tried.filter((row) => row.state === "queued"),
+    ),
+  ]);
   return rows.map((row) => {
     const key = row.attempt > 0 ? attemptOf(row) : "";
     const attempt = live.get(key);
