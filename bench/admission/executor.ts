@@ -13,8 +13,9 @@ import {
   type Pool,
 } from "@muster/store";
 
-/** Between two looks for what is due; milliseconds. */
-const TICK = 4;
+/** Between two looks for what is due, and between two at the feed that nothing asked for; milliseconds. */
+const TICK = 2;
+const POLL = 50;
 /** Ends in one transaction at most: like the supervisor, it takes what came while the last one was written. */
 const AT_ONCE = 256;
 
@@ -36,21 +37,25 @@ export class Executor {
   readonly #waker: Waker;
   readonly #wakes: { close(): Promise<void> };
   #position: FeedPosition | undefined;
-  #woken = true;
+  #woken = false;
+  #wake: (() => void) | undefined;
   #stopped = false;
-  #running: Promise<void> | undefined;
+  #running: Promise<unknown> | undefined;
 
   /** @param runTimeOf milliseconds that a job runs */
   constructor(options: { pool: Pool; databaseUrl: string; runTimeOf: (job: string) => number }) {
     this.#pool = options.pool;
     this.#runTimeOf = options.runTimeOf;
     this.#waker = new Waker(options.pool, 1);
-    this.#wakes = listenForWakes(options.databaseUrl, () => (this.#woken = true));
+    this.#wakes = listenForWakes(options.databaseUrl, () => {
+      this.#woken = true;
+      this.#wake?.();
+    });
   }
 
   async start(): Promise<void> {
     this.#position = await feedEnd(this.#pool);
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#follow(), this.#finish()]);
   }
 
   async stop(): Promise<void> {
@@ -60,14 +65,24 @@ export class Executor {
     await this.#waker.close();
   }
 
-  async #run(): Promise<void> {
-    let read = 0;
+  /** As the supervisor hands over: what was decided begins, whatever is being written of what ended. */
+  async #follow(): Promise<void> {
     while (!this.#stopped) {
-      if (this.#woken || performance.now() - read > 50) {
-        this.#woken = false;
-        read = performance.now();
-        await this.#read();
-      }
+      this.#woken = false;
+      await this.#read();
+      if (this.#woken) continue;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, POLL);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  async #finish(): Promise<void> {
+    while (!this.#stopped) {
       const now = performance.now();
       const done: string[] = [];
       for (const [job, { at }] of this.#due) if (at <= now && done.length < AT_ONCE) done.push(job);
@@ -77,7 +92,7 @@ export class Executor {
       if (done.length + evicted.length > 0) {
         await this.#end(done, evicted);
         this.#waker.wake();
-      } else if (!this.#woken) await delay(TICK);
+      } else await delay(TICK);
     }
   }
 
