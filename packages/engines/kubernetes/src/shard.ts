@@ -17,11 +17,13 @@ import { Delegates } from "./delegated/delegates.ts";
 import { Feed, type News } from "./feed.ts";
 import { Fences } from "./fences.ts";
 import { Follower } from "./follower.ts";
+import { Gangs } from "./gangs.ts";
 import { Informer } from "./informer.ts";
+import { isOfEarlierBoot, judge } from "./judge.ts";
 import { LogTail } from "./log-tail.ts";
 import * as names from "./names.ts";
 import { Nodes } from "./nodes.ts";
-import { answers, declaredOff } from "./node-view.ts";
+import { answers } from "./node-view.ts";
 import { readPod, timeOf, type PodView } from "./pod-state.ts";
 import { imageOf } from "./pod.ts";
 import { readSeal, type SealView } from "./seal-pod.ts";
@@ -51,8 +53,6 @@ const READY_MS = 20_000;
 /** Beyond this age of what is known of the pods, nothing is concluded from it. */
 const STALE_MS = 120_000;
 const SWEEP_MS = 600_000;
-/** How long a worker whose pod was removed by force may need to be ended by its kubelet. */
-const MISSING_MS = 60_000;
 const EVENT_AGE_MS = 10_000;
 
 export class KubernetesShard {
@@ -76,8 +76,7 @@ export class KubernetesShard {
   private readonly tokens = new Map<string, number>();
   private readonly tokensOf = new Map<string, string>();
   private readonly filesOf = new Map<string, string>();
-  /** Gangs that wait to be released, and since when. */
-  private readonly gangs = new Map<string, { since: number; releasing: boolean }>();
+  private readonly gangs: Gangs;
   private readonly bornAt = Date.now();
   private readonly host: WorkerHost;
   private ticker: NodeJS.Timeout | undefined;
@@ -109,6 +108,17 @@ export class KubernetesShard {
       unfit: (node) => this.nodes.unfit(node),
       imageOf: (start) => imageOf(start, config),
     });
+    this.gangs = new Gangs(
+      {
+        active: () => this.users > 0,
+        members: (key) => this.ofAttempt(key),
+        olderAlive: (key) => this.olderAlive(key),
+        unfit: (node) => this.nodes.unfit(node),
+        release: (worker) => this.releaseOne(worker),
+        giveUp: (worker, reason) => this.giveUp(worker, reason),
+      },
+      config.bind_timeout * 1000,
+    );
     this.stopper = new Stopper(this.writer, (error) => this.trouble(error));
     this.sealer = new Sealer(
       api,
@@ -221,7 +231,7 @@ export class KubernetesShard {
     );
     if (!made.some((one) => one === "made")) await this.writer.dropTokens(prepared.tokens).catch(() => {});
     const unknown = made.find((one): one is Unreachable => one instanceof Unreachable);
-    for (const start of accepted) this.considerRelease(start);
+    for (const start of accepted) this.gangs.consider(start);
     if (unknown) throw unknown;
   }
 
@@ -339,7 +349,7 @@ export class KubernetesShard {
   }
 
   private ofAttempt(key: AttemptKey): Worker[] {
-    return [...(this.byJob.get(key.job) ?? [])].filter((worker) => compareFence(worker.key, key) === 0);
+    return [...(this.byJob.get(key.job) ?? [])].filter((worker) => worker.key.attempt === key.attempt && worker.key.incarnation === key.incarnation);
   }
 
   /** Older workers of its job that can still confirm their end. One whose node doesn't answer can't: that it is gone on without was decided above. */
@@ -431,7 +441,7 @@ export class KubernetesShard {
     if (view.state.kind === "running") worker.ranIn ??= this.nodes.bootOf(view.node) ?? view.boot;
     if (!worker.alive) this.ended(worker);
     if (worker.end && worker.alive) this.follower.follow(worker);
-    if (view.gated || view.gang !== undefined) this.considerRelease(view.key);
+    if (view.gated) this.gangs.consider(view.key);
     this.judge(worker, Date.now());
   }
 
@@ -450,7 +460,7 @@ export class KubernetesShard {
   private ended(worker: Worker): void {
     this.follower.drop(worker);
     // what waited for its end may go ahead
-    for (const other of this.byJob.get(worker.key.job) ?? []) if (other.pod?.gated) this.considerRelease(other.key);
+    for (const other of this.byJob.get(worker.key.job) ?? []) if (other.pod?.gated) this.gangs.consider(other.key);
   }
 
   private sawNodes(): void {
@@ -466,33 +476,6 @@ export class KubernetesShard {
     if (worker && reason !== undefined && at >= this.bornAt - EVENT_AGE_MS) worker.say(reason, `${reason}: ${message ?? ""}`);
   }
 
-  /** Releases a gang whose pods are all there, when its nodes are well and nothing older of its job lives. */
-  private considerRelease(key: AttemptKey): void {
-    const name = names.attemptName(key);
-    const members = this.ofAttempt(key);
-    const gated = members.filter((worker) => worker.pod?.gated && worker.alive && !worker.pod.deleting);
-    if (gated.length === 0) return void this.gangs.delete(name);
-    const gang = this.gangs.get(name) ?? { since: Date.now(), releasing: false };
-    this.gangs.set(name, gang);
-    if (gang.releasing || this.users === 0) return;
-    const size = gated[0]?.pod?.gang ?? 1;
-    const there = members.filter((worker) => worker.pod && worker.alive && !worker.stop && !worker.pod.deleting && worker.givenUp === undefined);
-    if (there.length < size || this.olderAlive(key).length > 0) return;
-    const bad = there.flatMap((worker) => {
-      const why = this.nodes.unfit(worker.node);
-      return why === undefined ? [] : [{ worker, why }];
-    });
-    if (bad.length > 0) {
-      if (Date.now() - gang.since > this.config.bind_timeout * 1000)
-        for (const { worker, why } of bad) this.giveUp(worker, `node ${worker.node} can't take it: ${why}`);
-      return;
-    }
-    gang.releasing = true;
-    void Promise.all(gated.map((worker) => this.releaseOne(worker))).finally(() => {
-      gang.releasing = false;
-    });
-  }
-
   private async releaseOne(worker: Worker): Promise<void> {
     try {
       this.pods.put(await this.writer.release(worker.pod as PodView));
@@ -502,31 +485,13 @@ export class KubernetesShard {
     }
   }
 
-  /** What has gone on too long, or is over though no kubelet says so. */
   private judge(worker: Worker, now: number): void {
-    const { pod } = worker;
-    if (!worker.alive || !pod || this.users === 0 || this.pods.age() > STALE_MS) return;
+    if (this.users === 0 || this.pods.age() > STALE_MS) return;
     const node = this.nodes.get(worker.node);
-    if (pod.bound && !worker.end) {
-      if (node && declaredOff(node)) return this.confirm(worker, "its node is declared out of service");
-      if (worker.missingSince !== undefined && node && answers(node) && now - worker.missingSince > MISSING_MS)
-        return this.confirm(worker, "its pod was removed by force");
-      if (worker.ranIn !== undefined && node && node.bootId !== "" && node.bootId !== worker.ranIn) {
-        worker.missingSince ??= now;
-        // the kubelet of a node that is back says itself how its pods ended; one that doesn't has forgotten them
-        if (answers(node) && now - worker.missingSince > MISSING_MS) return this.confirm(worker, "its node was started anew");
-      }
-    }
-    if (worker.state !== "starting" || worker.givenUp !== undefined || pod.deleting || worker.stop) return;
-    if (pod.state.kind !== "waiting") return;
-    const waited = (now - worker.stepSince) / 1000;
-    const { step, problem, hopeless, pulling } = pod.state;
-    if (step === "binding") {
-      if (waited > this.config.bind_timeout) this.giveUp(worker, `it was not bound to its node${problem === undefined ? "" : `: ${problem}`}`);
-    } else if (hopeless || (pulling && waited > this.config.pull_timeout)) this.giveUp(worker, problem ?? "its container can't be made");
-    // a node that doesn't answer may be starting it right now
-    else if (waited > this.config.start_timeout && node && answers(node))
-      this.giveUp(worker, `its container didn't start within ${this.config.start_timeout} s`);
+    if (worker.pod?.bound && !worker.end && isOfEarlierBoot(worker, node)) worker.missingSince ??= now;
+    const verdict = judge(worker, node, this.config, now);
+    if (verdict?.kind === "over") this.confirm(worker, verdict.reason);
+    else if (verdict) this.giveUp(worker, verdict.reason);
   }
 
   private confirm(worker: Worker, reason: string): void {
@@ -551,7 +516,7 @@ export class KubernetesShard {
       if (worker.state === "starting" || worker.missingSince !== undefined) this.judge(worker, now);
       if (this.users > 0) this.stopper.tick(worker, now);
     }
-    for (const worker of this.waitingGangs()) this.considerRelease(worker.key);
+    this.gangs.tick();
     if (this.users > 0) this.sealer.tick(now);
     if (this.users > 0 && now - this.lookedAt >= LOOK_MS) {
       this.lookedAt = now;
@@ -560,16 +525,6 @@ export class KubernetesShard {
     if (this.users === 0 || now - this.sweptAt < SWEEP_MS) return;
     this.sweptAt = now;
     void this.writer.sweep(new Set(this.filesOf.values()), now - SWEEP_MS).catch((error: unknown) => this.trouble(error));
-  }
-
-  private waitingGangs(): Worker[] {
-    const found: Worker[] = [];
-    for (const name of this.gangs.keys()) {
-      const one = [...(this.byJob.get(name.slice(0, name.lastIndexOf("."))) ?? [])].find((worker) => names.attemptName(worker.key) === name);
-      if (one) found.push(one);
-      else this.gangs.delete(name);
-    }
-    return found;
   }
 
   /** Output that is no longer kept here is still with the kubelet. */
