@@ -28,11 +28,9 @@ export async function runPairwise(rank: number): Promise<object> {
     let checks: number[] = [];
     for (const end = Date.now() + 60_000; checks.length === 0; await delay(20)) {
       if (Date.now() > end) throw new Error("the check did not begin");
-      checks = processesOf(id, 1).filter(
-        (pid) => environmentOf(pid)?.get("MUSTER_NODE_RANK") === String(rank) && commandOf(pid).some((word) => word.endsWith("/pairwise.py")),
-      );
+      checks = processesOf(id, 1).filter((pid) => environmentOf(pid)?.get("MUSTER_NODE_RANK") === String(rank) && isCheck(commandOf(pid)));
     }
-    // all of it, also what it starts next: its parent stands still
+    // also what it starts next: its parent stands still, but not who watches over its time
     signalAll(checks, "SIGSTOP");
     await cluster.until(id, (job) => job.attempt === 2 && job.state === "running", 240_000);
     const nodesOf = async (attempt: number): Promise<string[]> =>
@@ -48,4 +46,8 @@ export async function runPairwise(rank: number): Promise<object> {
   } finally {
     await cluster.close();
   }
+}
+
+function isCheck(words: readonly string[]): boolean {
+  return /python[\d.]*$/.test(words[0] ?? "") && words.some((word) => word.endsWith("/pairwise.py"));
 }
