@@ -4,8 +4,11 @@ import type { Knowledge } from "@muster/placement/ordering/service-order";
 import type { Standing } from "./floor.ts";
 import type { Scheduler, SimJob } from "./simulation.ts";
 
-/** Stopping and starting costs what the trace says, and loses nothing else: jobs go on from where they were stopped. */
-const POLICY: Partial<Policy> = { protectedRuntimeMs: 0, fairShareMargin: 0 };
+/**
+ * Stopping and starting costs what the trace says, and loses nothing else: jobs go on from where they were stopped. They are left
+ * alone for twice the dearest start, as one that is stopped before it has got on never ends.
+ */
+const POLICY: Partial<Policy> = { protectedRuntimeMs: 120_000, fairShareMargin: 0 };
 
 /**
  * The placement engine itself, the code of the scheduler, on a floor of equal nodes: queues go by least service. It is told

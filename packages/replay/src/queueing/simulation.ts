@@ -74,6 +74,9 @@ export function simulate(trace: readonly TraceJob[], scheduler: Scheduler, optio
   return new Simulation(trace, scheduler, options).run();
 }
 
+/** Seconds after which a scheduler is woken at the soonest: times are rounded, and it must go on. */
+const SOONEST = 1e-3;
+
 interface Event {
   time: number;
   job: SimJob;
@@ -128,7 +131,7 @@ class Simulation {
     let next = 0;
     while (next < order.length || this.#events.size > 0) {
       const happens = Math.min(order[next]?.trace.submit ?? Infinity, this.#events.first()?.time ?? Infinity);
-      const time = Math.min(happens, Math.max(this.#now, this.#scheduler.wakeAt?.() ?? Infinity));
+      const time = Math.min(happens, Math.max(this.#now + SOONEST, this.#scheduler.wakeAt?.() ?? Infinity));
       let changed = time < happens;
       this.#advance(time);
       this.#scheduler.began?.(time);
