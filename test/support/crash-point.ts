@@ -3,7 +3,7 @@ import pg from "pg";
 
 /*
  * Loaded into a service before its own code (`node --import`): ends the process with SIGKILL right before or right after its n-th write
- * from a certain statement on. A write is a statement that changes the database, a commit, or a command to an engine.
+ * from a certain statement on. A write is a statement that changes the database, a commit of such, or a command to an engine.
  * MUSTER_CRASH_POINT is `before:12` or `after:12`, MUSTER_CRASH_FROM a pattern that the first statement's text matches.
  */
 
@@ -14,8 +14,16 @@ const from = new RegExp(process.env["MUSTER_CRASH_FROM"] ?? "INSERT INTO jobs\\b
 const BEATS = new Set(["take-lease", "drop-lease", "record-beat", "check-lease"]);
 let writes = 0;
 
-function isWrite(text: string, name: string | undefined): boolean {
-  return /^\s*(INSERT|UPDATE|DELETE|WITH|COMMIT)\b/i.test(text) && !BEATS.has(name ?? "");
+/** Of each connection whether its transaction has written. */
+const wrote = new WeakMap<object, boolean>();
+
+function isWrite(connection: object, text: string, name: string | undefined): boolean {
+  if (BEATS.has(name ?? "")) return false;
+  if (/^\s*COMMIT\b/i.test(text)) return wrote.get(connection) ?? false;
+  const write = /^\s*(INSERT|UPDATE|DELETE|WITH)\b/i.test(text) && /\b(INSERT INTO|DELETE FROM|(?<!FOR |KEY )UPDATE)\b/i.test(text);
+  if (write) wrote.set(connection, true);
+  else if (/^\s*BEGIN\b/i.test(text)) wrote.set(connection, false);
+  return write;
 }
 
 function die(): void {
@@ -30,7 +38,7 @@ function count(): boolean {
   return true;
 }
 
-type Query = (this: unknown, ...words: unknown[]) => unknown;
+type Query = (this: object, ...words: unknown[]) => unknown;
 const prototype = pg.Client.prototype as unknown as { query: Query };
 const { query } = prototype;
 prototype.query = function crashing(...words) {
@@ -38,7 +46,8 @@ prototype.query = function crashing(...words) {
   const config = typeof first === "string" ? { text: first } : ((first ?? {}) as { text?: string; name?: string });
   const text = config.text ?? "";
   const counted = writes > 0 || from.test(text);
-  if (!counted || !isWrite(text, config.name) || !count()) return query.apply(this, words);
+  const write = isWrite(this, text, config.name);
+  if (!counted || !write || !count()) return query.apply(this, words);
   // a pool asks by callback, a transaction by promise
   if (typeof words.at(-1) === "function") return query.apply(this, [...words.slice(0, -1), die]);
   return (query.apply(this, words) as Promise<unknown>).finally(die);

@@ -32,12 +32,12 @@ interface Scenario {
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   /** Submitted, placed, started, finished. */
-  life: { writes: 40, from: "INSERT INTO jobs\\b", run: "true", attempts: 1 },
+  life: { writes: 60, from: "INSERT INTO jobs\\b", run: "true", attempts: 1 },
   /** Its first attempt is killed from outside; it is judged, and starts again. */
-  recovery: { writes: 60, from: "INSERT INTO jobs\\b", run: "if [ $MUSTER_ATTEMPT = 1 ]; then kill -9 $$; fi", attempts: 2 },
+  recovery: { writes: 110, from: "INSERT INTO jobs\\b", run: "if [ $MUSTER_ATTEMPT = 1 ]; then kill -9 $$; fi", attempts: 2 },
   /** Its node is drained while it runs; it goes on on another one. */
   drain: {
-    writes: 40,
+    writes: 55,
     from: "UPDATE nodes SET health",
     run: "if [ $MUSTER_ATTEMPT = 1 ]; then trap 'exit 0' TERM; while true; do sleep 0.1; done; fi",
     attempts: 2,
