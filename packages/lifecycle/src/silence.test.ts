@@ -107,4 +107,8 @@ describe("judgeSilence", () => {
     const more = { ...silent, b1: ago(21), c1: ago(21), d1: ago(21), a2: ago(21), b2: ago(21) };
     expect(judge({ nodes: nodes(more), liftedAt: ago(50) }).brake.kind).toBe("engage");
   });
+
+  it("engages for what was last heard of shortly before the lift that it brought about", () => {
+    expect(judge({ nodes: nodes({ ...twenty, ...spread(26) }), liftedAt: ago(25) })).toMatchObject({ lost: [], brake: { kind: "engage" } });
+  });
 });

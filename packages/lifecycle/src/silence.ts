@@ -44,7 +44,7 @@ export interface SilenceInput {
   watchingSince: number;
   /** Since when the brake is on; null: it is off. */
   brakedSince: number | null;
-  /** When the brake was last lifted; null: never. Silence that began before then doesn't count for it again. */
+  /** When the brake was last lifted; null: never. Who was suspect then doesn't count for it again, unless it was heard of since. */
   liftedAt: number | null;
 }
 
@@ -71,7 +71,7 @@ export function judgeSilence(input: SilenceInput): SilenceDecision {
   const due = silent.filter((node) => !node.lost && (node.dead || now - onset(node) >= limits.lost));
   const confirmed = due.filter((node) => node.confirmed).map((node) => node.node);
   const fresh = silent
-    .filter((node) => !node.confirmed && (input.liftedAt === null || onset(node) > input.liftedAt))
+    .filter((node) => !node.confirmed && (input.liftedAt === null || onset(node) + limits.suspect > input.liftedAt))
     .map((node) => ({ node, onset: onset(node) }));
   const mass = massSilence(fresh, nodes.length, limits);
   if (input.brakedSince !== null) {
