@@ -17,7 +17,9 @@ const ROUTINE = new Set([
   "sum-up-incidents",
 ]);
 const WRITES = /^\s*(INSERT|UPDATE|DELETE)\b|^\s*WITH\b[\s\S]*\b(INSERT INTO|UPDATE|DELETE FROM)\b/i;
-const WAKE = /\bpg_notify\(/;
+const WAKE = /\bpg_notify\(|\bNOTIFY /;
+/** Of the services, after an error; milliseconds, and some more. */
+const LONGEST_PAUSE = 6000;
 
 interface Statement {
   name: string;
@@ -147,10 +149,7 @@ export class SimulatedDatabase {
 
   async #run(session: Session, { name, text, values }: Statement): Promise<unknown> {
     const { process } = session;
-    if (this.#world.now() < this.#awayUntil || session.isBroken) {
-      session.isBroken = true;
-      throw Object.assign(new Error("Connection terminated unexpectedly"), { code: "ECONNREFUSED" });
-    }
+    if (this.#world.now() < this.#awayUntil || session.isBroken) throw this.#broken(session, "ECONNREFUSED");
     if (WAKE.test(text)) {
       this.#wakeAll();
       return { rows: [], rowCount: 0 };
@@ -176,8 +175,7 @@ export class SimulatedDatabase {
       if (ends || this.#holder !== session) await this.#ended(session, ends !== "ROLLBACK");
       if (ends === "COMMIT" && this.#loseAnswer === process) {
         this.#loseAnswer = undefined;
-        session.isBroken = true;
-        throw Object.assign(new Error("Connection terminated unexpectedly"), { code: "ECONNRESET" });
+        throw this.#broken(session, "ECONNRESET");
       }
       return answer;
     } catch (error) {
@@ -185,6 +183,13 @@ export class SimulatedDatabase {
       if (this.#holder !== session || ends) await this.#ended(session, false);
       throw error;
     }
+  }
+
+  /** Whoever it happens to looks again after a pause. */
+  #broken(session: Session, code: string): Error {
+    session.isBroken = true;
+    this.#world.stayBusy(LONGEST_PAUSE);
+    return Object.assign(new Error("Connection terminated unexpectedly"), { code });
   }
 
   async #query(name: string, text: string, mutated: string, values: unknown[] | undefined): Promise<Answer> {
