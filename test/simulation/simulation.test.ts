@@ -23,6 +23,14 @@ describe("the simulation", () => {
     expect(code).toBe(0);
   }, 600_000);
 
+  it("breaks no invariant from a seed that nobody has lived yet", async () => {
+    const seed = process.env["MUSTER_SIMULATION_SEED"] ?? String(Date.now() % 1_000_000_000);
+    process.stderr.write(`simulation: fresh seed ${seed}\n`);
+    const { code, out } = await simulate("--seed", seed);
+    expect(out).toContain(`seed ${seed}: ok`);
+    expect(code).toBe(0);
+  }, 600_000);
+
   it("finds a bug that is planted", async () => {
     const { code, out } = await simulate("--seed", "1", "--mutant", "no_reason");
     expect(out).toContain("waits without a reason");
