@@ -35,15 +35,21 @@ export interface ComebackRow extends AttemptId {
   starts_paused: boolean;
 }
 
+/** Of a node `n` and a window `v`. */
+const IN_WINDOW = `(v.spec->'nodes' ? n.name OR (v.spec->>'pool' = n.pool
+  AND n.fabric[1:jsonb_array_length(v.spec->'block')] = ARRAY (SELECT jsonb_array_elements_text(v.spec->'block'))))`;
+
 /** @param attempts locked, and failed */
 export async function readComebacks(client: Client, attempts: readonly AttemptId[]): Promise<{ jobs: ComebackRow[]; places: PlaceRow[] }> {
   const { rows: places } = await client.query<PlaceRow>({
     name: "read-places",
     text: `SELECT w.job, w.incarnation::text, w.attempt, w.role, w.node_rank, w.ranks, w.node, w.shard, w.devices, w.share, w.cpus, w.memory::float8 AS memory, n.pool, n.fabric,
         ARRAY (SELECT jsonb_array_elements_text(p.spec->'fabric_levels')) AS levels, n.address, n.health,
-        CASE WHEN n.lost_since IS NOT NULL THEN 'lost' WHEN NOT n.reachable THEN 'unreachable' WHEN NOT n.schedulable THEN n.health END AS out
+        CASE WHEN n.lost_since IS NOT NULL THEN 'lost' WHEN NOT n.reachable THEN 'unreachable' WHEN NOT n.schedulable THEN n.health
+          ELSE (SELECT 'in window ' || v.name FROM windows v WHERE v.starts_at <= now() AND v.ends_at > now() AND ${IN_WINDOW}
+            AND NOT (v.spec->'jobs' ? j.id OR v.spec->'queues' ? j.queue) ORDER BY v.name LIMIT 1) END AS out
       FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt) JOIN workers w USING (job, incarnation, attempt)
-        JOIN nodes n ON n.name = w.node JOIN pools p ON p.name = n.pool
+        JOIN jobs j ON j.id = w.job JOIN nodes n ON n.name = w.node JOIN pools p ON p.name = n.pool
       ORDER BY w.job, w.role, w.node_rank`,
     values: columns(attempts),
   });
@@ -75,9 +81,10 @@ export interface StandbyRow {
 }
 
 const STANDBY = `SELECT n.name AS node, n.shard, n.pool, n.health, n.fabric, n.spare, u.held, n.cpus - u.cpus AS cpus, (n.memory - u.memory)::float8 AS memory, n.address
-  FROM nodes n JOIN node_usage u ON u.node = n.name WHERE n.schedulable AND n.reachable AND n.lost_since IS NULL`;
+  FROM nodes n JOIN node_usage u ON u.node = n.name WHERE n.schedulable AND n.reachable AND n.lost_since IS NULL
+    AND NOT EXISTS (SELECT FROM windows v WHERE v.ends_at > now() AND ${IN_WINDOW})`;
 
-/** Nodes of these pools that take work, with what is free there. */
+/** Nodes of these pools that take work, with what is free there; none of a window to come, as only the scheduler knows who is done before it. */
 export async function readStandbys(client: Client, pools: readonly string[]): Promise<StandbyRow[]> {
   if (pools.length === 0) return [];
   return (await client.query<StandbyRow>({ name: "read-standbys", text: `${STANDBY} AND n.pool = ANY ($1)`, values: [[...new Set(pools)]] })).rows;

@@ -1,0 +1,102 @@
+import { poolSpec } from "@muster/model";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ensureShard, putNode } from "../api/nodes.ts";
+import { putPool } from "../api/pools.ts";
+import { ensureCluster } from "../cluster.ts";
+import { transaction } from "../pool.ts";
+import { testDatabase, type TestDatabase } from "../test-database.ts";
+import { lockStandbys, readComebacks, readStandbys } from "./comebacks.ts";
+
+const JOB = "job_00000000000000000000000001";
+let db: TestDatabase;
+let incarnation: string;
+
+beforeAll(async () => {
+  db = await testDatabase();
+  incarnation = (await ensureCluster(db.pool)).incarnation;
+  await db.pool.query("INSERT INTO projects (name) VALUES ('p')");
+  await db.pool.query("INSERT INTO queues (name, projects) VALUES ('q', '{p}')");
+  await putPool(db.pool, poolSpec.parse({ name: "h800", vendor: "nvidia", accelerator: "h800" }));
+  await ensureShard(db.pool, "s", "local");
+  await db.pool.query("UPDATE shards SET reachable = true");
+  for (const [name, fabric] of [
+    ["a1", ["z", "a"]],
+    ["a2", ["z", "a"]],
+    ["b1", ["z", "b"]],
+  ] as const)
+    await transaction(db.pool, (client) =>
+      putNode(client, {
+        name,
+        pool: "h800",
+        shard: "s",
+        fabric: [...fabric],
+        devices: 8,
+        deviceMemory: 80,
+        cpuMillis: 64_000,
+        memory: 1000,
+        address: "10.0.0.1",
+        labels: {},
+      }),
+    );
+  await db.pool.query("UPDATE nodes SET reachable = true");
+  await db.pool.query(
+    `INSERT INTO jobs (id, project, queue, name, submitter, priority, priority_class, preemptible, nodes, devices, state, incarnation, submitted_at, attempt)
+     VALUES ($1, 'p', 'q', 'j', 'me', 0, 'normal', true, 1, 8, 'running', $2, now(), 1)`,
+    [JOB, incarnation],
+  );
+  await db.pool.query("INSERT INTO job_specs (job, submitted, resolved) VALUES ($1, '{}', '{}')", [JOB]);
+  await transaction(db.pool, async (client) => {
+    await client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, 1, 1, 0)", [JOB, incarnation]);
+    await client.query(
+      `INSERT INTO workers (job, incarnation, attempt, worker, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory, state)
+       VALUES ($1, $2, 1, 'worker/0', 'worker', 0, 0, 1, 'a1', 's', '{0,1,2,3,4,5,6,7}', 1000, 1000, 10, 'running')`,
+      [JOB, incarnation],
+    );
+  });
+});
+afterAll(() => db.drop());
+beforeEach(() => db.pool.query("DELETE FROM windows"));
+
+/** From so many minutes on, for an hour. */
+async function putWindow(minutes: number, spec: object): Promise<void> {
+  await db.pool.query(
+    "INSERT INTO windows (name, starts_at, ends_at, spec) VALUES ('repair', now() + make_interval(mins => $1), now() + make_interval(mins => $1 + 60), $2)",
+    [minutes, { nodes: [], block: [], jobs: [], queues: [], ...spec }],
+  );
+}
+const standbys = async (): Promise<string[]> => (await readStandbys(db.pool, ["h800"])).map(({ node }) => node).sort();
+const out = async (): Promise<string | null | undefined> => (await readComebacks(db.pool, [{ job: JOB, incarnation, attempt: 1 }])).places[0]?.out;
+
+describe("what may stand in for a node", () => {
+  it("is no node of a window that is not over, however it names its nodes", async () => {
+    expect(await standbys()).toEqual(["a1", "a2", "b1"]);
+    for (const [spec, left] of [
+      [{ nodes: ["a2"] }, ["a1", "b1"]],
+      [{ pool: "h800", block: ["z", "a"] }, ["b1"]],
+      [{ pool: "h800" }, []],
+      [{ pool: "other" }, ["a1", "a2", "b1"]],
+    ] as const) {
+      await putWindow(30, spec);
+      expect(await standbys()).toEqual(left);
+      expect((await transaction(db.pool, (client) => lockStandbys(client, ["a1", "a2", "b1"]))).map(({ node }) => node).sort()).toEqual(left);
+      await db.pool.query("DELETE FROM windows");
+    }
+    await putWindow(-90, { pool: "h800" });
+    expect(await standbys()).toEqual(["a1", "a2", "b1"]);
+  });
+});
+
+describe("a place of the attempt that failed", () => {
+  it("is out once a window has begun there that isn't the job's", async () => {
+    await putWindow(30, { nodes: ["a1"] });
+    expect(await out()).toBeNull();
+    await db.pool.query("DELETE FROM windows");
+    for (const spec of [{ jobs: [JOB] }, { queues: ["q"] }]) {
+      await putWindow(-5, { nodes: ["a1"], ...spec });
+      expect(await out()).toBeNull();
+      await db.pool.query("DELETE FROM windows");
+    }
+    await putWindow(-5, { nodes: ["a1"] });
+    expect(await out()).toBe("in window repair");
+  });
+});
