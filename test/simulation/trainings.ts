@@ -29,8 +29,6 @@ interface Attempt {
   shard: Shard;
   began: number;
   from: number;
-  /** Whether it has said how far it is. */
-  told: boolean;
 }
 
 /** Who submits what, and what it does when it runs. */
@@ -134,7 +132,7 @@ export class Trainings {
     const acts: Script["acts"] = [];
     const left = Math.max(0, training.steps - from);
     const leads = start.nodeRank === 0;
-    const attempt: Attempt = { training, start, shard, began: this.#world.now() + startsAfter, from, told: false };
+    const attempt: Attempt = { training, start, shard, began: this.#world.now() + startsAfter, from };
     if (leads) {
       this.#leaders.set(`${start.job}/${start.attempt}`, attempt);
       for (let at = training.checkpointEvery; at < left; at += training.checkpointEvery)
@@ -166,7 +164,6 @@ export class Trainings {
       }
       const act: Act = { kind: "progress", step: this.#step(attempt), total: attempt.training.steps };
       shard.engine.tell(start, act);
-      attempt.told = true;
     }
     later(TELL_EVERY, () => this.tell(later));
   }
@@ -176,10 +173,10 @@ export class Trainings {
     return [...this.#leaders.values()].filter(({ start, shard }) => shard.engine.isAlive(start));
   }
 
-  /** It stands still from now on, and lives; not where nobody could tell, as it has no limit and has said nothing of its pace. */
+  /** It stands still from now on, and lives; not where it has no limit of its own: where time jumps, reports come hours apart, and ten times that is weeks. */
   hang({ start, shard }: { start: WorkerStart; shard: Shard }): void {
-    const attempt = this.#leaders.get(`${start.job}/${start.attempt}`);
-    if (!attempt?.told && attempt?.training.spec.recovery?.hang_timeout === undefined) return;
+    const known = this.#leaders.get(`${start.job}/${start.attempt}`);
+    if (known?.training.spec.recovery?.hang_timeout === undefined) return;
     shard.engine.hang(start);
     this.#hung.push({ start, shard });
   }
