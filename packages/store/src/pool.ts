@@ -25,7 +25,18 @@ export interface PoolOptions {
  */
 const NO_PRUNING = "-c enable_partition_pruning=off";
 
-/** A pool whose idle disconnects never end the process: whoever asks next gets the error, or a new connection. */
+/**
+ * A connection that may break between two questions, also in a transaction: whoever asks next gets the error. A pool listens to those of
+ * its connections alone that nobody uses, and one that nobody listens to would end the process.
+ */
+export class QuietClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    this.on("error", () => {});
+  }
+}
+
+/** A pool whose disconnects never end the process: whoever asks next gets the error, or a new connection. */
 export function createPool(databaseUrl: string, name: string, { max = 10, genericPlans = false }: PoolOptions = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
@@ -35,6 +46,7 @@ export function createPool(databaseUrl: string, name: string, { max = 10, generi
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    Client: QuietClient,
   });
   pool.on("error", () => {});
   return pool;

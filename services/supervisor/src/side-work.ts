@@ -1,5 +1,5 @@
 import { createPostgresBackend, Queue, runMigrations, Worker, type PostgresConnectionOptions, type PostgresQueueBackend } from "bullmq";
-import { appendEvents, type Pool, type Waker } from "@muster/store";
+import { appendEvents, QuietClient, type Pool, type Waker } from "@muster/store";
 import type { Logger } from "pino";
 
 const QUEUE = "side-work";
@@ -56,7 +56,7 @@ export class SideWork implements Timers {
 
   private constructor({ databaseUrl, pool, waker, logger, checks }: SideWorkOptions) {
     this.#logger = logger;
-    const connection = { connectionString: databaseUrl, max: 4, application_name: "muster-side-work" };
+    const connection = { connectionString: databaseUrl, max: 4, application_name: "muster-side-work", Client: QuietClient };
     this.#queue = new Queue(QUEUE, { connection }, createPostgresBackend);
     const byName = new Map(checks.map((check) => [check.name, check]));
     this.#worker = new Worker(
