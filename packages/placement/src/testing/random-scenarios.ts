@@ -12,8 +12,7 @@ const queueArb = fc.record({
   lendLimit: amount(3),
   guarantee: amount(3),
   weight: fc.constantFrom(0.5, 1, 2, 3),
-  // none by least service: what runs there falls back as it runs, so that what is settled need not stay so
-  order: fc.constantFrom("strict" as const, "best_effort" as const, "best_effort" as const),
+  order: fc.constantFrom("strict" as const, "best_effort" as const, "best_effort" as const, "least_service" as const),
   reclaim: fc.constantFrom("any_priority" as const, "any_priority" as const, "lower_priority" as const, "never" as const),
   withinQueue: fc.constantFrom("lower_priority" as const, "lower_or_newer_equal" as const, "never" as const),
 });
