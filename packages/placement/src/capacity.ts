@@ -1,8 +1,8 @@
 import { fitsOnNode, type Shape } from "./counts.ts";
+import type { GangBySegment, PoolFree } from "./explanation.ts";
 import { roomFor, type Layer } from "./gang.ts";
 import type { Partition } from "./partition.ts";
 import type { State } from "./state.ts";
-import type { GangBySegment, PoolFree } from "./types.ts";
 
 /** Free room by pool; `shape` also counts how many members of it fit. */
 export function poolsFree(state: State, shape: Shape | null, only: readonly Partition[] = state.placer.partitions): PoolFree[] {

@@ -142,3 +142,8 @@ export class ShapeCounts {
     }
   }
 }
+
+/** Devices that one member keeps busy; a share of one may need a fresh one. */
+export function devicesEach(shape: Shape): number {
+  return shape.share > 0 ? 1 : shape.devices;
+}

@@ -1,3 +1,4 @@
+import type { CycleResult } from "./decisions.ts";
 import { moveTogether, preempt, stop, type Decided } from "./disrupt.ts";
 import { Earmarks } from "./earmarks.ts";
 import { growElastic } from "./grow.ts";
@@ -6,15 +7,17 @@ import { locality } from "./locality.ts";
 import { planMoves, planStopsAndMoves } from "./moves.ts";
 import { ahead, QueueCursor, standing } from "./order.ts";
 import type { Partition } from "./partition.ts";
-import type { Placement, PlaceFailure } from "./placer.ts";
+import { place } from "./place.ts";
+import type { Placement } from "./placement.ts";
+import type { PlaceFailure } from "./placer.ts";
+import { occupy, requeue, run, startOf } from "./places.ts";
 import { planPreemption } from "./preempt.ts";
+import { crossesZones, preferenceOf } from "./preference.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import { completeRecovering } from "./recover.ts";
 import type { Request } from "./request.ts";
-import type { State } from "./state.ts";
-import { crossesZones, preferenceOf } from "./preference.ts";
 import { byService } from "./service.ts";
-import type { CycleResult } from "./types.ts";
+import type { State } from "./state.ts";
 import { Heap, type Blocked, type Lane } from "./waiting.ts";
 import { bounds } from "./windows.ts";
 
@@ -107,9 +110,9 @@ class Cycle {
     for (const job of state.reserved) {
       if (job.awaits.size > 0 || job.leaving !== null) continue;
       const usable = job.placement!.roles.every(({ members }) => members.every(({ node }) => nodes.schedulable[node] === 1));
-      if (!usable) state.requeue(job);
+      if (!usable) requeue(state, job);
       else {
-        state.run(job, state.now);
+        run(state, job, state.now);
         this.#started(job);
       }
     }
@@ -211,7 +214,7 @@ class Cycle {
     let placement = state.leaving.size === 0 ? null : this.#place(job, [...held, ...state.leaving.nodes()]);
     placement ??= this.#place(job, held);
     if (placement === null) return false;
-    state.occupy(job, placement, state.now);
+    occupy(state, job, placement, state.now);
     if (job.state === "running") this.#started(job);
     return true;
   }
@@ -220,7 +223,7 @@ class Cycle {
     const state = this.#state;
     const cost = preferenceOf(state, job);
     const { avoid, ...within } = bounds(state, job);
-    return state.placer.place(crossesZones(state, job.request), { ...within, avoid: [...avoid, ...held], ...(cost === null ? {} : { cost }) });
+    return place(state.placer, crossesZones(state, job.request), { ...within, avoid: [...avoid, ...held], ...(cost === null ? {} : { cost }) });
   }
 
   /** Moves running jobs together, or evicts some, so that the job gets its place. */
@@ -271,7 +274,7 @@ class Cycle {
 
   #started(job: JobRecord): void {
     const state = this.#state;
-    this.#decided.starts.push(state.startOf(job, locality(state.placer, job.request, job.placement!)));
+    this.#decided.starts.push(startOf(state, job, locality(state.placer, job.request, job.placement!)));
   }
 
   #stand(cursor: QueueCursor): void {

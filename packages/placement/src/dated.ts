@@ -1,7 +1,8 @@
 import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
-import type { Placement } from "./placer.ts";
+import { place } from "./place.ts";
+import type { Placement } from "./placement.ts";
 import type { State } from "./state.ts";
 import { bounds } from "./windows.ts";
 
@@ -43,7 +44,7 @@ function earliestIn(state: State, job: JobRecord, partition: Partition, which: "
   };
   const attempt = (count: number): Placement | null => {
     releaseUpTo(count);
-    const placement = placer.place(job.request, { avoid, usable, lead: partition });
+    const placement = place(placer, job.request, { avoid, usable, lead: partition });
     if (placement !== null) placer.untake(placement);
     return placement;
   };

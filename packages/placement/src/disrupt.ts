@@ -1,10 +1,12 @@
+import type { DisruptionCause, Eviction, Move, Resize, Start } from "./decisions.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
 import type { MovePlan } from "./moves.ts";
+import { membersOf, occupy, startOf } from "./places.ts";
 import type { PreemptionPlan } from "./preempt.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import type { DisruptionCause, Eviction, Move, Resize, Start } from "./types.ts";
+import { evict, shrink } from "./stopping.ts";
 import type { Unit } from "./victims.ts";
 
 /** What a cycle has decided so far. */
@@ -31,14 +33,14 @@ export function preempt(state: State, job: JobRecord, plan: PreemptionPlan, deci
       const { role, members } = victim.placement!.roles[unit.role]!;
       return unit.holdings.map((holding) => ({ role: role.name, rank: members.indexOf(holding) }));
     });
-    const all = state.membersOf(victim.placement!);
+    const all = membersOf(state, victim.placement!);
     const members = all.filter((member) => going.some((gone) => gone.role === member.role && gone.rank === member.rank));
     decided.shrinks.push({ job: victim.input.id, members, cause });
-    state.shrink(victim, going, job.input.id);
+    shrink(state, victim, going, job.input.id);
   }
   state.placer.take(plan.placement);
-  state.occupy(job, plan.placement, state.now, byVictim.keys());
-  if (job.state === "running") decided.starts.push(state.startOf(job, locality(state.placer, job.request, plan.placement)));
+  occupy(state, job, plan.placement, state.now, byVictim.keys());
+  if (job.state === "running") decided.starts.push(startOf(state, job, locality(state.placer, job.request, plan.placement)));
 }
 
 /** Evicts whole jobs. */
@@ -46,7 +48,7 @@ export function stop(state: State, job: JobRecord, units: readonly Unit[], kind:
   for (const { job: victim } of units) {
     const cause = causeOf(job, victim, kind);
     decided.evictions.push({ job: victim.input.id, cause, graceMs: victim.input.checkpoint?.grace ?? 0, lostWork: lostWork(victim, state.now) });
-    state.evict(victim, job.input.id);
+    evict(state, victim, job.input.id);
   }
 }
 
@@ -54,20 +56,21 @@ export function stop(state: State, job: JobRecord, units: readonly Unit[], kind:
 export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decided: Decided): void {
   const lost = plan.moves.map(({ job: moved }) => lostWork(moved, state.now));
   // All leave before any arrives: one may go where another stood.
-  for (const { job: moved } of plan.moves) state.evict(moved, job.input.id);
+  for (const { job: moved } of plan.moves) evict(state, moved, job.input.id);
   for (const [i, { job: moved, home }] of plan.moves.entries()) {
     state.placer.take(home);
-    state.occupy(moved, home, state.now, [moved]);
+    occupy(state, moved, home, state.now, [moved]);
     decided.moves.push({
       job: moved.input.id,
-      start: state.startOf(moved, locality(state.placer, moved.request, home)),
+      start: startOf(state, moved, locality(state.placer, moved.request, home)),
       cause: { kind: "consolidation", forJob: job.input.id, message: `moves together with others so that ${job.input.id} fits` },
       graceMs: moved.input.checkpoint?.grace ?? 0,
       lostWork: lost[i]!,
     });
   }
   state.placer.take(plan.placement);
-  state.occupy(
+  occupy(
+    state,
     job,
     plan.placement,
     state.now,

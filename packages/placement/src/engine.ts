@@ -1,27 +1,23 @@
-import { runCycle } from "./cycle.ts";
-import { explainJob, reasonFor } from "./explain.ts";
-import { planJob } from "./plan.ts";
-import { State } from "./state.ts";
-import { putWindow, removeWindow } from "./windows.ts";
-import type {
-  ClusterChange,
-  ClusterOptions,
-  CycleResult,
-  Explanation,
-  FinishedRun,
-  JobInput,
-  NodeInput,
-  PlacementEngine,
-  Plan,
-  Policy,
-  PoolFree,
-  PoolInput,
-  QueueInput,
-  RunningJob,
-  WaitReason,
-  WindowInput,
-} from "./types.ts";
 import { poolsFree } from "./capacity.ts";
+import type { ClusterOptions, NodeInput, PoolInput, WindowInput } from "./cluster-input.ts";
+import { runCycle } from "./cycle.ts";
+import type { CycleResult } from "./decisions.ts";
+import { explainJob, reasonFor } from "./explain.ts";
+import type { Explanation, PoolFree, WaitReason } from "./explanation.ts";
+import type { JobInput } from "./job-input.ts";
+import { removeJob, submit, updateJob } from "./known-jobs.ts";
+import { putNode, removeNode } from "./node-inputs.ts";
+import type { FinishedRun, PlacementEngine, RunningJob } from "./placement-engine.ts";
+import { dropMembers, loseMembers, requeue } from "./places.ts";
+import { planJob, type Plan } from "./plan.ts";
+import type { Policy } from "./policy.ts";
+import type { QueueInput } from "./queue-input.ts";
+import { putQueue, removeQueue } from "./queues.ts";
+import { restore } from "./restore.ts";
+import { State } from "./state.ts";
+import { left, release, unevict, ungrow } from "./stopping.ts";
+import type { ClusterChange } from "./what-if.ts";
+import { putWindow, removeWindow } from "./windows.ts";
 
 /** The placement engine over one cluster. Create it with `createEngine`. */
 class Engine implements PlacementEngine {
@@ -41,11 +37,11 @@ class Engine implements PlacementEngine {
   }
 
   putNode(node: NodeInput): void {
-    this.#state.putNode(node);
+    putNode(this.#state, node);
   }
 
   removeNode(id: string): void {
-    this.#state.removeNode(id);
+    removeNode(this.#state, id);
   }
 
   putWindow(window: WindowInput): void {
@@ -57,27 +53,27 @@ class Engine implements PlacementEngine {
   }
 
   putQueue(queue: QueueInput): void {
-    this.#state.putQueue(queue);
+    putQueue(this.#state, queue);
   }
 
   removeQueue(id: string): void {
-    this.#state.removeQueue(id);
+    removeQueue(this.#state, id);
   }
 
   submit(job: JobInput): void {
-    this.#state.submit(job);
+    submit(this.#state, job);
   }
 
   updateJob(job: JobInput): void {
-    this.#state.updateJob(job);
+    updateJob(this.#state, job);
   }
 
   removeJob(id: string): void {
-    this.#state.removeJob(id);
+    removeJob(this.#state, id);
   }
 
   started(id: string, running: RunningJob): void {
-    this.#state.restore(id, running);
+    restore(this.#state, id, running);
   }
 
   checkpointed(id: string, at: number): void {
@@ -92,30 +88,30 @@ class Engine implements PlacementEngine {
     const job = this.#state.get(id);
     this.#state.learned.observe(job, at);
     if (job.state === "running") this.#state.service.finished(job, at);
-    this.#state.removeJob(id);
+    removeJob(this.#state, id);
   }
 
   released(id: string, _at: number): void {
-    this.#state.release(this.#state.get(id));
+    release(this.#state, this.#state.get(id));
   }
 
   membersReleased(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
     const job = this.#state.get(id);
     if (job.leaving !== null) {
-      this.#state.left(job);
+      left(this.#state, job);
       job.resized = false;
-    } else this.#state.dropMembers(job, members);
+    } else dropMembers(this.#state, job, members);
   }
 
   lost(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
-    this.#state.loseMembers(this.#state.get(id), members);
+    loseMembers(this.#state, this.#state.get(id), members);
   }
 
   undo(id: string): void {
     const job = this.#state.get(id);
-    if (job.leaving !== null) this.#state.unevict(job);
-    else if (job.grownFrom !== null) this.#state.ungrow(job, job.grownFrom);
-    else this.#state.requeue(job);
+    if (job.leaving !== null) unevict(this.#state, job);
+    else if (job.grownFrom !== null) ungrow(this.#state, job, job.grownFrom);
+    else requeue(this.#state, job);
   }
 
   cycle(now: number): CycleResult {

@@ -1,11 +1,11 @@
 import { freeDevices } from "./capacity.ts";
 import { earliestStart } from "./dated.ts";
+import type { StartEstimate, WaitReason } from "./explanation.ts";
 import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
 import type { QueueNode } from "./quota.ts";
 import type { State } from "./state.ts";
-import type { StartEstimate, WaitReason } from "./types.ts";
 import { before, Heap } from "./waiting.ts";
 
 /** Jobs between two looks at the clock. */

@@ -1,16 +1,15 @@
 import { fitsIfReturned, largestGangs, poolsFree } from "./capacity.ts";
-import type { ShapeCounts } from "./counts.ts";
+import { devicesEach, type ShapeCounts } from "./counts.ts";
 import { estimateOf, type WorkAhead } from "./estimates.ts";
+import type { BlockFit, Explanation, Filtered, Need, WaitReason } from "./explanation.ts";
 import { chooseBlock, placeGang, roomFor, type Layer } from "./gang.ts";
 import { gateOf, type JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
-import { devicesEach } from "./placer.ts";
-import { boundOf, withGaps } from "./recover.ts";
 import { isFastEnough } from "./preference.ts";
+import { boundOf, withGaps } from "./recover.ts";
 import type { ResolvedRole, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
-import type { BlockFit, Explanation, Filtered, Need, WaitReason } from "./types.ts";
 import { before } from "./waiting.ts";
 import { leaseLasts, windowsAgainst } from "./windows.ts";
 

@@ -2,7 +2,8 @@ import type { Decided } from "./disrupt.ts";
 import { placeGang, type Block } from "./gang.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
-import { chargesOf, type State } from "./state.ts";
+import { chargesOf, membersOf } from "./places.ts";
+import type { State } from "./state.ts";
 import { closedNodes, leaseLasts } from "./windows.ts";
 
 /** Elastic gangs that look for more members in one cycle. */
@@ -65,7 +66,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     job.grownFrom = { members: from, startedAt: job.startedAt };
     job.startedAt = state.now;
     job.resized = true;
-    decided.grows.push({ job: job.input.id, members: state.membersOf(job.placement!).slice(from) });
+    decided.grows.push({ job: job.input.id, members: membersOf(state, job.placement!).slice(from) });
     return;
   }
 }

@@ -1,6 +1,7 @@
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
-import type { Placement } from "./placer.ts";
+import { place } from "./place.ts";
+import type { Placement } from "./placement.ts";
 import type { State } from "./state.ts";
 import { bounds } from "./windows.ts";
 
@@ -69,7 +70,7 @@ class HomeSearch {
     const { variant, roles } = job.placement!;
     const sized = { ...variant, roles: variant.roles.map((role, i) => ({ ...role, min: roles[i]!.members.length, max: roles[i]!.members.length })) };
     const within = bounds(this.#state, job);
-    const home = this.#state.placer.place({ ...job.request, variants: [sized] }, { usable: within.usable, avoid: [...within.avoid, ...avoid] });
+    const home = place(this.#state.placer, { ...job.request, variants: [sized] }, { usable: within.usable, avoid: [...within.avoid, ...avoid] });
     if (home === null) return false;
     this.moves.push({ job, home: { ...home, variant, roles: home.roles.map((placed, i) => ({ ...placed, role: variant.roles[i]! })) } });
     return true;

@@ -1,6 +1,13 @@
-export type * from "./types.ts";
+export type * from "./cluster-input.ts";
+export type * from "./decisions.ts";
+export type * from "./explanation.ts";
+export type * from "./job-input.ts";
+export type * from "./placement-engine.ts";
+export type * from "./queue-input.ts";
+export type { Plan } from "./plan.ts";
+export type { ClusterChange } from "./what-if.ts";
 export { createEngine } from "./engine.ts";
-export { DEFAULT_POLICY } from "./policy.ts";
+export { DEFAULT_POLICY, type Policy } from "./policy.ts";
 export * from "./packing/index.ts";
 export * from "./ordering/index.ts";
 export * from "./recording.ts";

@@ -1,7 +1,8 @@
-import type { Placement } from "./placer.ts";
+import type { WaitReason } from "./explanation.ts";
+import type { JobInput } from "./job-input.ts";
+import type { Placement } from "./placement.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import type { Request } from "./request.ts";
-import type { JobInput, WaitReason } from "./types.ts";
 import type { Entry } from "./waiting.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { JobRecord } from "./jobs.ts";
-import type { FinishedRun } from "./types.ts";
+import type { FinishedRun } from "./placement-engine.ts";
 
 /** Finished runs kept per class and accelerator, and of how many of these; the longest unseen go first. */
 const KEPT = 64;

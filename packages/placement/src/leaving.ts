@@ -1,6 +1,6 @@
 import type { JobRecord } from "./jobs.ts";
 import { WHOLE, type Holding, type NodeTable } from "./nodes.ts";
-import type { Placement } from "./placer.ts";
+import type { Placement } from "./placement.ts";
 
 /**
  * Places that jobs have been told to leave. In the node table they are free already, so that decisions see the room

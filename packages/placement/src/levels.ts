@@ -1,4 +1,4 @@
-import type { FabricLevel } from "./types.ts";
+import type { FabricLevel } from "./cluster-input.ts";
 
 export const DEFAULT_LEVELS: readonly FabricLevel[] = [
   { name: "domain", rung: "domain" },

@@ -1,6 +1,7 @@
 import { groupTraffic, placeByGroups } from "./parallel-groups.ts";
 import { meetingLevel, type Partition } from "./partition.ts";
-import type { Placement, PlacedRole, Placer } from "./placer.ts";
+import type { PlacedRole, Placement } from "./placement.ts";
+import type { Placer } from "./placer.ts";
 import type { Request, ResolvedRole } from "./request.ts";
 
 /**

@@ -2,12 +2,12 @@ import { freeDevices } from "./capacity.ts";
 import { focusNodes } from "./focus.ts";
 import { devicesOf, findHomes, type Relocation } from "./homes.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
-import type { Placement } from "./placer.ts";
+import type { Placement } from "./placement.ts";
 import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
 import type { State } from "./state.ts";
-import { leaseLasts } from "./windows.ts";
 import { goesFirst, mayGo, Source, sources, wholeUnit, type Unit } from "./victims.ts";
+import { leaseLasts } from "./windows.ts";
 
 /** A start, and running jobs with the new homes that make room for it. */
 export interface MovePlan {

@@ -1,9 +1,9 @@
 import type { ShapeCounts } from "./counts.ts";
 import { placeGang, type GangAsk, type Layer } from "./gang.ts";
+import type { ParallelismInput } from "./job-input.ts";
 import type { NodeTable } from "./nodes.ts";
 import { meetingLevel, type Partition } from "./partition.ts";
 import type { ResolvedRole } from "./request.ts";
-import type { ParallelismInput } from "./types.ts";
 
 type Kind = "tp" | "cp" | "ep" | "dp" | "pp";
 

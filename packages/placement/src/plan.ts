@@ -1,19 +1,36 @@
+import type { Start } from "./decisions.ts";
 import { explainJob } from "./explain.ts";
+import type { Explanation, WaitReason } from "./explanation.ts";
+import type { JobInput } from "./job-input.ts";
 import { gateOf, type JobRecord } from "./jobs.ts";
+import { makeRecord } from "./known-jobs.ts";
 import { locality } from "./locality.ts";
+import { place } from "./place.ts";
+import { startOf } from "./places.ts";
 import { planPreemption } from "./preempt.ts";
 import { crossesZones, preferenceOf } from "./preference.ts";
 import type { State } from "./state.ts";
-import type { ClusterChange, JobInput, Plan, Start, WaitReason } from "./types.ts";
 import { before } from "./waiting.ts";
-import { changeCluster } from "./what-if.ts";
+import { changeCluster, type ClusterChange } from "./what-if.ts";
 import { bounds } from "./windows.ts";
+
+/** The answer to a what-if. */
+export interface Plan {
+  /** Where it would run if it were submitted now; null: it would wait. */
+  start: Start | null;
+  /** Why it would wait; null when it would start. */
+  explanation: Explanation | null;
+  /** True: not even with every registered node healthy and empty and every limit unused. */
+  impossible: boolean;
+  /** Evictions that its start would need. */
+  evictions: readonly string[];
+}
 
 const NEVER = new Set(["no_matching_pool", "exceeds_quota", "exceeds_topology", "invalid"]);
 
 /** Answers as if the job were submitted now, on a cluster changed as told; nothing is changed by it. */
 export function planJob(state: State, input: JobInput, now: number, change: ClusterChange): Plan {
-  const record = { ...state.makeRecord(input), sequence: Infinity };
+  const record = { ...makeRecord(state, input), sequence: Infinity };
   state.advance(now);
   const revert = changeCluster(state, change);
   try {
@@ -33,14 +50,14 @@ export function planJob(state: State, input: JobInput, now: number, change: Clus
 function tryStart(state: State, record: JobRecord): Start | null {
   const cost = preferenceOf(state, record);
   const { avoid, ...within } = bounds(state, record);
-  const placement = state.placer.place(crossesZones(state, record.request), {
+  const placement = place(state.placer, crossesZones(state, record.request), {
     ...within,
     avoid: [...avoid, ...state.dated.avoidedBy(record)],
     ...(cost === null ? {} : { cost }),
   });
   if (placement === null) return null;
   record.placement = placement;
-  const start = state.startOf(record, locality(state.placer, record.request, placement));
+  const start = startOf(state, record, locality(state.placer, record.request, placement));
   state.placer.untake(placement);
   record.placement = null;
   return start;

@@ -1,6 +1,6 @@
+import type { PoolInput } from "./cluster-input.ts";
 import type { NodeTable } from "./nodes.ts";
 import type { Partition } from "./partition.ts";
-import type { PoolInput } from "./types.ts";
 
 /** How many more devices of a pool may be in use at a time, by what it may draw and what a busy device draws. */
 export class Power {

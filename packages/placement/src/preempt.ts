@@ -1,13 +1,14 @@
+import type { DisruptionCause } from "./decisions.ts";
 import { focusNodes } from "./focus.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
-import { leadingRole, type Placement } from "./placer.ts";
+import { place } from "./place.ts";
+import type { Placement } from "./placement.ts";
 import { crossesZones } from "./preference.ts";
 import type { QueueNode, Usage } from "./quota.ts";
-import type { Request, ResolvedVariant } from "./request.ts";
+import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import type { DisruptionCause } from "./types.ts";
 import { mayTake, sources, type Source, type Unit } from "./victims.ts";
 import { bounds, leaseLasts } from "./windows.ts";
 
@@ -209,7 +210,7 @@ export class Search {
   }
 
   #place(): Placement | null {
-    return this.#state.placer.place(this.#request, { ...this.#within, lead: this.#partition });
+    return place(this.#state.placer, this.#request, { ...this.#within, lead: this.#partition });
   }
 
   /** Leaves only the units without which this very placement, or the quota for it, would not be there. */

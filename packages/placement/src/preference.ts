@@ -1,8 +1,8 @@
+import { devicesEach } from "./counts.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
-import { devicesEach, leadingRole } from "./placer.ts";
+import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
 import type { Demand, RelativeSpeed } from "./scarcity.ts";
-import type { Request, ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 
 type Speed = (variant: ResolvedVariant, partition: Partition) => number;
@@ -54,7 +54,7 @@ function relativeSpeeds(state: State, request: Request): readonly RelativeSpeed[
 /** All jobs that go by speed, those that run too, by what they ask. */
 function demands(state: State): Demand[] {
   const found: Demand[] = [];
-  for (const { request, jobs } of state.requests()) {
+  for (const { request, jobs } of state.requests.all()) {
     if (request.policy !== "fastest") continue;
     const each = request.variants[0]!.roles.reduce((sum, role) => sum + role.min * devicesEach(role.shape), 0);
     found.push({ devices: jobs * each, speeds: relativeSpeeds(state, request) });

@@ -1,7 +1,7 @@
-import type { Charge } from "./placer.ts";
-import type { Partition } from "./partition.ts";
-import type { QueueInput, QuotaInput, QuotaResource } from "./types.ts";
 import { WHOLE } from "./nodes.ts";
+import type { Partition } from "./partition.ts";
+import type { Charge } from "./placement.ts";
+import type { QueueInput, QuotaInput, QuotaResource } from "./queue-input.ts";
 
 /** One thing that quota is counted in: a resource on all hardware, or on one accelerator model or pool. */
 export interface Dimension {

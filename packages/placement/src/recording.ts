@@ -1,4 +1,9 @@
-import type { ClusterChange, CycleResult, Explanation, JobInput, PlacementEngine, Plan, PoolFree, WaitReason } from "./types.ts";
+import type { CycleResult } from "./decisions.ts";
+import type { Explanation, PoolFree, WaitReason } from "./explanation.ts";
+import type { JobInput } from "./job-input.ts";
+import type { PlacementEngine } from "./placement-engine.ts";
+import type { Plan } from "./plan.ts";
+import type { ClusterChange } from "./what-if.ts";
 
 /*
  * What an engine was told, call by call, so that another can be told the same. A recording is lines of JSON: a header,

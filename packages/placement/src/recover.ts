@@ -1,10 +1,11 @@
-import { placeGang, type Block } from "./gang.ts";
 import type { Decided } from "./disrupt.ts";
+import { placeGang, type Block } from "./gang.ts";
 import type { JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
 import type { Holding } from "./nodes.ts";
-import type { PlacedRole } from "./placer.ts";
-import { chargesOf, type State } from "./state.ts";
+import type { PlacedRole } from "./placement.ts";
+import { chargesOf, run, startOf } from "./places.ts";
+import type { State } from "./state.ts";
 import { closedNodes } from "./windows.ts";
 
 /** Gangs that lost members start again whole as soon as replacements fit around the healthy ones. */
@@ -16,8 +17,8 @@ export function completeRecovering(state: State, decided: Decided): void {
     state.quota.refund(job.queue, job.usage);
     job.usage = state.quota.usageOf(chargesOf(job.placement!));
     state.quota.charge(job.queue, job.usage);
-    state.run(job, state.now);
-    decided.starts.push(state.startOf(job, locality(state.placer, job.request, job.placement!)));
+    run(state, job, state.now);
+    decided.starts.push(startOf(state, job, locality(state.placer, job.request, job.placement!)));
   }
 }
 

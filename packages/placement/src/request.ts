@@ -1,8 +1,8 @@
 import { makeShape, type Shape } from "./counts.ts";
 import type { Layer } from "./gang.ts";
+import type { JobInput, ParallelismInput, ResourcesInput, RoleInput, SegmentInput } from "./job-input.ts";
 import type { Levels } from "./levels.ts";
 import { checkParallelism } from "./parallel-groups.ts";
-import type { JobInput, ParallelismInput, ResourcesInput, RoleInput, SegmentInput } from "./types.ts";
 
 export interface ResolvedRole {
   name: string;
@@ -183,4 +183,9 @@ function resolveLayers(
 /** Largest member count first, down to the least that the role accepts. */
 export function* memberCounts(role: ResolvedRole): Generator<number> {
   for (let members = role.max; members >= role.min; members -= role.step) yield members;
+}
+
+/** The role whose pool is chosen first; all without a restriction of their own go there. */
+export function leadingRole(variant: ResolvedVariant): ResolvedRole {
+  return variant.roles.find((role) => role.accelerators === null && role.pools === null) ?? variant.roles[0]!;
 }

@@ -1,10 +1,26 @@
 import type { JobRecord } from "./jobs.ts";
 import type { Holding } from "./nodes.ts";
-import type { Placement, Placer } from "./placer.ts";
-import type { RunningJob } from "./types.ts";
+import type { RunningJob } from "./placement-engine.ts";
+import type { Placement } from "./placement.ts";
+import type { Placer } from "./placer.ts";
+import { occupy } from "./places.ts";
+import type { State } from "./state.ts";
+import { evict } from "./stopping.ts";
+
+/** It runs already, on these nodes. */
+export function restore(state: State, id: string, running: RunningJob): void {
+  const job = state.get(id);
+  if (job.state !== "waiting") throw new Error(`job ${id}: already holds places`);
+  state.settle();
+  const placement = placementOf(state.placer, job, running);
+  state.placer.take(placement);
+  occupy(state, job, placement, running.startedAt);
+  job.lastCheckpointAt = running.lastCheckpointAt ?? running.startedAt;
+  if (running.stoppingFor !== undefined) evict(state, job, running.stoppingFor);
+}
 
 /** Where a job runs, as the store tells it. Throws an Error that names the job and what is not known of its places. */
-export function placementOf(placer: Placer, job: JobRecord, running: RunningJob): Placement {
+function placementOf(placer: Placer, job: JobRecord, running: RunningJob): Placement {
   const { id } = job.input;
   const variant = job.request.variants.find((v) => v.index === running.variant);
   if (variant === undefined) throw new Error(`job ${id}: has no variant ${running.variant}`);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createEngine } from "./engine.ts";
-import type { JobInput, PlacementEngine, QueueInput } from "./types.ts";
+import type { JobInput } from "./job-input.ts";
+import type { PlacementEngine } from "./placement-engine.ts";
+import type { QueueInput } from "./queue-input.ts";
 
 const MINUTE = 60_000;
 

@@ -1,7 +1,7 @@
+import { devicesEach } from "./counts.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { OrderedJob } from "./ordering/job.ts";
 import { ServiceOrder, type Knowledge } from "./ordering/service-order.ts";
-import { devicesEach } from "./placer.ts";
 import type { QueueNode } from "./quota.ts";
 import type { State } from "./state.ts";
 import type { Lane } from "./waiting.ts";

@@ -1,11 +1,11 @@
 import { freeDevices } from "./capacity.ts";
+import type { DisruptionCause } from "./decisions.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Holding } from "./nodes.ts";
 import type { Partition } from "./partition.ts";
 import { meets, type QueueNode, type Usage } from "./quota.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import type { DisruptionCause } from "./types.ts";
 
 /** The least that can be taken from a running job: some members above its minimum, or all the rest of it at once. */
 export interface Unit {

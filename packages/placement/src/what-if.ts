@@ -1,5 +1,23 @@
+import type { NodeInput } from "./cluster-input.ts";
+import { putNode, removeNode } from "./node-inputs.ts";
+import type { QueueInput } from "./queue-input.ts";
 import type { State } from "./state.ts";
-import type { ClusterChange, NodeInput, QueueInput } from "./types.ts";
+
+/** A changed cluster for a what-if. */
+export interface ClusterChange {
+  addNodes?: readonly NodeInput[];
+  removeNodes?: readonly string[];
+  updateNodes?: readonly NodeInput[];
+  /** Taken as schedulable, or not, whatever they are now. */
+  returnNodes?: readonly string[];
+  cordonNodes?: readonly string[];
+  /** So many more like a node there is, beside it in the fabric and empty. Each is named `node+1`, `node+2`... */
+  addLike?: readonly { node: string; count: number }[];
+  /** Running or waiting. */
+  removeJobs?: readonly string[];
+  /** In place of what is known of them; their parents stay. */
+  queues?: readonly QueueInput[];
+}
 
 /** Changes the cluster for a question, and gives back the way to undo it. What cannot be changed so throws, with nothing changed. */
 export function changeCluster(state: State, change: ClusterChange): () => void {
@@ -8,9 +26,9 @@ export function changeCluster(state: State, change: ClusterChange): () => void {
     for (const step of undo.splice(0).reverse()) step();
   };
   try {
-    for (const id of change.removeJobs ?? []) undo.push(removeJob(state, id));
-    for (const node of nodesOf(state, change)) undo.push(putNode(state, node));
-    for (const queue of change.queues ?? []) undo.push(putQueue(state, queue));
+    for (const id of change.removeJobs ?? []) undo.push(withoutJob(state, id));
+    for (const node of nodesOf(state, change)) undo.push(withNode(state, node));
+    for (const queue of change.queues ?? []) undo.push(withQueue(state, queue));
   } catch (error) {
     revert();
     throw error;
@@ -43,14 +61,14 @@ function* nodesOf(state: State, change: ClusterChange): Generator<NodeInput> {
   for (const id of change.removeNodes ?? []) yield { ...known(id), schedulable: false, health: "removed" };
 }
 
-function putNode(state: State, node: NodeInput): () => void {
+function withNode(state: State, node: NodeInput): () => void {
   const before = state.nodeInputs.get(node.id);
-  state.putNode(node);
-  return () => (before === undefined ? state.removeNode(node.id) : state.putNode(before));
+  putNode(state, node);
+  return () => (before === undefined ? removeNode(state, node.id) : putNode(state, before));
 }
 
 /** Its jobs keep their places in line: whether it is paused is asked anew where it matters. */
-function putQueue(state: State, input: QueueInput): () => void {
+function withQueue(state: State, input: QueueInput): () => void {
   const before = state.quota.queues.get(input.id)?.input;
   if (before === undefined) throw new Error(`queue ${input.id}: not known`);
   const { parent: _, ...changed } = input;
@@ -59,7 +77,7 @@ function putQueue(state: State, input: QueueInput): () => void {
 }
 
 /** What it holds is free; one that waits is not in line. */
-function removeJob(state: State, id: string): () => void {
+function withoutJob(state: State, id: string): () => void {
   const job = state.get(id);
   const { placement, usage, entry } = job;
   if (entry !== null) {

@@ -1,11 +1,12 @@
+import type { WindowInput } from "./cluster-input.ts";
 import type { JobRecord } from "./jobs.ts";
+import { updateJob } from "./known-jobs.ts";
 import { durations } from "./learned.ts";
 import type { Partition } from "./partition.ts";
-import type { Charge } from "./placer.ts";
+import type { Charge } from "./placement.ts";
 import { isFastEnough } from "./preference.ts";
 import { canCheckpoint } from "./request.ts";
 import type { State } from "./state.ts";
-import type { WindowInput } from "./types.ts";
 
 /** Whether a job that starts now is done, or can be stopped without loss, by an instant. */
 export function doneBy(state: State, job: JobRecord, at: number): boolean {
@@ -75,6 +76,6 @@ function windowsChanged(state: State, named: Iterable<string>): void {
   state.placer.epoch++;
   for (const id of named) {
     const job = state.jobs.get(id);
-    if (job !== undefined) state.updateJob(job.input);
+    if (job !== undefined) updateJob(state, job.input);
   }
 }

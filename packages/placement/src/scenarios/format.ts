@@ -1,4 +1,7 @@
-import type { FabricLevel, Policy, ReclaimPolicy, WaitReason, WithinQueuePolicy } from "../types.ts";
+import type { FabricLevel } from "../cluster-input.ts";
+import type { WaitReason } from "../explanation.ts";
+import type { Policy } from "../policy.ts";
+import type { ReclaimPolicy, WithinQueuePolicy } from "../queue-input.ts";
 
 /** Amounts in whole units: devices, cores. */
 export interface Amounts {

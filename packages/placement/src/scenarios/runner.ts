@@ -1,5 +1,8 @@
 import { createEngine } from "../engine.ts";
-import type { CycleResult, JobInput, MemberPlacement, PlacementEngine, QueueInput, QuotaInput } from "../types.ts";
+import type { CycleResult, MemberPlacement } from "../decisions.ts";
+import type { JobInput } from "../job-input.ts";
+import type { PlacementEngine } from "../placement-engine.ts";
+import type { QueueInput, QuotaInput } from "../queue-input.ts";
 import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioQueue, Step } from "./format.ts";
 
 const AMPLE = 100_000;

@@ -1,6 +1,9 @@
 import fc from "fast-check";
 import { createEngine } from "../engine.ts";
-import type { CycleResult, JobInput, MemberPlacement, NodeInput, PlacementEngine } from "../types.ts";
+import type { NodeInput } from "../cluster-input.ts";
+import type { CycleResult, MemberPlacement } from "../decisions.ts";
+import type { JobInput } from "../job-input.ts";
+import type { PlacementEngine } from "../placement-engine.ts";
 
 const LEVELS = ["leaf", "spine", "zone"] as const;
 
