@@ -27,8 +27,8 @@ export type Climb =
   | { rung: "in_place"; why: string }
   | { rung: "swap"; why: string }
   | { rung: "shrink"; size: number; why: string }
-  /** It keeps what it has, and looks again. */
-  | { rung: "hold"; why: string }
+  /** It keeps what it has for so many seconds yet, and looks again whenever something changes. */
+  | { rung: "hold"; left: number; why: string }
   | { rung: "requeue"; why: string };
 
 export function climb(input: LadderInput): Climb {
@@ -45,7 +45,11 @@ export function climb(input: LadderInput): Climb {
   if (hold === 0) return { rung: "requeue", why: `without ${names}, for which there is no replacement now` };
   if (input.othersHold) return { rung: "requeue", why: `without ${names}; another job already holds nodes while it waits for a replacement here` };
   if (held !== null && held >= hold) return { rung: "requeue", why: `no replacement for ${names} was found within recovery.hold, ${hold} s` };
-  return { rung: "hold", why: `it holds ${healthy} healthy nodes for at most ${hold} s while a replacement for ${names} is looked for` };
+  return {
+    rung: "hold",
+    left: hold - (held ?? 0),
+    why: `it holds ${healthy} healthy nodes for at most ${hold} s while a replacement for ${names} is looked for`,
+  };
 }
 
 export interface Standby {

@@ -17,6 +17,7 @@ import {
   shadowMatches,
   stragglerVerdict,
   tellsOfDevice,
+  type Climb,
   type Ending,
   type JobEvent,
   type PreflightReport,
@@ -61,6 +62,9 @@ import { decideComebacks, type Decided } from "./comebacks.ts";
 
 const ACTOR = "supervisor";
 
+/** Seconds after which a job that holds its nodes looks for a replacement again though nobody told of a change. */
+export const LOOK_AGAIN = 10;
+
 /** Seconds in which the rest of a failed gang may still show what really happened, before it is killed. */
 const JUDGING_WINDOW = 1;
 
@@ -86,6 +90,8 @@ interface Judgement {
   faults: SeenFault[];
   comebacks: Judged[];
   reopened: Reopened[];
+  /** Jobs that were looked at and go on holding their nodes. */
+  holding: number;
 }
 
 /** A failure with its cause and what the policy says. */
@@ -99,12 +105,18 @@ interface Judged {
   shadows: ReturnType<typeof shadowMatches>;
 }
 
+export interface JudgedAttempts {
+  backoffs: Backoff[];
+  /** Any of them was other than a job that goes on holding its nodes. */
+  changed: boolean;
+}
+
 /**
  * Reads the truth about these attempts and takes the next step of each, in the caller's transaction. Level-triggered: asked
  * again with nothing new, it changes nothing.
  */
-export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): Promise<Backoff[]> {
-  if (ids.length === 0) return [];
+export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): Promise<JudgedAttempts> {
+  if (ids.length === 0) return { backoffs: [], changed: false };
   const unique = [...new Map(ids.map((id) => [attemptKey(id), id])).values()];
   const gangs = await lockGangs(client, unique);
   const members = Map.groupBy(await readMembers(client, unique), attemptKey);
@@ -124,6 +136,7 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
     faults: [],
     comebacks: [],
     reopened: [],
+    holding: 0,
   };
   for (const gang of gangs) judgeGang(gang, members.get(attemptKey(gang)) ?? [], committed.has(gang.job), rules, out);
   const decided = await decideComebacks(
@@ -154,7 +167,8 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
   // after all that goes by a job's current attempt, and after what the last ones held is free
   await reopenAttempts(client, out.reopened);
   await appendEvents(client, out.events);
-  return out.jobs.flatMap(({ job, notBeforeIn }) => (notBeforeIn !== undefined && notBeforeIn > 0 ? [{ job, seconds: notBeforeIn }] : []));
+  const backoffs = out.jobs.flatMap(({ job, notBeforeIn }) => (notBeforeIn !== undefined && notBeforeIn > 0 ? [{ job, seconds: notBeforeIn }] : []));
+  return { backoffs, changed: gangs.length > out.holding };
 }
 
 function judgeGang(gang: GangRow, members: readonly MemberRow[], committed: boolean, rules: readonly FaultRule[], out: Judgement): void {
@@ -238,7 +252,7 @@ function afterFailure(gang: GangRow, members: readonly MemberRow[], progressed: 
 
 /** What becomes of a judged failure: given up, or back by the rung that the ladder has for it. */
 function settleFailure({ gang, members, verdict, decision, exclude, shadows }: Judged, back: Decided | undefined, out: Judgement): void {
-  if (back?.climb.rung === "hold") return keepHolding(gang, back.climb.why, out);
+  if (back?.climb.rung === "hold") return keepHolding(gang, back.climb, out);
   for (const match of shadows)
     out.events.push({
       kind: "rule.would_match",
@@ -301,12 +315,10 @@ const RUNGS = {
   requeue: "queued again",
 } as const;
 
-/** Seconds until a job that holds its nodes looks for a replacement again. */
-const LOOK_AGAIN = 1;
-
-function keepHolding(gang: GangRow, why: string, out: Judgement): void {
-  out.jobs.push({ job: gang.job, state: gang.state, stopTarget: gang.stop_target, dueIn: LOOK_AGAIN, holding: true });
-  if (gang.holding) return;
+function keepHolding(gang: GangRow, { left, why }: Extract<Climb, { rung: "hold" }>, out: Judgement): void {
+  if (!gang.holding || gang.due)
+    out.jobs.push({ job: gang.job, state: gang.state, stopTarget: gang.stop_target, dueIn: Math.min(left, LOOK_AGAIN), holding: true });
+  if (gang.holding) return void out.holding++;
   out.events.push({ kind: "job.holding", actor: ACTOR, project: gang.project, job: gang.job, attempt: gang.attempt, data: { why } });
 }
 

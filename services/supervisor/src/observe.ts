@@ -89,7 +89,7 @@ export async function recordObservations(pool: Pool, batch: ObservedBatch): Prom
     }
     await appendEvents(client, events);
     const touched = await recordFacts(client, sorted.facts);
-    const judged = await judgeAttempts(client, touched);
+    const judged = (await judgeAttempts(client, touched)).backoffs;
     const last = batch.observations.at(-1);
     if (last) await saveShardCursor(client, batch.shard, batch.epoch, last.seq);
     return judged;

@@ -1,11 +1,13 @@
 import { readUnsettled, transaction, type Pool } from "@muster/store";
-import { judgeAttempts, type Backoff } from "./judge.ts";
+import { judgeAttempts, LOOK_AGAIN, type JudgedAttempts } from "./judge.ts";
 
 const BATCH = 200;
 
-/** Judges what no observation brings up: stopped before it was started, time over, a window that has passed. */
-export async function settle(pool: Pool): Promise<{ settled: number; backoffs: Backoff[] }> {
-  const ids = await readUnsettled(pool, BATCH);
-  const backoffs = ids.length > 0 ? await transaction(pool, (client) => judgeAttempts(client, ids)) : [];
-  return { settled: ids.length, backoffs };
+/**
+ * Judges what no observation brings up: stopped before it was started, time over, a window that has passed.
+ * @param holding whether jobs that hold their nodes look for a replacement, as something has changed
+ */
+export async function settle(pool: Pool, holding: boolean): Promise<JudgedAttempts> {
+  const ids = await readUnsettled(pool, BATCH, holding ? LOOK_AGAIN : 0);
+  return ids.length > 0 ? transaction(pool, (client) => judgeAttempts(client, ids)) : { backoffs: [], changed: false };
 }

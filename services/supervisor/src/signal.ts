@@ -8,8 +8,8 @@ export class Signal {
     this.#wake?.();
   }
 
-  /** Resolves when set, or after the time (ms), or when aborted; clears the level. */
-  async wait(milliseconds: number, abort: AbortSignal): Promise<void> {
+  /** Resolves when set, or after the time (ms), or when aborted; clears the level. @returns whether it was set */
+  async wait(milliseconds: number, abort: AbortSignal): Promise<boolean> {
     if (!this.#set && !abort.aborted) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
@@ -23,6 +23,8 @@ export class Signal {
         this.#wake = done;
       });
     }
+    const wasSet = this.#set;
     this.#set = false;
+    return wasSet;
   }
 }

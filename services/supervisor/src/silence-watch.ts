@@ -146,8 +146,7 @@ export class SilenceWatch {
   async #supersede(): Promise<boolean> {
     return transaction(this.#options.pool, async (client) => {
       const attempts = await readAttemptsOnLostNodes(client);
-      await judgeAttempts(client, attempts);
-      return attempts.length > 0;
+      return (await judgeAttempts(client, attempts)).changed;
     });
   }
 

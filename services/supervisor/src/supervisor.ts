@@ -7,6 +7,7 @@ import type { RepairHook } from "@muster/model";
 import { createPool, isConnectionError, listenForWakes, Waker, type Pool } from "@muster/store";
 import type { Logger } from "pino";
 import { drainNodes } from "./drains.ts";
+import { forgiveRepaired } from "./forgiving.ts";
 import { HangWatch } from "./hang-watch.ts";
 import { housekeeping } from "./housekeeping.ts";
 import { followIncidents } from "./incident-watch.ts";
@@ -107,6 +108,9 @@ export async function supervise(
   const silence = new SilenceWatch({ pool, logger, holder: id, limits });
   const hangs = new HangWatch({ pool, logger, holder: id, silentAfter: 2.5 * Math.min(BEAT_EVERY, limits.suspect / 5) });
   const woken = new Signal();
+  // what jobs that hold their nodes wait for may have come while nobody listened
+  let wasWoken = true;
+  let lookedAt = 0;
   const abort = new AbortController();
   const checks: Check[] = [
     {
@@ -131,6 +135,13 @@ export async function supervise(
         if (await drainLemons(pool)) waker.wake();
       },
     },
+    {
+      name: "forgiving",
+      every: 10_000,
+      run: async () => {
+        if (await forgiveRepaired(pool)) waker.wake();
+      },
+    },
     ...housekeeping(pool, logs),
   ];
   const sideWork = await startSideWork({ pool, waker, logger, checks });
@@ -139,7 +150,7 @@ export async function supervise(
     ownership.wakeAll();
   });
 
-  const repeat = async (name: string, round: () => Promise<number>, pause: () => Promise<void>): Promise<void> => {
+  const repeat = async (name: string, round: () => Promise<number>, pause: () => Promise<unknown>): Promise<void> => {
     while (!abort.signal.aborted) {
       let again = false;
       try {
@@ -183,12 +194,17 @@ export async function supervise(
     repeat(
       "settling",
       async () => {
-        const { settled, backoffs } = await settle(pool);
+        // many changes at once are looked at once
+        const holding = wasWoken && performance.now() - lookedAt >= POLL;
+        if (holding) [lookedAt, wasWoken] = [performance.now(), false];
+        const { changed, backoffs } = await settle(pool, holding);
         for (const backoff of backoffs) onBackoff(backoff);
-        if (settled > 0) waker.wake();
-        return settled;
+        if (changed) waker.wake();
+        return changed ? 1 : 0;
       },
-      () => woken.wait(POLL, abort.signal),
+      async () => {
+        if (await woken.wait(POLL, abort.signal)) wasWoken = true;
+      },
     ),
   ];
 

@@ -1,11 +1,13 @@
-import { poolSpec } from "@muster/model";
+import { poolSpec, type NodeHealth } from "@muster/model";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ensureShard, putNode } from "../api/nodes.ts";
+import { ensureShard, putNode, setNodeHealth } from "../api/nodes.ts";
 import { putPool } from "../api/pools.ts";
 import { ensureCluster } from "../cluster.ts";
 import { transaction } from "../pool.ts";
 import { testDatabase, type TestDatabase } from "../test-database.ts";
 import { lockStandbys, readComebacks, readStandbys } from "./comebacks.ts";
+import { forgiveNodes, readForgiving } from "./excluded.ts";
+import { readUnsettled } from "./gangs.ts";
 
 const JOB = "job_00000000000000000000000001";
 let db: TestDatabase;
@@ -99,4 +101,45 @@ describe("a place of the attempt that failed", () => {
     await putWindow(-5, { nodes: ["a1"] });
     expect(await out()).toBe("in window repair");
   });
+});
+
+describe("a node that a job leaves out", () => {
+  const excluded = async (): Promise<string[]> =>
+    (await db.pool.query<{ nodes: string[] }>("SELECT excluded_nodes AS nodes FROM jobs WHERE id = $1", [JOB])).rows[0]?.nodes ?? [];
+  const health = async (a2: NodeHealth, b1: NodeHealth) => {
+    await setNodeHealth(db.pool, "a2", a2, "test", "test", null);
+    await setNodeHealth(db.pool, "b1", b1, "test", "test", null);
+  };
+
+  it("may be had again once it is in order, and not before", async () => {
+    await db.pool.query("UPDATE jobs SET excluded_nodes = '{a2,b1,gone}'");
+    for (const [a2, b1] of [
+      ["suspect", "cordoned"],
+      ["diagnosing", "retired"],
+    ] as const) {
+      await health(a2, b1);
+      expect(await readForgiving(db.pool)).toEqual([]);
+      expect(await forgiveNodes(db.pool, [{ job: JOB }])).toEqual([]);
+    }
+    await health("suspect", "probation");
+    expect(await readForgiving(db.pool)).toEqual([{ job: JOB }]);
+    expect(await forgiveNodes(db.pool, [{ job: JOB }])).toEqual([{ job: JOB, project: "p", nodes: ["b1"] }]);
+    expect(await excluded()).toEqual(["a2", "gone"]);
+    await health("ready", "ready");
+    expect(await forgiveNodes(db.pool, [{ job: JOB }])).toEqual([{ job: JOB, project: "p", nodes: ["a2"] }]);
+    expect(await excluded()).toEqual(["gone"]);
+  });
+});
+
+it("a job that holds its nodes is looked at when its time has come, and where something has changed", async () => {
+  const unsettled = async (within: number): Promise<number> => (await readUnsettled(db.pool, 10, within)).length;
+  const due = (state: string, seconds: number) =>
+    db.pool.query("UPDATE jobs SET state = $1, holding_since = now(), due_at = now() + make_interval(secs => $2)", [state, seconds]);
+  await due("recovering", 600);
+  expect([await unsettled(0), await unsettled(700)]).toEqual([0, 1]);
+  await due("recovering", -1);
+  expect(await unsettled(0)).toBe(1);
+  // of what runs that is its time limit
+  await due("running", 600);
+  expect(await unsettled(700)).toBe(0);
 });

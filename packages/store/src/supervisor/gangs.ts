@@ -232,17 +232,19 @@ export async function releaseEnded(client: Client, attempts: readonly AttemptId[
   return rows;
 }
 
-/** Attempts that are being stopped with no worker left alive, and jobs whose time has come: what no observation will bring up. */
-export async function readUnsettled(client: Client, limit: number): Promise<AttemptId[]> {
+/** Attempts that are being stopped with no worker left alive, and jobs whose time has come: what no observation will bring up. Jobs that hold their nodes as well where their time comes within so many seconds. */
+export async function readUnsettled(client: Client, limit: number, holding: number): Promise<AttemptId[]> {
   const { rows } = await client.query<AttemptId>({
     name: "read-unsettled",
     text: `(SELECT a.job, a.incarnation::text, a.number AS attempt FROM attempts a
         WHERE a.state = 'stopping' AND NOT EXISTS (SELECT FROM workers w
           WHERE (w.job, w.incarnation, w.attempt) = (a.job, a.incarnation, a.number) AND w.state NOT IN ('exited', 'lost'))
-          AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = a.job AND j.holding_since IS NOT NULL AND j.due_at > now()) LIMIT $1)
+          AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = a.job AND j.state = 'recovering' AND j.holding_since IS NOT NULL) LIMIT $1)
       UNION ALL
-      (SELECT j.id, j.incarnation::text, j.attempt FROM jobs j WHERE j.due_at <= now() AND j.attempt > 0 AND j.state IN ('running', 'recovering') LIMIT $1)`,
-    values: [limit],
+      (SELECT j.id, j.incarnation::text, j.attempt FROM jobs j
+        WHERE j.due_at <= now() + make_interval(secs => $2) AND (j.due_at <= now() OR j.holding_since IS NOT NULL AND j.state = 'recovering')
+          AND j.attempt > 0 AND j.state IN ('running', 'recovering') LIMIT $1)`,
+    values: [limit, holding],
   });
   return rows;
 }

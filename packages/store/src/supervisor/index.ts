@@ -5,6 +5,7 @@ export * from "./checkpoints.ts";
 export * from "./comebacks.ts";
 export * from "./commands.ts";
 export * from "./discovered.ts";
+export * from "./excluded.ts";
 export * from "./facts.ts";
 export * from "./gangs.ts";
 export * from "./hangs.ts";

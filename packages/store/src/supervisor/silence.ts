@@ -98,14 +98,14 @@ export async function declareLost(client: Client, nodes: readonly string[], sile
   return rows;
 }
 
-/** Current attempts with a worker on a lost node that isn't confirmed dead. */
+/** Current attempts with a worker on a lost node that isn't confirmed dead, but of jobs that were judged and hold the nodes they have left. */
 export async function readAttemptsOnLostNodes(client: Client): Promise<AttemptId[]> {
   const { rows } = await client.query<AttemptId>({
     name: "read-attempts-on-lost-nodes",
     text: `SELECT DISTINCT w.job, w.incarnation::text, w.attempt FROM nodes n
         JOIN workers w ON w.node = n.name AND NOT w.released JOIN jobs j ON (j.id, j.incarnation, j.attempt) = (w.job, w.incarnation, w.attempt)
         JOIN attempts a ON (a.job, a.incarnation, a.number) = (w.job, w.incarnation, w.attempt) JOIN job_specs s ON s.job = w.job
-      WHERE a.state <> 'ended' AND n.lost_since IS NOT NULL AND w.state NOT IN ('exited', 'lost') AND j.finished_at IS NULL AND s.resolved->'recovery'->>'partition' IS DISTINCT FROM 'wait'`,
+      WHERE a.state <> 'ended' AND n.lost_since IS NOT NULL AND w.state NOT IN ('exited', 'lost') AND j.finished_at IS NULL AND NOT (j.state = 'recovering' AND j.holding_since IS NOT NULL) AND s.resolved->'recovery'->>'partition' IS DISTINCT FROM 'wait'`,
   });
   return rows;
 }
