@@ -75,7 +75,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
     llama3.map((setting) => ({ ...setting, commitEvery: 1800, load: 240 })),
   );
   const repaired = llama3.map((setting): Setting => ({ ...setting, repair: { spares: 32, seconds: stepfunRepair } }));
-  take("The same as the first, with 32 spares and StepFun's repair times", repaired);
+  sayRules(take("The same as the first, with 32 spares and StepFun's repair times", repaired));
   const without = mean(repaired.map(shareWithoutNodes));
   console.error(`  no policy could run in ${(100 * without).toFixed(1)} % of the time, as more than 32 nodes were in repair`);
   figures["llama3_32_spares_no_nodes_share"] = round(without);

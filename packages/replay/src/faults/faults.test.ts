@@ -119,6 +119,34 @@ describe("with the rules that ship", () => {
     expect(outcome.downtime.p50).toBeLessThan(600 + 140);
   });
 
+  describe("where the placement engine has so many nodes and no more", () => {
+    const repaired = (faults: Fault[], spares: number, seconds: number) => {
+      const outcome = runJob({ ...CALM, faults, repair: { spares, seconds: () => seconds } }, muster(OPTIONS));
+      expect(outcome.invariantsBroken).toBe(0);
+      return { ...outcome, ways: outcome.detail.find((line) => line.startsWith("started")) };
+    };
+    const gpu = (at: number, slot = 7): Fault => fault(at, "GPU memory (HBM3)", { slot });
+
+    it("comes back with a spare, or on its own nodes where none is broken", () => {
+      expect(repaired([gpu(10_000)], 1, DAY).ways).toBe("started at first 1, with a replacement 1");
+      expect(repaired([fault(10_000, "collective watchdog")], 0, DAY).ways).toBe("started at first 1, in place 1");
+    });
+
+    it("holds its nodes while one comes back within five minutes, and waits in the queue for one that takes longer", () => {
+      const soon = repaired([gpu(10_000)], 0, 200);
+      expect(soon.ways).toBe("started at first 1, with one that came while it held the others 1");
+      expect(soon.downtime.p50).toBeCloseTo(200 + 120, 6);
+      const late = repaired([gpu(10_000)], 0, 20_000);
+      expect(late.ways).toBe("started at first 1, through the queue 1");
+      expect(late.downtime.p50).toBeCloseTo(20_000 + 120, 6);
+    });
+
+    it("gets nodes again that it had left out, once they are repaired: else it would run out of them", () => {
+      const faults = Array.from({ length: 40 }, (_, index) => gpu(2000 * (index + 1), index));
+      expect(repaired(faults, 2, 3000)).toMatchObject({ failures: 40, ways: "started at first 1, with a replacement 40" });
+    });
+  });
+
   it("breaks an invariant where a job is left for dead", () => {
     const forgetful: Policy = {
       name: "forgetful",
@@ -152,7 +180,7 @@ describe("with the rules that ship", () => {
   });
 
   it("never does better than the oracle", () => {
-    const setting = { ...CALM, nodes: 2048, seconds: 54 * DAY, faults: llama3Faults(new Random(2)) };
+    const setting = { ...CALM, nodes: 512, seconds: 54 * DAY, faults: llama3Faults(new Random(2), 512) };
     const oracle = runJob(setting, byConstants(ORACLE)).ettr;
     for (const policy of [muster(OPTIONS), byConstants(ELASTIC), byConstants(RECREATE)]) expect(runJob(setting, policy).ettr).toBeLessThan(oracle);
   });

@@ -1,5 +1,6 @@
 import { STORAGE_AWAY } from "./causes.ts";
 import type { Words } from "./causes.ts";
+import type { Whole } from "./floor.ts";
 import { after } from "./trace.ts";
 import type { Fault, Window } from "./trace.ts";
 
@@ -56,8 +57,10 @@ export interface Recoverer {
   recover: (failure: Failure) => Resumption;
   /** Whether it is known by then that a node is out, so that nothing is placed there. */
   knownOut: (fault: Fault, at: number) => boolean;
+  /** When the gang has all its nodes, from then on; absent: as soon as there are enough. */
+  whole?: (at: number, broken: ReadonlyMap<number, Fault>) => Whole;
   /** The attempt's gang was started: all invariants of it can be checked. */
-  started: (at: number, broken: ReadonlyMap<number, Fault>) => void;
+  started: (at: number) => void;
   figures: () => { givenUp: number; invariantsBroken: number; detail: string[] };
 }
 
@@ -96,14 +99,20 @@ export function runJob(setting: Setting, policy: Policy): Outcome {
   while (begin < setting.seconds) {
     for (; (setting.faults[next]?.at ?? Infinity) < begin; next++) breakNode(broken, replaced, setting.faults[next] as Fault);
     for (const [slot, fault] of broken) if (recoverer.knownOut(fault, begin)) replace(slot, begin);
-    if (setting.repair) {
-      const ready = whenSpare(returns, setting.repair.spares, begin);
-      if (ready > begin) {
-        begin = ready;
-        continue;
-      }
+    const { at: ready, moved } = recoverer.whole?.(begin, broken) ?? {
+      at: setting.repair ? whenSpare(returns, setting.repair.spares, begin) : begin,
+      moved: [],
+    };
+    for (const [slot, fault] of moved) {
+      replaced.add(slot);
+      broken.delete(slot);
+      if (fault) broken.set(slot, { ...fault, slot });
     }
-    recoverer.started(begin, broken);
+    if (ready > begin) {
+      begin = ready;
+      continue;
+    }
+    recoverer.started(begin);
     const workedFrom = begin + setting.start + setting.load;
     let end = startFailure(setting, broken, begin, workedFrom);
     for (; next < setting.faults.length; next++) {

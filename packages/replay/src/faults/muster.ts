@@ -9,12 +9,12 @@ import {
   judgeHang,
   judgeSilence,
   nextJobPlace,
-  nextNodeHealth,
 } from "@muster/lifecycle";
 import type { Ending, JobEvent, JobPlace, Ledgers, Verdict, WatchedNode } from "@muster/lifecycle";
-import type { NodeHealth } from "@muster/model";
 import { PEERS, WATCHDOG, WATCHDOG_ENDS, throughTorchrun } from "./causes.ts";
 import type { Words } from "./causes.ts";
+import { Floor } from "./floor.ts";
+import type { Whole } from "./floor.ts";
 import { Invariants } from "./invariants.ts";
 import { after } from "./trace.ts";
 import type { Fault } from "./trace.ts";
@@ -57,8 +57,9 @@ class MusterRecoverer implements Recoverer {
   readonly #options: MusterOptions;
   readonly #invariants = new Invariants();
   readonly #watched: WatchedNode[];
-  readonly #health = new Map<string, NodeHealth>();
-  readonly #generation = new Map<number, number>();
+  readonly #floor: Floor;
+  /** How the job comes back, until its gang is whole again. */
+  #coming: { backoff: number; through: "ladder" | "queue" } | null = { backoff: 0, through: "queue" };
   #place: JobPlace = { state: "queued", stopTarget: null };
   #attempt = 0;
   #notBefore = 0;
@@ -72,6 +73,7 @@ class MusterRecoverer implements Recoverer {
   constructor(setting: Setting, options: MusterOptions) {
     this.#setting = setting;
     this.#options = options;
+    this.#floor = new Floor(setting, this.#invariants);
     this.#watched = Array.from({ length: setting.nodes }, (_, slot) => ({
       node: String(slot),
       switch: `leaf-${Math.floor(slot / 32)}`,
@@ -81,20 +83,18 @@ class MusterRecoverer implements Recoverer {
     }));
   }
 
-  started(at: number, broken: ReadonlyMap<number, Fault>): void {
+  started(at: number): void {
     const before = this.#attempt++;
     this.#invariants.check(this.#attempt === before + 1, "attempts only rise");
     this.#invariants.check(at >= this.#notBefore, "no start before the back-off is over");
-    for (const slot of new Set([...broken.keys(), ...this.#generation.keys()]))
-      this.#invariants.check((this.#health.get(this.#nodeAt(slot)) ?? "ready") === "ready", "a quarantined node gets no work");
+    for (let slot = 0; slot < this.#setting.nodes; slot++) this.#invariants.check(this.#floor.inService(slot), "a quarantined node gets no work");
     this.#invariants.check(this.#place.state === "queued", "one attempt lives at a time");
     for (const event of ["opened", "handed_over"] as const) this.#move(event);
   }
 
   knownOut(fault: Fault, at: number): boolean {
     if (this.#reported(fault, at)) {
-      this.#suspect(fault.slot, "cordon");
-      this.#renew(fault.slot);
+      this.#out(fault.slot, "cordon", "a check took it out", at, fault);
       return true;
     }
     if (fault.cause.words.length > 0 || fault.hangs || after(this.#setting.controlAway, at) > at) return false;
@@ -102,9 +102,15 @@ class MusterRecoverer implements Recoverer {
     const { lost } = this.#judgeSilence(at);
     this.#heardAgain([fault]);
     if (lost.length === 0) return false;
-    this.#suspect(fault.slot, "suspected");
-    this.#renew(fault.slot);
+    this.#out(fault.slot, "suspected", "lost", at, fault);
     return true;
+  }
+
+  whole(at: number, broken: ReadonlyMap<number, Fault>): Whole {
+    if (!this.#coming) return { at, moved: new Map() };
+    const { backoff, through } = this.#coming;
+    this.#coming = null;
+    return this.#floor.whole(at, backoff, through, broken);
   }
 
   recover(failure: Failure): Resumption {
@@ -131,16 +137,13 @@ class MusterRecoverer implements Recoverer {
     this.#signature = verdict.signature;
     this.#node = verdict.node;
     const replaced = [...lost];
-    for (const slot of lost) this.#suspect(slot, "suspected");
     if (verdict.action === "exclude_node" && verdict.node !== null) {
-      const slot = slotOf(verdict.node);
-      if (!lost.includes(slot)) {
-        this.#suspect(slot, "suspected");
-        replaced.push(slot);
-      }
+      const slot = this.#floor.slotOf(verdict.node);
+      if (!lost.includes(slot)) replaced.push(slot);
     }
     const tally = this.#tally(`${failure.fault?.cause.name ?? "storage away"} -> ${verdict.rule}`, seen - failure.at);
     let at = judged + decision.backoff + SERVICES.place;
+    this.#coming = { backoff: decision.backoff, through: decision.restart ? "ladder" : "queue" };
     if (decision.restart) {
       this.#move("gang_down");
       this.#notBefore = judged + decision.backoff;
@@ -155,7 +158,7 @@ class MusterRecoverer implements Recoverer {
       this.#ledgers = { user: 0, infrastructure: 0, unknown: 0 };
       this.#signature = null;
     }
-    for (const slot of replaced) this.#renew(slot);
+    for (const slot of replaced) this.#out(slot, "suspected", lost.includes(slot) ? "lost" : "left out", failure.at, failure.broken.get(slot));
     return { at: after(this.#setting.controlAway, at), replaced };
   }
 
@@ -163,7 +166,8 @@ class MusterRecoverer implements Recoverer {
     const rules = [...this.#rules]
       .sort((a, b) => b[1].times - a[1].times)
       .map(([what, { times, givenUp, seen }]) => `${what}: ${times}, seen after ${(seen / times).toFixed(1)} s${givenUp > 0 ? `, given up ${givenUp}` : ""}`);
-    return { givenUp: this.#givenUp, invariantsBroken: this.#invariants.broken, detail: [...this.#invariants.detail(), ...rules] };
+    const ways = [...this.#floor.ways].map(([way, times]) => `${way} ${times}`).join(", ");
+    return { givenUp: this.#givenUp, invariantsBroken: this.#invariants.broken, detail: [...this.#invariants.detail(), `started ${ways}`, ...rules] };
   }
 
   #find(failure: Failure): { verdict: Verdict; seen: number; judged: number; lost: number[] } {
@@ -275,7 +279,7 @@ class MusterRecoverer implements Recoverer {
   }
 
   #ending(slot: number, words: Words | null, lost: string | null): Ending {
-    const node = this.#nodeAt(slot);
+    const node = this.#floor.nodeAt(slot);
     const base = { worker: `worker-${slot}`, node, rank: null, oom: false, matched: [], signal: null };
     if (words === null) return { ...base, exitCode: null, lost: true, reason: lost, tail: "" };
     return { ...base, ...throughTorchrun(words, slot * 8 + 3), lost: false, reason: null };
@@ -292,19 +296,9 @@ class MusterRecoverer implements Recoverer {
     );
   }
 
-  #suspect(slot: number, event: "suspected" | "cordon"): void {
-    const node = this.#nodeAt(slot);
-    const next = nextNodeHealth(this.#health.get(node) ?? "ready", event);
-    this.#invariants.check(next !== undefined && next !== "ready", "a change of health is legal");
-    if (next) this.#health.set(node, next);
-  }
-
-  #nodeAt(slot: number): string {
-    return `n${slot}.${this.#generation.get(slot) ?? 0}`;
-  }
-
-  #renew(slot: number): void {
-    this.#generation.set(slot, (this.#generation.get(slot) ?? 0) + 1);
+  #out(slot: number, event: "suspected" | "cordon", why: string, at: number, broken: Fault | undefined): void {
+    this.#floor.out(slot, event, why, at, broken);
+    this.#coming ??= { backoff: 0, through: "ladder" };
   }
 
   #move(event: JobEvent): void {
@@ -320,8 +314,4 @@ class MusterRecoverer implements Recoverer {
     this.#rules.set(what, tally);
     return tally;
   }
-}
-
-function slotOf(node: string): number {
-  return Number(node.slice(1, node.indexOf(".")));
 }
