@@ -1,3 +1,4 @@
+import { setNodeHealth } from "@muster/store";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestCluster } from "../support/cluster.ts";
 import { commandOf, processesOf } from "../support/processes.ts";
@@ -75,5 +76,41 @@ describe("a job's life on real agents", () => {
     await cluster.until(id, (job) => job.state === "running" && job.attempt === 3);
     await cluster.act(id, "cancel");
     expect(await cluster.untilState(id, "cancelled")).toMatchObject({ attempt: 3, user_failures: 0 });
+  });
+});
+
+describe("a checkpoint", () => {
+  const begins = 'from=0; if [ -e "$MUSTER_RESUME_FROM" ]; then from=$(cat "$MUSTER_RESUME_FROM/step"); fi; echo "from $from";';
+  const save = 'save() { d=$MUSTER_CHECKPOINT_DIR/step-$1; mkdir -p $d; echo $1 >$d/step; echo "saved $1 $d"; };';
+  const committed = "^saved (?<step>\\d+) (?<path>\\S+)$";
+  const nodeOf = async (id: string): Promise<string> =>
+    (await cluster.pool.query<{ node: string }>("SELECT node FROM workers WHERE job = $1 AND attempt = 1", [id])).rows[0]?.node as string;
+  const submit = async (script: string, checkpoint: object, more: object = {}): Promise<string> =>
+    (await cluster.submit({ run: ["sh", "-c", `${begins} ${save} ${script}`], checkpoint: { committed, ...checkpoint }, ...more }))[0] as string;
+
+  it("is asked for before a node is drained, and waited for until the grace is over", async () => {
+    const waits = "echo ready; while :; do sleep 0.05; done";
+    const ids = [
+      await submit(`if [ $from = 9 ]; then exit 0; fi; trap 'save 9' USR1; ${waits}`, { signal: "SIGUSR1", grace: 600 }),
+      await submit(`if [ $MUSTER_ATTEMPT = 2 ]; then exit 0; fi; trap '' USR1 TERM; ${waits}`, { signal: "SIGUSR1", grace: 1 }),
+    ] as const;
+    for (const id of ids) await expect.poll(() => cluster.log(id, 1, "worker/0"), { timeout: 20_000 }).toContain("ready");
+    const drained = [...new Set([await nodeOf(ids[0]), await nodeOf(ids[1])])];
+    for (const node of drained) await setNodeHealth(cluster.pool, node, "draining", "test", "test", 3600);
+    for (const id of ids) expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 2 });
+    await expect.poll(() => cluster.log(ids[0], 2, "worker/0"), { timeout: 10_000 }).toBe("from 9\n");
+    await expect.poll(() => cluster.log(ids[1], 2, "worker/0"), { timeout: 10_000 }).toBe("from 0\n");
+    for (const node of drained) await setNodeHealth(cluster.pool, node, "ready", null, null, null);
+  });
+
+  it("is gone back behind where a rule says so", async () => {
+    const sealed = (step: number): string => `save ${step}; until [ "$(cat "$MUSTER_RESUME_FROM/step")" = ${step} ]; do sleep 0.05; done;`;
+    const id = await submit(
+      `if [ $MUSTER_ATTEMPT = 2 ]; then exit 0; fi; ${sealed(5)} ${sealed(7)} exit 9`,
+      {},
+      { recovery: { rules: [{ match: { exit_code: [9] }, action: "rollback" }] } },
+    );
+    expect(await cluster.untilState(id, "succeeded", "failed")).toMatchObject({ state: "succeeded", attempt: 2 });
+    await expect.poll(() => cluster.log(id, 2, "worker/0"), { timeout: 10_000 }).toBe("from 5\n");
   });
 });
