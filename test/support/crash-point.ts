@@ -53,7 +53,13 @@ prototype.query = function crashing(...words) {
   return (query.apply(this, words) as Promise<unknown>).finally(die);
 };
 
+let last: unknown;
 diagnostics.subscribe("undici:request:create", (message) => {
   const { request } = message as { request: { method: string; path: string } };
-  if (writes > 0 && request.method === "POST" && request.path.startsWith("/v1/") && count()) setImmediate(die);
+  if (writes > 0 && request.method === "POST" && request.path.startsWith("/v1/") && count()) last = request;
 });
+// what it asked for is done, and nobody has heard
+for (const answered of ["undici:request:headers", "undici:request:error"])
+  diagnostics.subscribe(answered, (message) => {
+    if (last !== undefined && (message as { request: unknown }).request === last) die();
+  });
