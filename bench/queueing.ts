@@ -5,16 +5,11 @@
  * it pays for every restart and every move, the preemptive references move for nothing.
  */
 import {
-  PythonRandom,
   TraceMissing,
   easy,
   fifo,
-  fifoByRounds,
-  gavelJobs,
-  gavelPublished,
   invented,
   las,
-  lasByRounds,
   muriJobs,
   muster,
   nodeQuotas,
@@ -23,8 +18,6 @@ import {
   phillySeptember,
   readMuri,
   readMuriPublished,
-  runEngine,
-  runRounds,
   simulate,
   sjf,
   srsf,
@@ -32,6 +25,7 @@ import {
   summarise,
 } from "@muster/replay";
 import { MURI_TRACES } from "@muster/replay";
+import { showGavel } from "./queueing/gavel.ts";
 import type { ParityPolicy, Scheduler, SimJob, SimResult, Summary, TraceJob } from "@muster/replay";
 
 type Knowledge = "nothing" | "limits" | "runtimes";
@@ -39,10 +33,6 @@ type Knowledge = "nothing" | "limits" | "runtimes";
 /** Seconds. */
 const OCTOBER = 2_678_400;
 const INVENTED = 6;
-const GAVEL = [
-  { trace: "single", several: false, loads: [2, 4, 4.8] },
-  { trace: "multiple", several: true, loads: [2] },
-] as const;
 
 interface Report {
   figures: Record<string, number>;
@@ -143,42 +133,6 @@ function showHeldOut(report: Report): void {
     report.figures[`held_out_${knowledge}_avg_ratio_worst`] = Number(Math.max(...average).toFixed(3));
     report.figures[`held_out_${knowledge}_p99_ratio_mean`] = Number((p99.reduce((a, b) => a + b, 0) / p99.length).toFixed(3));
     report.figures[`held_out_${knowledge}_p99_ratio_worst`] = Number(Math.max(...p99).toFixed(3));
-  }
-}
-
-/**
- * Gavel's mix. Its FIFO (aware of the kinds) and LAS (blind to them) in rounds, as parity; beside them the placement engine, which
- * places each job once. The draws of the several-device trace are rebuilt too, but theirs hold about 10 % more work.
- */
-function showGavel(report: Report): void {
-  const published = gavelPublished();
-  console.error("\nGavel: 36 V100, 36 P100, 36 K80; average JCT in hours, jobs 4000 to 5000, seeds 0 to 2 (published beside)");
-  for (const { trace, several, loads } of GAVEL) {
-    for (const load of loads) {
-      const average = (run: (jobs: ReturnType<typeof gavelJobs>, seed: number) => number): number =>
-        [0, 1, 2].reduce((sum, seed) => sum + run(gavelJobs(seed, load, 9000, several), seed), 0) / 3;
-      const fifo = average((jobs) => runRounds(jobs, fifoByRounds));
-      const las = average((jobs, seed) => {
-        const random = new PythonRandom(seed + 5);
-        return runRounds(
-          jobs,
-          lasByRounds(() => random.random()),
-        );
-      });
-      const engine = average((jobs) => runEngine(jobs));
-      const peer = (policy: string): number => published.get(`continuous_${trace}/${policy}/${load}`) ?? NaN;
-      const beside = (ours: number, policy: string): string =>
-        `${ours.toFixed(1)} (${peer(policy).toFixed(1)}, ${((ours / peer(policy) - 1) * 100).toFixed(1)} %)`;
-      console.error(
-        `  ${trace.padEnd(9)}${load.toFixed(1)}/h   FIFO aware ${beside(fifo, "fifo_perf")}   LAS ${beside(las, "max_min_fairness")}   Muster's engine ${engine.toFixed(1)}   ` +
-          `published: Gavel LAS ${peer("max_min_fairness_perf").toFixed(1)}${several ? "" : `, AlloX ${peer("allox").toFixed(1)}`}`,
-      );
-      const key = `gavel_${trace}_${String(load).replace(".", "_")}`;
-      report.figures[`${key}_fifo_aware_hours`] = Number(fifo.toFixed(2));
-      report.figures[`${key}_las_hours`] = Number(las.toFixed(2));
-      report.figures[`${key}_engine_hours`] = Number(engine.toFixed(2));
-      for (const policy of ["fifo_perf", "max_min_fairness", "max_min_fairness_perf"]) report.peers[`${key}_${policy}_hours`] = peer(policy);
-    }
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CycleResult } from "./decisions.ts";
 import { moveTogether, preempt, stop, type Decided } from "./disrupt.ts";
 import { Earmarks } from "./earmarks.ts";
+import { moveBySpeed } from "./by-speed.ts";
 import { growElastic } from "./grow.ts";
 import type { JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
@@ -76,6 +77,7 @@ class Cycle {
     const state = this.#state;
     this.#startReserved();
     completeRecovering(state, this.#decided);
+    if (state.policy.consolidation) moveBySpeed(state, this.#decided);
     const order = this.#openLanes();
     for (let cursor = order.pop(); cursor !== undefined; cursor = order.pop()) {
       if (cursor.version !== state.quota.version) {

@@ -21,8 +21,8 @@ export interface Start {
 
 /** Why something running is touched, and for whom. */
 export interface DisruptionCause {
-  kind: "priority" | "reclaim" | "fair_share" | "consolidation" | "node_drain";
-  /** The waiting job that needs it. */
+  kind: "priority" | "reclaim" | "fair_share" | "consolidation" | "speed" | "node_drain";
+  /** The waiting job that needs it; the job itself where it moves for its own sake. */
   forJob: string;
   message: string;
 }

@@ -3,6 +3,7 @@ import { lostWork, type JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
 import type { MovePlan } from "./moves.ts";
 import { membersOf, occupy, startOf } from "./places.ts";
+import type { Placement } from "./placement.ts";
 import type { PreemptionPlan } from "./preempt.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
@@ -76,6 +77,23 @@ export function moveTogether(state: State, job: JobRecord, plan: MovePlan, decid
     state.now,
     plan.moves.map((move) => move.job),
   );
+}
+
+/** Moves one job, for its own sake. */
+export function moveAlone(state: State, job: JobRecord, home: Placement, decided: Decided): void {
+  const lost = lostWork(job, state.now);
+  const { id } = job.input;
+  evict(state, job, id);
+  state.placer.take(home);
+  occupy(state, job, home, state.now, [job]);
+  const where = home.roles[0]!.partition.accelerator;
+  decided.moves.push({
+    job: id,
+    start: startOf(state, job, locality(state.placer, job.request, home)),
+    cause: { kind: "speed", forJob: id, message: `goes by speed, and moves to ${where} by what that does for it and for those who wait` },
+    graceMs: job.input.checkpoint?.grace ?? 0,
+    lostWork: lost,
+  });
 }
 
 function causeOf(job: JobRecord, victim: JobRecord, kind: DisruptionCause["kind"]): DisruptionCause {

@@ -37,7 +37,7 @@ export function isFastEnough(state: State, job: JobRecord, partition: Partition)
 }
 
 /** How fast a request is wherever it may run, 1 on its fastest; prices are brought up to date first. */
-function relativeSpeeds(state: State, request: Request): readonly RelativeSpeed[] {
+export function relativeSpeeds(state: State, request: Request): readonly RelativeSpeed[] {
   const { scarcity, placer } = state;
   scarcity.refresh(state.now, placer.version, () => demands(state));
   let known = scarcity.speeds.get(request);

@@ -1,12 +1,15 @@
 import type { JobRecord } from "./jobs.ts";
 import { durations, type Learned } from "./learned.ts";
 import type { QueueNode } from "./quota.ts";
+import type { Request } from "./request.ts";
 
 /** Jobs that run, by queue, with what searches for victims ask about a whole queue kept at hand. */
 export class RunningJobs {
   readonly byQueue = new Map<QueueNode, Set<JobRecord>>();
   /** Those with fewer members than they could use, or more than they need. */
   readonly elastic = new Set<JobRecord>();
+  /** Those that go by speed, by what they ask. */
+  readonly bySpeed = new Map<Request, Set<JobRecord>>();
   /** When those end whose end is known, by what is expected and by a limit. */
   readonly ending = new Map<JobRecord, { likely: number; longest: number }>();
   readonly #versions = new Map<QueueNode, number>();
@@ -39,6 +42,7 @@ export class RunningJobs {
     const least = this.#leastUrgent.get(queue);
     if (least !== undefined && job.input.priority < least) this.#leastUrgent.set(queue, job.input.priority);
     if (job.placement!.roles.some(({ role }) => role.min < role.max)) this.elastic.add(job);
+    if (job.request.policy === "fastest") this.bySpeed.set(job.request, (this.bySpeed.get(job.request) ?? new Set()).add(job));
   }
 
   remove(job: JobRecord): void {
@@ -46,6 +50,8 @@ export class RunningJobs {
     this.changed(queue);
     this.ending.delete(job);
     this.elastic.delete(job);
+    const alike = this.bySpeed.get(job.request);
+    if (alike?.delete(job) === true && alike.size === 0) this.bySpeed.delete(job.request);
     this.byQueue.get(queue)?.delete(job);
     if (this.#oldestStart.get(queue) === job.startedAt) this.#oldestStart.delete(queue);
     // Its priority may have been changed since, so the least is found anew in any case.

@@ -1,0 +1,87 @@
+import { freeDevices } from "./capacity.ts";
+import { moveAlone, type Decided } from "./disrupt.ts";
+import { devicesOf } from "./homes.ts";
+import { lostWork, type JobRecord } from "./jobs.ts";
+import type { Partition } from "./partition.ts";
+import { place } from "./place.ts";
+import type { Placement } from "./placement.ts";
+import { devicesEach } from "./counts.ts";
+import { relativeSpeeds } from "./preference.ts";
+import type { RelativeSpeed } from "./scarcity.ts";
+import { canCheckpoint } from "./request.ts";
+import type { State } from "./state.ts";
+import { bounds } from "./windows.ts";
+
+/** Of what its fastest device does, so much more, beyond the prices, makes a job move: less is not worth a restart. */
+const WORTH = 0.2;
+/** Work that a move may lose, in time of the job: what it gains in a few times that. */
+const LOST_MS = 5 * 60_000;
+/** Jobs looked at for moving in one cycle. */
+const TRIES = 16;
+
+/**
+ * Jobs that go by speed move to devices that are free where they gain by it: to faster ones; and where others wait for a kind, it has a
+ * price, so that who gains least by it leaves it to them.
+ */
+export function moveBySpeed(state: State, decided: Decided): void {
+  if (state.running.bySpeed.size === 0) return;
+  const wanted = wantedBy(state);
+  let tries = TRIES;
+  for (const [request, jobs] of state.running.bySpeed) {
+    const speeds = relativeSpeeds(state, request);
+    const needed = request.variants[0]!.roles.reduce((sum, role) => sum + role.min * devicesEach(role.shape), 0);
+    const free = speeds.filter(({ partition }) => freeDevices(state, partition) >= needed);
+    if (free.length === 0) continue;
+    for (const job of jobs) {
+      const here = speeds.find(({ partition }) => partition === job.placement!.roles[0]!.partition);
+      const better = here === undefined ? [] : free.filter((one) => isWorthIt(state, job, here, one, wanted));
+      if (better.length === 0 || !mayMove(state, job)) continue;
+      if (tries-- === 0) return;
+      const home = findHome(state, job, better);
+      if (home !== null) moveAlone(state, job, home, decided);
+    }
+  }
+}
+
+/** By partition the first of each lane that waits for it, and not for its quota. */
+function wantedBy(state: State): Map<Partition, JobRecord[]> {
+  const wanted = new Map<Partition, JobRecord[]>();
+  for (const lanes of state.lanes.values()) {
+    for (const lane of lanes.values()) {
+      const head = lane.head();
+      if (head === null || lane.blocked?.byQuota === true) continue;
+      for (const partition of state.placer.partitionsFor(lane.request)) wanted.set(partition, [...(wanted.get(partition) ?? []), head]);
+    }
+  }
+  return wanted;
+}
+
+/** It gains, and nobody loses who is more urgent or has no use for what the job leaves. */
+function isWorthIt(state: State, job: JobRecord, here: RelativeSpeed, there: RelativeSpeed, wanted: ReadonlyMap<Partition, readonly JobRecord[]>): boolean {
+  const { scarcity, placer } = state;
+  const gain = ({ speed, partition }: RelativeSpeed): number => speed - (wanted.has(partition) ? scarcity.priceOf(partition) : 0);
+  if (gain(there) < gain(here) + WORTH) return false;
+  const others = wanted.get(there.partition) ?? [];
+  return others.every((other) => other.input.priority <= job.input.priority && placer.partitionsFor(other.request).includes(here.partition));
+}
+
+function mayMove(state: State, job: JobRecord): boolean {
+  if (job.state !== "running" || job.leaving !== null || job.resized || !job.input.preemptible || !canCheckpoint(job.input)) return false;
+  if (job.placement!.roles.length > 1 || state.now - job.startedAt < state.protectedRuntime) return false;
+  return lostWork(job, state.now) <= LOST_MS * devicesOf(job);
+}
+
+function findHome(state: State, job: JobRecord, better: readonly RelativeSpeed[]): Placement | null {
+  const { placer } = state;
+  const speedOn = (partition: Partition): number => better.find((one) => one.partition === partition)?.speed ?? 0;
+  const within = bounds(state, job);
+  const home = place(placer, job.request, {
+    allowed: within.allowed,
+    avoid: [...within.avoid, ...state.dated.avoidedBy(job), ...state.leaving.nodes()],
+    usable: (partition) => speedOn(partition) > 0 && within.usable(partition),
+    cost: (_variant, partition) => -speedOn(partition),
+  });
+  // `place` takes what it finds; the job has to leave first.
+  if (home !== null) placer.untake(home);
+  return home;
+}
