@@ -1,10 +1,10 @@
 import type { WorkerKey } from "@muster/engine";
-import { nextNodeHealth, type NodeEvent } from "@muster/lifecycle";
+import { HANG_LIMITS, nextNodeHealth, type NodeEvent } from "@muster/lifecycle";
 import { appendEvents, applyJobAction, askCheckpoint, lockNode, setNodeHealth, type Client } from "@muster/store";
 import { random } from "../crash/scenarios/random.ts";
 import { SERVICES, type Cluster, type ServiceName, type Shard } from "./cluster.ts";
 import type { SimulatedDatabase } from "./database.ts";
-import type { Trainings } from "./trainings.ts";
+import { TELL_EVERY, type Trainings } from "./trainings.ts";
 import type { World } from "./world.ts";
 
 /** One thing that goes wrong, or that a person does. What it hits is drawn from the numbers that it carries, so that it stays the same when others are left out. */
@@ -53,13 +53,16 @@ const EFFECTS = {
     if (draw() < 0.5) hit.shard.engine.tell(hit.key, { kind: "print", line: "NVRM: Xid (PCI:0000:4f:00): 79, GPU has fallen off the bus" });
     hit.shard.engine.tell(hit.key, { kind: "exit", code: Math.floor(draw() * 3) === 0 ? 17 : 1 });
   },
-  /** A worker stands still. */
-  hang: ({ world, trainings, blame }, draw) => {
+  /** A worker stands still: found by its job's own limit, or else by its pace, which takes ten of the times between two of its reports. */
+  hang: async ({ world, database, trainings, blame }, draw) => {
     const hit = pick(trainings.leaders(), draw);
     if (!hit) return;
+    const hasLimit = trainings.hasLimit(hit);
+    // one that has told nothing yet hangs for ever, as nobody can tell
+    if (!hasLimit && !(await isPaceKnown(database, hit.start))) return;
     blame([{ key: hit.start }], "a hang");
     trainings.hang(hit);
-    world.stayBusy(2.5 * MINUTE);
+    world.stayBusy(hasLimit ? 2.5 * MINUTE : 10 * TELL_EVERY + MINUTE);
   },
   reboot_node: ({ cluster, blame }, draw) => {
     const shard = pick(cluster.shards, draw);
@@ -104,11 +107,7 @@ const EFFECTS = {
   },
   slow_kills: ({ world, cluster }, draw) => {
     const shard = pick(cluster.shards, draw);
-    if (!shard) return;
-    shard.killTakes = span(draw, SECOND, 2 * MINUTE);
-    world.clock.after(60 * MINUTE, () => {
-      shard.killTakes = 0;
-    });
+    if (shard) killSlowly(world, shard, draw, 60 * MINUTE);
   },
   /** A service dies between any two of its steps. */
   crash: (context, draw) => {
@@ -185,6 +184,7 @@ const WEIGHTS: Partial<Record<FaultKind, number>> = {
   reboot_node: 3,
   partition: 3,
   person: 3,
+  hang: 2,
   mass_partition: 0.4,
   crash_all: 1,
 };
@@ -223,10 +223,30 @@ function cut({ world, cluster, trainings, blamePlace }: FaultContext, shards: re
       for (const { start, shard } of trainings.leaders()) if (shards.includes(shard) && draw() < 0.3) trainings.commitByApi(cluster, start);
     });
   world.clock.after(milliseconds, () => {
-    for (const shard of shards) shard.line.isCut = false;
+    for (const shard of shards) {
+      shard.line.isCut = false;
+      // whoever was superseded there dies slowly
+      if (draw() < 0.3) killSlowly(world, shard, draw, 10 * MINUTE);
+    }
     world.touch();
     world.stayBusy(5 * SECOND);
   });
+}
+
+function killSlowly(world: World, shard: Shard, draw: Draw, milliseconds: number): void {
+  shard.killTakes = span(draw, SECOND, 2 * MINUTE);
+  world.clock.after(milliseconds, () => {
+    shard.killTakes = 0;
+  });
+}
+
+async function isPaceKnown(database: SimulatedDatabase, { job, attempt }: WorkerKey): Promise<boolean> {
+  const rows = await database.look("SELECT FROM progress WHERE job = $1 AND attempt = $2 AND cardinality(intervals) >= $3", [
+    job,
+    attempt,
+    HANG_LIMITS.intervals,
+  ]);
+  return rows.length > 0;
 }
 
 function crashAfter({ world, cluster }: FaultContext, name: ServiceName, steps: number, away: number): void {

@@ -5,5 +5,6 @@
 process.env["MUSTER_TEST_STORE"] = "in-memory";
 await import("../../packages/store/src/constraints.test.ts");
 await import("../../packages/store/src/settings.test.ts");
-await import("../../packages/store/src/supervisor/shards.test.ts");
-await import("../../services/supervisor/src/housekeeping.test.ts");
+for (const name of ["shards", "comebacks", "discovered"]) await import(`../../packages/store/src/supervisor/${name}.test.ts`);
+await import("../../packages/store/src/api/summary.test.ts");
+for (const name of ["housekeeping", "silence-watch"]) await import(`../../services/supervisor/src/${name}.test.ts`);

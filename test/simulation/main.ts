@@ -50,9 +50,9 @@ const base: Omit<RunOptions, "seed"> = {
   jobsPerHour: number("jobs"),
   longestHours: number("longest"),
   forgets: values.forgets,
-  ...(mutant && { mutant }),
+  ...(mutant && { mutant: mutant.edits }),
 };
-const total = { seeds: 0, node_hours: 0, faults: 0, jobs: 0, attempts: 0, invariants_broken: 0, wall_s: 0 };
+const total = { seeds: 0, node_hours: 0, faults: 0, jobs: 0, attempts: 0, hangs: 0, hangs_by_pace: 0, invariants_broken: 0, wall_s: 0 };
 const first = number("seed");
 for (let seed = first; seed < first + number("seeds"); seed++) {
   const only = values.only === undefined ? undefined : new Set(values.only.split(",").filter(Boolean).map(Number));
@@ -66,7 +66,8 @@ for (let seed = first; seed < first + number("seeds"); seed++) {
     } else process.stdout.write(`seed ${seed}: the same again\n`);
   }
   total.seeds++;
-  for (const key of ["node_hours", "faults", "jobs", "attempts", "wall_s"] as const) total[key] = Math.round((total[key] + figures[key]) * 10) / 10;
+  for (const key of ["node_hours", "faults", "jobs", "attempts", "hangs", "hangs_by_pace", "wall_s"] as const)
+    total[key] = Math.round((total[key] + figures[key]) * 10) / 10;
   total.invariants_broken += figures.broken.length > 0 ? 1 : 0;
   if (figures.broken.length === 0) continue;
   process.exitCode = 1;

@@ -1,26 +1,43 @@
 import type { Mutant } from "./database.ts";
 
+/** A bug that is planted: what it does to the store's statements, and what the simulation says of it. */
+interface Planted {
+  edits: Mutant;
+  says: RegExp;
+}
+
 /** Bugs that are planted, to see that the simulation finds such: each undoes one check of the store. */
-export const MUTANTS: Readonly<Record<string, Mutant>> = {
+export const MUTANTS: Readonly<Record<string, Planted>> = {
   /** Nobody says why a job waits. */
-  no_reason: { "scheduler-reasons": (text) => `${text} AND false` },
+  no_reason: { edits: { "scheduler-reasons": (text) => `${text} AND false` }, says: /waits without a reason/ },
   /** The next attempt starts, and a node is reachable again, while workers of the one before still live there: either alone is made good by the other. */
-  no_fence: { "read-blocked-starts": (text) => text.replace("WHERE fenced OR sealing", "WHERE sealing"), "has-old-workers": never },
+  no_fence: {
+    edits: { "read-blocked-starts": (text) => text.replace("WHERE fenced OR sealing", "WHERE sealing"), "has-old-workers": never },
+    says: /live on reachable nodes|lives on \S+, which is reachable/,
+  },
   /** A superseded attempt still commits. */
   stale_commits: {
-    "api-accept-checkpoint": (text) =>
-      text
-        .replace(" AND j.incarnation = $2 AND j.attempt = $3 AND j.finished_at IS NULL AND a.state <> 'ended'", "")
-        .replace("AND a.incarnation = j.incarnation AND a.number = j.attempt", ""),
+    edits: {
+      "api-accept-checkpoint": (text) =>
+        text
+          .replace(" AND j.incarnation = $2 AND j.attempt = $3 AND j.finished_at IS NULL AND a.state <> 'ended'", "")
+          .replace("AND a.incarnation = j.incarnation AND a.number = j.attempt", ""),
+    },
+    says: /committed step \d+ after it had ended|committed after a newer one had/,
   },
   /** Work is placed on nodes that are out of service. */
   closed_nodes: {
-    "scheduler-open": (text) => text.replace("WHERE n.schedulable AND n.reachable ", ""),
-    "scheduler-nodes": blind,
-    "scheduler-all-nodes": blind,
+    edits: {
+      "scheduler-open": (text) => text.replace("WHERE n.schedulable AND n.reachable ", ""),
+      "scheduler-nodes": blind,
+      "scheduler-all-nodes": blind,
+    },
+    says: /was opened on \S+, which is/,
   },
-  /** A shard that restarts its first worker's attempt gives devices back before its workers are dead. */
-  early_release: { "release-ended": (text) => text.replace("AND w.state IN ('exited', 'lost')", ""), "record-facts": (text) => text },
+  /** Devices are given back before the workers on them are dead. */
+  early_release: { edits: { "release-ended": (text) => text.replace("AND w.state IN ('exited', 'lost')", "") }, says: /two workers on one device/ },
+  /** Nobody looks for what stands still. */
+  no_hangs: { edits: { "read-quiet": (text) => `${text} AND false` }, says: /does not come to an end/ },
 };
 
 function never(text: string): string {

@@ -37,6 +37,9 @@ export interface RunFigures {
   faults: number;
   jobs: number;
   attempts: number;
+  /** Hangs that were found, and those of them by ten medians. */
+  hangs: number;
+  hangs_by_pace: number;
   steps: number;
   statements: number;
   checks: number;
@@ -108,6 +111,10 @@ export async function run(options: RunOptions): Promise<RunFigures> {
     const heard = cluster.shards.filter(({ line, engine }) => !line.isCut && engine.hasAgent).map(({ name }) => name);
     await store.look("UPDATE leases SET expires_at = expires_at + make_interval(secs => $1) WHERE expires_at > now()", [(to - from) / 1000]);
     await store.look("UPDATE shards SET last_seen = last_seen + make_interval(secs => $1) WHERE name = ANY ($2)", [(to - from) / 1000, heard]);
+    await store.look(
+      "UPDATE progress p SET step_at = step_at + make_interval(secs => $1) FROM jobs j WHERE j.id = ANY ($2) AND (p.job, p.attempt) = (j.id, j.attempt)",
+      [(to - from) / 1000, trainings.heard()],
+    );
   };
 
   for (const name of SERVICES) cluster.startService(name);
@@ -137,8 +144,9 @@ export async function run(options: RunOptions): Promise<RunFigures> {
   for (let day = 1; day * 24 < hours; day++) here.clock.after(day * 86_400_000, () => options.onDay?.(day));
   await here.live(end);
   if (broken.length === 0) await windUp(context, invariants);
-  const [counts] = await store.look<{ jobs: number; attempts: number }>(
-    "SELECT (SELECT count(*)::int FROM jobs) AS jobs, (SELECT count(*)::int FROM attempts) AS attempts",
+  const [counts] = await store.look<{ jobs: number; attempts: number; hangs: number; by_pace: number }>(
+    `SELECT (SELECT count(*)::int FROM jobs) AS jobs, count(*)::int AS attempts, count(*) FILTER (WHERE found->>'rule' = 'hang')::int AS hangs,
+      count(*) FILTER (WHERE found->>'rule' = 'hang' AND found::text LIKE '%times the median%')::int AS by_pace FROM attempts`,
   );
   const figures: RunFigures = {
     seed,
@@ -147,6 +155,8 @@ export async function run(options: RunOptions): Promise<RunFigures> {
     faults: happened.length,
     jobs: counts?.jobs ?? 0,
     attempts: counts?.attempts ?? 0,
+    hangs: counts?.hangs ?? 0,
+    hangs_by_pace: counts?.by_pace ?? 0,
     steps: here.stepsTaken,
     statements: store.statements,
     checks: invariants.checks,

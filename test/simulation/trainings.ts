@@ -9,7 +9,7 @@ import { DEVICES } from "./cluster.ts";
 import type { World } from "./world.ts";
 
 /** Progress of all that runs is told this often, in time that services live; milliseconds. */
-const TELL_EVERY = 20_000;
+export const TELL_EVERY = 20_000;
 
 /** What a job does when it runs. A step is a second of work. */
 interface Training {
@@ -79,7 +79,7 @@ export class Trainings {
         checkpoint: { grace: Math.round(5 + draw() * 55), keep: 2, committed: "^saved (?<step>[0-9]+)$" },
         priority: urgent ? "high" : "normal",
         preemptible: draw() < 0.8,
-        recovery: { max_restarts: 1000, ...(draw() < 0.7 && { hang_timeout: 90 }), ...(draw() < 0.2 && { partition: "wait" as const }) },
+        recovery: { max_restarts: 1000, ...(draw() < 0.4 && { hang_timeout: 90 }), ...(draw() < 0.2 && { partition: "wait" as const }) },
       },
     };
     this.#all.push(training);
@@ -173,10 +173,20 @@ export class Trainings {
     return [...this.#leaders.values()].filter(({ start, shard }) => shard.engine.isAlive(start));
   }
 
-  /** It stands still from now on, and lives; not where it has no limit of its own: where time jumps, reports come hours apart, and ten times that is weeks. */
+  /** Jobs whose steps go on, and are heard of: what they told in time that is jumped over would have come as regularly as ever. */
+  heard(): string[] {
+    return this.leaders()
+      .filter(({ start, shard }) => !shard.line.isCut && shard.engine.hasAgent && !this.#hung.some((one) => one.start === start))
+      .map(({ start }) => start.job);
+  }
+
+  /** Whether its job says how long it may stand still. */
+  hasLimit({ start }: { start: WorkerStart }): boolean {
+    return this.#leaders.get(`${start.job}/${start.attempt}`)?.training.spec.recovery?.hang_timeout !== undefined;
+  }
+
+  /** It stands still from now on, and lives. */
   hang({ start, shard }: { start: WorkerStart; shard: Shard }): void {
-    const known = this.#leaders.get(`${start.job}/${start.attempt}`);
-    if (known?.training.spec.recovery?.hang_timeout === undefined) return;
     shard.engine.hang(start);
     this.#hung.push({ start, shard });
   }

@@ -7,9 +7,9 @@ import { runUpgrade } from "../crash/scenarios/upgrade.ts";
 import { buildImage } from "../deploy/build-image.ts";
 import setup from "../global-setup.ts";
 import { runPairwise } from "../recovery/pairwise.ts";
-import { simulate } from "../simulation/simulate.ts";
+import { findMutants, simulate } from "../simulation/simulate.ts";
 
-/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, a node that freezes in the check before a start, a million simulated node-hours, the image's steps. Prints what each found; ends with 1 where one failed. */
+/* `npm run soak [-- NAME...] [--seed N]`: the crash tests at full length, the upgrade under 100 jobs, a node that freezes in the check before a start, a million simulated node-hours, the bugs that the simulation is to find, the image's steps. Prints what each found; ends with 1 where one failed. */
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { seed: { type: "string", default: String(Date.now() % 1_000_000) } } });
 const seed = Number(values.seed);
@@ -25,6 +25,7 @@ const SCENARIOS: Record<string, () => Promise<object>> = {
   upgrade: () => runUpgrade(100),
   preflight: async () => [await runPairwise(0), await runPairwise(1)],
   simulation: () => simulate(seed),
+  mutants: () => findMutants(1),
   image: () => buildImage(),
 };
 
