@@ -189,6 +189,20 @@ describe("a first cut of placement", () => {
     expect(nodesOf(engine, 5)).toEqual({ next: ["n0"] });
   });
 
+  it("says of a job that it waits for the nodes that it leaves out, and for no job ahead of it", () => {
+    const engine = createEngine();
+    fabric(engine, 1, 3);
+    engine.submit(job("broke", { roles: [role(2)], excludedNodes: ["n0", "n1", "gone"] }));
+    expect(nodesOf(engine)).toEqual({});
+    expect(engine.explain("broke")).toMatchObject({
+      reason: "insufficient_capacity",
+      message: expect.stringContaining("not without the 2 nodes that it leaves out"),
+      filtered: [{ nodes: 2, sampleNodes: ["n0", "n1"] }],
+    });
+    engine.updateJob(job("broke", { roles: [role(2)], excludedNodes: ["n0"] }));
+    expect(nodesOf(engine, 2)).toEqual({ broke: ["n1", "n2"] });
+  });
+
   it("gates jobs that may not start, and wakes for those that time frees", () => {
     const engine = createEngine();
     fabric(engine, 1, 4);

@@ -267,12 +267,24 @@ function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partit
   }
   const room = roomFor(counts, required);
   if (chooseBlock(counts, placer.nodes, room, min, within) === null) return fragmented(state, role, partition, counts, required, within, where);
-  const until = timeLeft(state, job, role, partition, where, (closed) => {
-    counts.block(placer.nodes, closed);
+  const leftOut = job.request.excludedNodes.map((id) => placer.nodes.names.find(id)).filter((slot) => partition.members.has(slot));
+  const fitsWithout = (closed: Iterable<number>): boolean => {
+    counts.block(placer.nodes, new Set([...leftOut, ...closed]));
     const placed = placeGang(counts, placer.nodes, { members: min, layers: required, within });
     counts.unblock();
     return placed !== null;
-  });
+  };
+  if (leftOut.length > 0 && !fitsWithout([])) {
+    const names = leftOut.slice(0, SAMPLE).map((slot) => placer.nodes.names.name(slot));
+    return {
+      reason: "insufficient_capacity",
+      message: `needs ${min} nodes with ${describe(role)}; it would fit in ${where} now, but not without the ${leftOut.length} nodes that it leaves out`,
+      wouldFitIf: [`nodes that it leaves out are in order again (${names.join(", ")})`, `others become free in ${where}`],
+      blocks: [],
+      filtered: [{ why: "left out: it broke there, or they are held back as spares", nodes: leftOut.length, sampleNodes: names }],
+    };
+  }
+  const until = timeLeft(state, job, role, partition, where, fitsWithout);
   if (until !== null) return until;
   return plain("behind_higher_priority", `it would fit in ${where} now, but jobs ahead of it go first`);
 }
@@ -284,7 +296,7 @@ function timeLeft(
   role: ResolvedRole,
   partition: Partition,
   where: string,
-  fitsWithout: (closed: ReadonlySet<number>) => boolean,
+  fitsWithout: (closed: Iterable<number>) => boolean,
 ): Verdict | null {
   const { names } = state.placer.nodes;
   const short = (what: string, at: number, others: string[], nodes: readonly number[]): Verdict => ({
