@@ -32,7 +32,7 @@ interface Scenario {
 
 const SCENARIOS: Readonly<Record<ScenarioName, Scenario>> = {
   /** Submitted, placed, started, finished. */
-  life: { writes: 60, from: "INSERT INTO jobs\\b", run: "true", attempts: 1 },
+  life: { writes: 80, from: "INSERT INTO jobs\\b", run: "true", attempts: 1 },
   /** Its first attempt is killed from outside; it is judged, and starts again. */
   recovery: { writes: 110, from: "INSERT INTO jobs\\b", run: "if [ $MUSTER_ATTEMPT = 1 ]; then kill -9 $$; fi", attempts: 2 },
   /** Its node is drained while it runs; it goes on on another one. */
