@@ -44,6 +44,14 @@ describe("judgeSilence", () => {
     expect(judge({ nodes: silent.map((node) => Object.assign(node, { listenedSince: ago(25) })) }).lost).toEqual(["a0"]);
   });
 
+  it("takes the silence of a cluster for its nodes' only after so long a time in which the control plane was well", () => {
+    const away = (seconds: number): WatchedNode[] =>
+      nodes({ ...twenty, a0: ago(seconds) }).map((node) => (node.node === "a0" ? { ...node, clusterAway: true } : node));
+    expect(judge({ nodes: away(599) })).toMatchObject({ suspect: ["a0"], lost: [] });
+    expect(judge({ nodes: away(600) })).toMatchObject({ lost: ["a0"] });
+    expect(judge({ nodes: away(3600), watchingSince: ago(599) })).toMatchObject({ suspect: ["a0"], lost: [] });
+  });
+
   it("does not declare twice", () => {
     expect(judge({ nodes: nodes({ ...twenty, a0: ago(60) }, ["a0"]) })).toEqual({ suspect: [], lost: [], brake: { kind: "off" } });
   });

@@ -13,7 +13,7 @@ export interface SilenceLimits {
   brakeFraction: number;
   /** ...and at least so many. */
   brakeNodes: number;
-  /** How long the control plane must have been well for the brake to lift by itself. */
+  /** How long the control plane must have been well for the brake to lift by itself, and how long a cluster may be away. */
   brakeRelease: number;
 }
 
@@ -29,6 +29,8 @@ export interface WatchedNode {
   listenedSince: number;
   /** What kept it died, and none could be started in its place: that needs no silence to be known. */
   dead?: boolean;
+  /** What is silent is the API server of its cluster, which says nothing of the node. */
+  clusterAway?: boolean;
   /** Already declared lost. */
   lost: boolean;
   /** Somebody else than the control plane says since that it is dead: then its silence is no riddle. */
@@ -68,7 +70,8 @@ export function judgeSilence(input: SilenceInput): SilenceDecision {
   const onset = (node: WatchedNode): number => (node.lost || input.brakedSince !== null ? node.heard : Math.max(node.heard, node.listenedSince, watchingSince));
   const silent = nodes.filter((node) => node.dead || now - onset(node) >= limits.suspect);
   const suspect = silent.filter((node) => !node.lost).map((node) => node.node);
-  const due = silent.filter((node) => !node.lost && (node.dead || now - onset(node) >= limits.lost));
+  const limitOf = (node: WatchedNode): number => (node.clusterAway ? Math.max(limits.lost, limits.brakeRelease) : limits.lost);
+  const due = silent.filter((node) => !node.lost && (node.dead || now - onset(node) >= limitOf(node)));
   const confirmed = due.filter((node) => node.confirmed).map((node) => node.node);
   const fresh = silent
     .filter((node) => !node.confirmed && (input.liftedAt === null || onset(node) + limits.suspect > input.liftedAt))

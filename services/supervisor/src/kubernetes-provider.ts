@@ -85,6 +85,8 @@ export function kubernetesProvider({ pool, waker, logger }: KubernetesProviderOp
       if (--used.users === 0) used.idle = setTimeout(() => void end(name, used), LINGER_MS).unref();
     });
     try {
+      // what is remembered of a cluster that is away is no answer of it
+      await engine.ping();
       // a job is placed on what is recorded, so that comes first
       core.nodes.retell();
       await discover(name, core, true);

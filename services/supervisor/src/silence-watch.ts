@@ -69,20 +69,24 @@ export class SilenceWatch {
     if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 2) this.#watchingSince = now;
     this.#lastRound = now;
     const heard = new Map(
-      shards.map((shard) => [shard.name, { heard: shard.last_seen ?? 0, listenedSince: this.#listenedSince(shard, now), dead: shard.dead }]),
+      shards.map((shard) => [
+        shard.name,
+        { heard: shard.last_seen ?? 0, listenedSince: this.#listenedSince(shard, now), dead: shard.dead, cluster: shard.cluster },
+      ]),
     );
     const brake = await readBrake(pool);
     const silent = [...heard.values()].some((shard) => shard.dead || now - Math.max(shard.heard, shard.listenedSince) >= limits.suspect);
     if (!silent && brake.since === null && this.#before === "" && !(await anyAway(pool))) return false;
     const rows = await readWatchedNodes(pool);
     const nodes = rows.map((row): WatchedNode => {
-      const shard = heard.get(row.shard) ?? { heard: now, listenedSince: now, dead: false };
+      const { cluster, ...shard } = heard.get(row.shard) ?? { heard: now, listenedSince: now, dead: false, cluster: false };
       // its cluster answers, but doesn't hear of it: what the cluster says is no sign of the node's life
       return {
         node: row.name,
         switch: switchOf(row),
         ...shard,
         heard: Math.min(shard.heard, row.away ?? shard.heard),
+        clusterAway: cluster && row.away === null,
         lost: row.lost,
         confirmed: row.confirmed,
       };

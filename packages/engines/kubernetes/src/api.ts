@@ -85,6 +85,8 @@ export class KubeApi {
     // half a second and 130 MB, so only where there is a cluster
     const { KubeConfig } = await import("@kubernetes/client-node");
     const config = new KubeConfig();
+    if (kubeconfig === undefined && !process.env["KUBERNETES_SERVICE_HOST"])
+      throw new Unreachable("no kubeconfig is named, and the supervisor runs in no cluster: name one in config.kubeconfig of the shard");
     try {
       if (kubeconfig === undefined) config.loadFromCluster();
       else config.loadFromFile(kubeconfig);

@@ -3,6 +3,8 @@ import { columns, type AttemptId } from "./attempt-key.ts";
 
 export interface WatchedShardRow {
   name: string;
+  /** Whether it is a whole cluster, whose silence is not its nodes'. */
+  cluster: boolean;
   /** Milliseconds since 1970 by the database's clock. */
   last_seen: number | null;
   /** Of the lease of the supervisor that keeps it; null where nobody does. */
@@ -29,14 +31,21 @@ export async function recordDeath(client: Client, shard: string): Promise<void> 
 
 /** All shards with nodes, when each was last heard of, and the database's clock. */
 export async function readWatchedShards(client: Client): Promise<{ now: number; shards: WatchedShardRow[] }> {
-  const { rows } = await client.query<{ now: number; name: string | null; last_seen: number | null; owner_epoch: string | null; dead: boolean }>({
+  const { rows } = await client.query<{
+    now: number;
+    name: string | null;
+    cluster: boolean;
+    last_seen: number | null;
+    owner_epoch: string | null;
+    dead: boolean;
+  }>({
     name: "read-watched-shards",
-    text: `SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, s.name, (extract(epoch FROM s.last_seen) * 1000)::float8 AS last_seen, l.epoch::text AS owner_epoch, s.dead_since IS NOT NULL AS dead
+    text: `SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, s.name, s.engine = 'kubernetes' AS cluster, (extract(epoch FROM s.last_seen) * 1000)::float8 AS last_seen, l.epoch::text AS owner_epoch, s.dead_since IS NOT NULL AS dead
       FROM (SELECT) AS one LEFT JOIN shards s ON true LEFT JOIN leases l ON l.name = 'shard:' || s.name AND l.expires_at > now()`,
   });
   return {
     now: rows[0]?.now ?? 0,
-    shards: rows.flatMap(({ name, last_seen, owner_epoch, dead }) => (name === null ? [] : [{ name, last_seen, owner_epoch, dead }])),
+    shards: rows.flatMap(({ name, cluster, last_seen, owner_epoch, dead }) => (name === null ? [] : [{ name, cluster, last_seen, owner_epoch, dead }])),
   };
 }
 
