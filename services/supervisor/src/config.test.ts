@@ -25,14 +25,16 @@ it("keeps checkpoints in one place for all agents only where that is named", () 
   expect(readConfig({ ...GOOD, MUSTER_CHECKPOINT_ROOT: "ckpt" })).toEqual({ problems: [expect.stringMatching(/^MUSTER_CHECKPOINT_ROOT/)] });
 });
 
+it("has agents of this machine only where their folder is named", () => {
+  const { MUSTER_AGENTS_DIR: _, ...without } = GOOD;
+  expect(readConfig(GOOD)).toMatchObject({ agentsDir: "/var/lib/muster/agents" });
+  expect(readConfig(without)).toMatchObject({ agentsDir: undefined });
+  expect(readConfig({ ...GOOD, MUSTER_AGENTS_DIR: "agents" })).toEqual({ problems: [expect.stringMatching(/^MUSTER_AGENTS_DIR/)] });
+});
+
 it("names everything that is wrong at once", () => {
   expect(readConfig({})).toEqual({
-    problems: [
-      expect.stringMatching(/^DATABASE_URL/),
-      expect.stringMatching(/^MUSTER_API_URL/),
-      expect.stringMatching(/^MUSTER_AGENTS_DIR/),
-      expect.stringMatching(/^MUSTER_LOG_STORE/),
-    ],
+    problems: [expect.stringMatching(/^DATABASE_URL/), expect.stringMatching(/^MUSTER_API_URL/), expect.stringMatching(/^MUSTER_LOG_STORE/)],
   });
   expect(readConfig({ ...GOOD, MUSTER_LOG_STORE: "logs", MUSTER_SUPERVISOR_PORT: "x" })).toEqual({
     problems: [expect.stringMatching(/^MUSTER_LOG_STORE/), expect.stringMatching(/^MUSTER_SUPERVISOR_PORT/)],

@@ -3,7 +3,8 @@ import { isAbsolute } from "node:path";
 export interface Config {
   databaseUrl: string;
   apiUrl: string;
-  agentsDir: string;
+  /** Where this machine's agents keep their state; undefined: it has none, and all nodes are of Kubernetes clusters. */
+  agentsDir: string | undefined;
   /** The folder of what jobs name in `secrets`, as `<project>/<name>`; undefined: they can name none. */
   secretsDir: string | undefined;
   /** Where jobs' checkpoints go that name no place; one that all nodes share. */
@@ -45,7 +46,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     repairHooks: env["MUSTER_REPAIR_HOOKS"] === undefined ? undefined : folder("MUSTER_REPAIR_HOOKS", "the file of repair hooks"),
     checkpointRoot:
       env["MUSTER_CHECKPOINT_ROOT"] === undefined ? undefined : folder("MUSTER_CHECKPOINT_ROOT", "a folder for jobs' checkpoints that all nodes share"),
-    agentsDir: folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
+    agentsDir: env["MUSTER_AGENTS_DIR"] === undefined ? undefined : folder("MUSTER_AGENTS_DIR", "the folder that keeps this machine's agents"),
     logs: env["MUSTER_LOG_STORE"]?.startsWith("s3://")
       ? env["MUSTER_LOG_STORE"]
       : folder("MUSTER_LOG_STORE", "the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services"),

@@ -10,7 +10,7 @@ import { localProvider } from "./local-provider.ts";
 import { readRepairHooks } from "./repairs/hooks.ts";
 import { createSupervisor } from "./supervisor.ts";
 
-/** A supervisor alone, beside others on the database that DATABASE_URL names, for the agents of this machine. */
+/** A supervisor alone, beside others on the database that DATABASE_URL names: for Kubernetes clusters and, where MUSTER_AGENTS_DIR is set, the agents of this machine. */
 const config = readConfig(process.env);
 if ("problems" in config) {
   process.stderr.write(`${config.problems.join("\n")}\n`);
@@ -38,18 +38,21 @@ const supervisor = await createSupervisor({
   logs,
   apiUrl: config.apiUrl,
   engines: {
-    local: localProvider({
-      pool,
-      agentsDir: config.agentsDir,
-      agent: {
-        ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }),
-        ...(config.kernelLog !== undefined && { kernel_log: config.kernelLog }),
-        ...(config.checkpointRoot !== undefined && { checkpoint_root: config.checkpointRoot }),
-      },
+    ...(config.agentsDir !== undefined && {
+      local: localProvider({
+        pool,
+        agentsDir: config.agentsDir,
+        agent: {
+          ...(config.secretsDir !== undefined && { secrets_dir: config.secretsDir }),
+          ...(config.kernelLog !== undefined && { kernel_log: config.kernelLog }),
+          ...(config.checkpointRoot !== undefined && { checkpoint_root: config.checkpointRoot }),
+        },
+      }),
     }),
     kubernetes,
   },
 });
+if (config.agentsDir === undefined) logger.info("MUSTER_AGENTS_DIR is not set: nodes of the local engine are left to other supervisors");
 const http = createHttp(pool, supervisor, kubernetes);
 closeWithGrace({ delay: 15_000, logger: false }, async ({ err }) => {
   if (err) logger.fatal({ err }, "ending after an error");
