@@ -65,6 +65,13 @@ export class Fences {
     return this.never.has(names.workerName(key));
   }
 
+  /** Whether an attempt has ended and is recorded, or a newer one is known. */
+  isOver(key: AttemptKey): boolean {
+    const fence = this.fences.get(key.job);
+    const order = fence ? compareFence(key, fence) : 1;
+    return order < 0 || (order === 0 && (fence?.closed ?? false));
+  }
+
   /** The job has this attempt. @returns whether that is the newest known */
   raise(key: AttemptKey, closed: boolean): void {
     const fence = this.fences.get(key.job);

@@ -173,18 +173,24 @@ function environment(start: WorkerStart, config: KubernetesConfig, notes: Worker
     MUSTER_NODE_RANK: String(start.nodeRank),
     MUSTER_NODE: start.node,
     MUSTER_WORKER: names.workerName(start),
-    MUSTER_ETC: ETC,
-    MUSTER_FILES: start.files.map((file) => file.path).join(" "),
     MUSTER_GRACE: String(Math.max(1, Math.ceil(start.container?.grace ?? 30))),
     MUSTER_REPORTS: checkpoint.reports ? "1" : "0",
     MUSTER_CHECKPOINTS: checkpoints ? "1" : "0",
-    MUSTER_CHECKPOINT_SIGNAL: checkpoint.signal ?? "",
-    MUSTER_MARKER: checkpoint.marker ?? "",
-    MUSTER_COMMITTED_DIR: kept ? `${job}/committed` : "",
-    MUSTER_RESUME_TARGET: start.checkpoint.resumeFrom ?? "",
-    MUSTER_WORKDIR: workdir(start),
+    // the shim takes what it isn't told for nothing: each variable of a pod costs the API server something at every write
+    ...withoutEmpty({
+      MUSTER_FILES: start.files.map((file) => file.path).join(" "),
+      MUSTER_CHECKPOINT_SIGNAL: checkpoint.signal ?? "",
+      MUSTER_MARKER: checkpoint.marker ?? "",
+      MUSTER_COMMITTED_DIR: kept ? `${job}/committed` : "",
+      MUSTER_RESUME_TARGET: start.checkpoint.resumeFrom ?? "",
+      MUSTER_WORKDIR: workdir(start),
+    }),
   });
   return [...Object.entries(values).flatMap(([name, value]) => (secret.has(name) ? [] : [{ name, value: inert(value) }])), ...secrets];
+}
+
+function withoutEmpty(values: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== ""));
 }
 
 function workdir({ source, workdir: below }: WorkerStart): string {
