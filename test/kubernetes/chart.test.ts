@@ -6,12 +6,16 @@ import { parseAllDocuments } from "yaml";
 import type { Thing } from "./control-plane/api-client.ts";
 import { binaries } from "./control-plane/binaries.ts";
 import { ControlPlane } from "./control-plane/control-plane.ts";
+import { canFetch } from "./operators/modules.ts";
+import { installCrds } from "./operators/operators.ts";
 import { noControlPlane } from "./ready.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CHART = join(ROOT, "deploy/helm/muster");
-/** All that the values can turn on, but for what needs CRDs of others. */
+const serviceMonitors = canFetch("prometheus");
+/** All that the values can turn on; what needs CRDs of others, where they can be had. */
 const ALL = [
+  ...(serviceMonitors ? ["--set", "metrics.serviceMonitor.enabled=true"] : []),
   "--set",
   "api.tlsSecretName=muster-tls",
   "--set",
@@ -28,6 +32,7 @@ describe.skipIf(noControlPlane)("the chart", () => {
 
   beforeAll(async () => {
     plane = await ControlPlane.start();
+    if (serviceMonitors) await installCrds(plane, "prometheus");
     const path = (await binaries(() => {})).helm;
     if (path === undefined) throw new Error("helm is missing beside the control plane");
     const env = { ...process.env, HELM_CACHE_HOME: plane.dir, HELM_CONFIG_HOME: plane.dir, HELM_DATA_HOME: plane.dir, KUBECONFIG: plane.kubeconfig() };

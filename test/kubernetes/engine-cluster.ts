@@ -1,21 +1,15 @@
-import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { KubernetesEngine, KubernetesShard } from "@muster/engine-kubernetes";
 import { kubernetesConfig } from "@muster/model";
 import { pino } from "pino";
-import { parseAllDocuments } from "yaml";
+import { installRoles, SUPERVISOR } from "./chart-roles.ts";
 import type { Thing } from "./control-plane/api-client.ts";
 import { ControlPlane, type ControlPlaneOptions } from "./control-plane/control-plane.ts";
 import type { Kubelet, NodeOptions } from "./kubelet/kubelet.ts";
 import { startNodes } from "./kubelet/test-nodes.ts";
 
-const CHART = fileURLToPath(new URL("../../deploy/helm/muster", import.meta.url));
-/** What of the chart concerns the engine: who it is, what it may do, and where its workers run. */
-const KINDS = ["Namespace", "PriorityClass", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-export const SUPERVISOR = "system:serviceaccount:muster:muster-supervisor";
 export const NAMESPACE = "muster-jobs";
 export const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
 
@@ -37,7 +31,9 @@ export class EngineCluster {
 
   static async start({ nodes, config = {}, ...options }: EngineClusterOptions): Promise<EngineCluster> {
     const plane = await ControlPlane.start(options);
-    const rules = await install(plane);
+    const rules = await installRoles(plane);
+    await makeVolume(plane);
+    await until("the service account of jobs", () => plane.admin.find(`/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`));
     return new EngineCluster(plane, await startNodes(plane, nodes), rules, config);
   }
 
@@ -85,31 +81,6 @@ export class EngineCluster {
     await Promise.all(this.kubelets.map((kubelet) => kubelet.close()));
     await this.plane.stop();
   }
-}
-
-/** Applies the chart's objects and a volume for checkpoints; returns the rules of the supervisor's roles. */
-async function install(plane: ControlPlane): Promise<Thing[]> {
-  const { admin } = plane;
-  const env = { ...process.env, HELM_CACHE_HOME: plane.dir, HELM_CONFIG_HOME: plane.dir, HELM_DATA_HOME: plane.dir };
-  const { helm } = plane.binaries;
-  if (helm === undefined) throw new Error("helm is missing beside the control plane");
-  const rendered = execFileSync(helm, ["template", "muster", CHART, "--namespace", "muster"], { encoding: "utf8", env });
-  const things = parseAllDocuments(rendered)
-    .map((document): Thing => document.toJS())
-    .filter((thing) => KINDS.includes(thing?.kind))
-    .toSorted((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
-  await admin.create("/api/v1/namespaces", { metadata: { name: "muster" } });
-  for (const thing of things) {
-    const base = thing.apiVersion === "v1" ? "/api/v1" : `/apis/${thing.apiVersion}`;
-    const { namespace, name } = thing.metadata;
-    const plural = `${thing.kind.toLowerCase()}${thing.kind.endsWith("s") ? "es" : "s"}`;
-    await admin.patch(`${base}${namespace ? `/namespaces/${namespace}` : ""}/${plural}/${name}?fieldManager=test&force=true`, thing, "apply");
-  }
-  const { status } = await admin.create("/api/v1/namespaces/muster/serviceaccounts/muster-supervisor/token", { spec: {} });
-  plane.addUser(SUPERVISOR, status.token);
-  await makeVolume(plane);
-  await until("the service account of jobs", () => admin.find(`/api/v1/namespaces/${NAMESPACE}/serviceaccounts/default`));
-  return things.filter((thing) => thing.kind === "Role" || thing.kind === "ClusterRole");
 }
 
 /** A folder of this machine that all nodes share, as a claim: the namespace allows no host paths. */

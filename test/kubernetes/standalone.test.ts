@@ -6,6 +6,7 @@ import { startStandalone, type Standalone } from "@muster/standalone";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pidsWhere } from "../support/processes.ts";
+import { installRoles, SUPERVISOR } from "./chart-roles.ts";
 import { ControlPlane } from "./control-plane/control-plane.ts";
 import type { Kubelet } from "./kubelet/kubelet.ts";
 import { startNodes } from "./kubelet/test-nodes.ts";
@@ -65,7 +66,8 @@ describe.skipIf(noControlPlane)("Muster on a cluster", () => {
       { name: "plain" },
     ]);
     await plane.admin.create("/api/v1/namespaces", { metadata: { name: "muster-jobs" } });
-    await plane.admin.create("/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "muster-worker" }, value: 0, preemptionPolicy: "Never" });
+    // the chart's own namespace allows neither the nodes' network nor their folders
+    await installRoles(plane, "jobs.createNamespace=false");
     const checkpoints = join(plane.dir, "checkpoints");
     mkdirSync(checkpoints);
     chmodSync(checkpoints, 0o777);
@@ -82,7 +84,7 @@ describe.skipIf(noControlPlane)("Muster on a cluster", () => {
     await muster.client.shards.put("east", {
       name: "east",
       config: {
-        kubeconfig: plane.kubeconfig(),
+        kubeconfig: plane.kubeconfig(SUPERVISOR),
         pools: [{ pool: "h100", match: { gpu: "h100" } }],
         fabric: ["zone", "rack"],
         network: "host",

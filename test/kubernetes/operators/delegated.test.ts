@@ -4,6 +4,7 @@ import { delegatedObject, KINDS, KubernetesEngine, KubernetesShard, type Delegat
 import { DELEGATED_LAUNCHERS, kubernetesConfig, type DelegatedLauncher } from "@muster/model";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AUDIT, granted, installRoles, SUPERVISOR, used } from "../chart-roles.ts";
 import type { Thing } from "../control-plane/api-client.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
@@ -28,12 +29,13 @@ describe.skipIf(noControlPlane || !canFetch("jobset"))("gangs handed to operator
   let operators: { stop(): Promise<void>; log(): string };
   let shard: KubernetesShard;
   let engine: KubernetesEngine;
+  let roles: Thing[] = [];
   const news: News[] = [];
   let following = new AbortController();
 
   /** A supervisor's use of the cluster, from its beginning. */
   const open = async (): Promise<void> => {
-    const config = kubernetesConfig.parse({ kubeconfig: plane.kubeconfig(), namespace: "default", image: "train:1", pools: [{ pool: "h800" }] });
+    const config = kubernetesConfig.parse({ kubeconfig: plane.kubeconfig(SUPERVISOR), namespace: "default", image: "train:1", pools: [{ pool: "h800" }] });
     shard = await KubernetesShard.open({ shard: "test", config, vendors: { h800: "nvidia" }, logger: pino({ level: "silent" }) });
     engine = new KubernetesEngine(shard);
     following = new AbortController();
@@ -49,9 +51,14 @@ describe.skipIf(noControlPlane || !canFetch("jobset"))("gangs handed to operator
   };
 
   beforeAll(async () => {
-    plane = await ControlPlane.start({ nodeGrace: 60 });
+    plane = await ControlPlane.start({ nodeGrace: 60, audit: AUDIT });
     await installCrds(plane, "jobset", "trainer", "kuberay", "mpi", "training");
-    await plane.admin.create("/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "muster-worker" }, value: 0, preemptionPolicy: "Never" });
+    roles = await installRoles(
+      plane,
+      "jobs.namespace=default",
+      "jobs.createNamespace=false",
+      ...DELEGATED_LAUNCHERS.map((kind) => `jobs.delegate.${kind}=true`),
+    );
     kubelets = await startNodes(
       plane,
       [...NODES, "node-other"].map((name) => ({ name, devices: { [RESOURCE]: "8" } })),
@@ -231,6 +238,13 @@ describe.skipIf(noControlPlane || !canFetch("jobset"))("gangs handed to operator
       });
     },
   );
+
+  it("needs each verb that the chart grants for what ran here", () => {
+    const needed = granted(roles).filter((verb) => /^\w+ (trainjobs|jobsets) /.test(verb));
+    expect(needed).toHaveLength(8);
+    const once = used(plane);
+    expect(needed.filter((verb) => !once.has(verb))).toEqual([]);
+  });
 
   it("is refused where the cluster lacks the operator, which is named", async () => {
     await plane.admin.remove("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rayjobs.ray.io");

@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import type { Thing } from "../control-plane/api-client.ts";
 
-/** Operators' Go modules, at the versions that the tests run or check against. */
+/** Operators' Go modules, at the versions that the tests run or check against; of Prometheus' only the schema of a ServiceMonitor. */
 const MODULES = {
   jobset: "sigs.k8s.io/jobset@v0.12.0",
   trainer: "github.com/kubeflow/trainer/v2@v2.2.0",
   kuberay: "github.com/ray-project/kuberay/ray-operator@v1.5.0",
   mpi: "github.com/kubeflow/mpi-operator@v0.7.0",
   training: "github.com/kubeflow/training-operator@v1.9.0",
+  prometheus: "github.com/prometheus-operator/prometheus-operator@v0.85.0",
 };
 export type Module = keyof typeof MODULES;
 
@@ -21,6 +22,7 @@ const CRDS: Record<Module, string[]> = {
   kuberay: ["config/crd/bases/ray.io_rayjobs.yaml"],
   mpi: ["manifests/base/kubeflow.org_mpijobs.yaml"],
   training: ["manifests/base/crds/kubeflow.org_pytorchjobs.yaml"],
+  prometheus: ["example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"],
 };
 
 /** The folder of a module in Go's own cache. @throws where it can't be had */
