@@ -1,12 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { onServer } from "@muster/store/testing";
 import { readDockerfile, ROOT, type Stage } from "./dockerfile.ts";
+import { servicesAnswer } from "./services-answer.ts";
 
 export interface ImageFigures {
   steps: number;
@@ -28,7 +25,11 @@ export async function buildImage(): Promise<ImageFigures> {
     stages.forEach((stage, index) => follow(stage, join(dir, stage.name || String(index)), dir, figures));
     const image = join(dir, String(stages.length - 1), "muster");
     figures.mib = Number(execFileSync("du", ["-sm", image], { encoding: "utf8" }).split("\t")[0]);
-    await answers(image, stages.at(-1) as Stage);
+    const [uid, gid] = (stages.at(-1)?.instructions.find(({ name }) => name === "USER")?.text ?? "").split(":").map(Number);
+    const user = process.getuid?.() === 0 ? { uid: uid ?? 0, gid: gid ?? 0 } : {};
+    await servicesAnswer((main, env) =>
+      spawn(process.execPath, [main], { cwd: image, env: { PATH: process.env["PATH"] ?? "", ...env }, ...user, stdio: ["ignore", "ignore", "inherit"] }),
+    );
     return figures;
   } finally {
     rmSync(dir, { recursive: true, force: true });
@@ -63,63 +64,4 @@ function copy(words: string[], workdir: string, dir: string): void {
     const filter = (path: string): boolean => stage !== undefined || !/\/(node_modules|dist)$|\.test\.ts$/.test(path);
     cpSync(from, target, { recursive: true, filter, verbatimSymlinks: true });
   }
-}
-
-/** Starts the API and the scheduler of the image on an empty database; both must say that they are ready, and the dashboard be there. */
-async function answers(image: string, stage: Stage): Promise<void> {
-  const name = `image_${process.pid}_${randomBytes(4).toString("hex")}`;
-  const server = process.env["MUSTER_TEST_DATABASE_URL"] ?? "";
-  const [uid, gid] = (stage.instructions.find((instruction) => instruction.name === "USER")?.text ?? "").split(":").map(Number);
-  await onServer(server, `CREATE DATABASE ${name}`);
-  const [apiPort, schedulerPort] = [await freePort(), await freePort()];
-  const env = {
-    PATH: process.env["PATH"] ?? "",
-    DATABASE_URL: Object.assign(new URL(server), { pathname: `/${name}` }).href,
-    MUSTER_LOG_STORE: "/tmp",
-    MUSTER_PORT: String(apiPort),
-    MUSTER_SCHEDULER_PORT: String(schedulerPort),
-    NODE_ENV: "production",
-  };
-  const user = process.getuid?.() === 0 ? { uid: uid ?? 0, gid: gid ?? 0 } : {};
-  const children = ["api", "scheduler"].map((service) =>
-    spawn(process.execPath, [`services/${service}/src/main.ts`], { cwd: image, env, ...user, stdio: ["ignore", "ignore", "inherit"] }),
-  );
-  const ended = Promise.all(children.map((child) => new Promise<number | null>((resolve) => child.once("exit", resolve))));
-  try {
-    await until(`http://127.0.0.1:${apiPort}/readyz`, children);
-    await until(`http://127.0.0.1:${schedulerPort}/readyz`, children);
-    const page = await (await fetch(`http://127.0.0.1:${apiPort}/`)).text();
-    if (!page.includes("<script")) throw new Error(`no dashboard: ${page.slice(0, 200)}`);
-    for (const child of children) child.kill("SIGTERM");
-    const codes = await ended;
-    if (codes.some((code) => code !== 0)) throw new Error(`ended with ${codes.join(", ")}`);
-  } finally {
-    for (const child of children) child.kill("SIGKILL");
-    await ended;
-    await onServer(server, `DROP DATABASE ${name} WITH (FORCE)`);
-  }
-}
-
-async function until(url: string, children: { exitCode: number | null }[]): Promise<void> {
-  for (const end = Date.now() + 60_000; ; await delay(100)) {
-    if (
-      await fetch(url).then(
-        (answer) => answer.ok,
-        () => false,
-      )
-    )
-      return;
-    if (Date.now() > end || children.some((child) => child.exitCode !== null)) throw new Error(`${url} does not answer`);
-  }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }
