@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Component } from "../../test/kubernetes/control-plane/component.ts";
 import { ControlPlane } from "../../test/kubernetes/control-plane/control-plane.ts";
+import { cpuOf } from "./cpu.ts";
 
 /*
  * A real control plane whose nodes and pods kwok keeps: a pod that is bound there runs at once, and nothing of it is a process.
@@ -47,6 +48,13 @@ export class FakeCluster {
     await until("the last pod's end", async () => (await this.plane.admin.list(`${PODS}?resourceVersion=0`)).length === 0);
     // kube-scheduler, too, is to know that its nodes are free
     await delay(1000);
+  }
+
+  /** CPU milliseconds of its parts so far. */
+  cpu(): Record<string, number> {
+    const { apiserver, etcd, scheduler, manager } = this.plane;
+    const parts = { apiserver, etcd, "kube-scheduler": scheduler, "controller-manager": manager, kwok: this.#kwok };
+    return Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, cpuOf(part.pid ?? 0)]));
   }
 
   async stop(): Promise<void> {

@@ -108,9 +108,14 @@ export class ControlPlane {
     for (const end = Date.now() + DEADLINE; isAlive(this.pid); await delay(20)) if (Date.now() > end) throw new Error(`did not end: ${this.log()}`);
   }
 
+  /** The embedded database's first process. */
+  get databasePid(): number {
+    return Number(readFileSync(join(this.#data, "postmaster.pid"), "utf8").split("\n")[0]);
+  }
+
   #databasePids(): number[] {
     try {
-      const postmaster = Number(readFileSync(join(this.#data, "postmaster.pid"), "utf8").split("\n")[0]);
+      const postmaster = this.databasePid;
       return isAlive(postmaster) ? [postmaster, ...descendants(postmaster)] : [];
     } catch {
       return [];
