@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { stopAgent } from "@muster/agent";
 import { migrateDownTo, onServer } from "@muster/store/testing";
 import pg from "pg";
-import { commandOf, doubles, processesNaming, processesOf } from "../../support/processes.ts";
+import { commandOf, descendants, doubles, processesNaming, processesOf } from "../../support/processes.ts";
 import { hasRelease, programBefore, RELEASE, releasedProgram } from "../../support/program.ts";
 import { Service, type ServiceName } from "../../support/service.ts";
 
@@ -43,11 +43,12 @@ export async function runUpgrade(count: number, { released = hasRelease() } = {}
     const run = ["sh", "-c", `i=0; until [ -e ${file} ] || [ $i = 1800 ]; do i=$((i+1)); sleep 1; done`];
     const jobs = await Promise.all(Array.from({ length: count }, (_, index) => installation.submit(`job-${index}`, run)));
     await installation.until(jobs, "running");
-    // the loop itself: its sleeps come and go
-    const loops = (job: string): string =>
-      processesOf(job)
-        .filter((pid) => commandOf(pid)[0] === "sh")
-        .join();
+    // the loop itself: its sleeps come and go, each a copy of the loop until it has become one
+    const loops = (job: string): string => {
+      const shells = processesOf(job).filter((pid) => commandOf(pid)[0] === "sh");
+      const copies = new Set(shells.flatMap(descendants));
+      return shells.filter((pid) => !copies.has(pid)).join();
+    };
     const first = jobs.map(loops);
     if (!released) {
       await installation.stop();
