@@ -1,16 +1,11 @@
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readDockerfile, ROOT } from "./dockerfile.ts";
 import { servicesAnswer } from "./services-answer.ts";
 
 const TAG = "muster:built";
-/** How this machine reaches npm's registry, where it says so: read only, and no part of the image. */
-const SETTINGS = [
-  ["/etc/ssl/certs", "/etc/ssl/certs"],
-  [join(prefixOfNpm(), "etc/npmrc"), "/usr/local/etc/npmrc"],
-] as const;
 
 /**
  * Builds the image with a container engine, buildah, and starts services from it, each in a container. No registry of images is asked: the
@@ -44,7 +39,7 @@ export async function buildContainer(): Promise<{ steps: number; mib: number }> 
     run("add", "--quiet", base, join(dir, "base"), "/");
     run("config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", base);
     run("commit", "--quiet", "--rm", base, `docker.io/library/${stages[0]?.from}`);
-    const volumes = SETTINGS.filter(([from]) => existsSync(from)).flatMap(([from, to]) => ["--volume", `${from}:${to}:ro`]);
+    const volumes = npmSettings(dir).flatMap(([from, to]) => ["--volume", `${from}:${to}:ro`]);
     const file = ["--file", "deploy/image/Dockerfile", "--ignorefile", "deploy/image/Dockerfile.dockerignore"];
     run("build", "--isolation", "chroot", "--pull-never", "--quiet", ...volumes, ...file, "--tag", TAG, ".");
     await servicesAnswer((main, env) => {
@@ -58,6 +53,15 @@ export async function buildContainer(): Promise<{ steps: number; mib: number }> 
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+/** How this machine's npm reaches its registry, mounted while the image is built and no part of it. */
+function npmSettings(dir: string): [string, string][] {
+  const get = (name: string): string => execFileSync("npm", ["config", "get", name], { encoding: "utf8" }).trim();
+  const [registry, cafile] = [get("registry"), get("cafile")];
+  const certificates = existsSync(cafile);
+  writeFileSync(join(dir, "npmrc"), `registry=${registry}\n${certificates ? "cafile=/npm-ca.crt\n" : ""}`);
+  return [[join(dir, "npmrc"), "/usr/local/etc/npmrc"], ...(certificates ? [[cafile, "/npm-ca.crt"] as [string, string]] : [])];
 }
 
 function makeBase(root: string): void {
