@@ -54,8 +54,13 @@ export class ApiProxy {
     for (const watch of this.#watches) watch.silent = true;
   }
 
-  async close(): Promise<void> {
+  /** Ends all connections that are open now. */
+  drop(): void {
     this.#server.closeAllConnections();
+  }
+
+  async close(): Promise<void> {
+    this.drop();
     this.#agent.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
   }

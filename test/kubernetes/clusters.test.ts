@@ -104,7 +104,7 @@ describe.skipIf(noControlPlane)("Muster on several clusters", () => {
     await state(id, "running");
     const before = await pods("west");
     proxy.deed = () => "break";
-    proxy.silence();
+    proxy.drop();
     // well beyond the time after which a silent node of a cluster that answers is lost
     const gone = Date.now();
     await until(
