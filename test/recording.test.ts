@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { replayRecording, RecordingError } from "@muster/replay/recording";
 import { createScheduler } from "@muster/scheduler";
-import { appendEvents, transaction, Waker, type Pool } from "@muster/store";
+import { appendEvents, readCluster, signInternal, SIGNATURE_HEADER, transaction, Waker, type Pool } from "@muster/store";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { endAttempts, makeCluster, newJob, submit, until } from "../services/scheduler/src/testing/cluster.ts";
+import { endAttempts, makeCluster, newJob, submit, until, type TestJob } from "../services/scheduler/src/testing/cluster.ts";
 
 /* A real scheduler decides on a real database while it is recorded; what it recorded leads a new engine to the same decisions. */
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
       { name: "h800", accelerator: "h800", nodes: 6, devices: 4, leaf: 3 },
       { name: "h20", accelerator: "h20", nodes: 3, devices: 2, leaf: 3 },
     ],
-    [{ name: "default" }, { name: "team", spec: { nominal: { h800: 8 }, borrow_limit: { h800: 4 } } }],
+    [{ name: "default" }, { name: "team", spec: { nominal: { h800: 8 }, borrow_limit: { h800: 4 } } }, { name: "short", spec: { order: "least_service" } }],
   );
   await database.pool.query("UPDATE cluster SET settings = $1", [{ placement: { protected_runtime: 0 } }]);
   waker = new Waker(database.pool);
@@ -53,7 +53,8 @@ test("a random run is replayed to the letter", async () => {
       decisions.some((one) => one[kind].length > 0),
       kind,
     ).toBe(true);
-  for (const call of ["submit", "finished", "released", "putNode", "settle"])
+  expect(lines.findLastIndex((line) => line.startsWith('["setPolicy"'))).toBeGreaterThan(lines.indexOf('["loaded"]'));
+  for (const call of ["submit", "finished", "released", "putNode", "settle", "plan", "setPolicy", "putQueue"])
     expect(
       lines.some((line) => line.startsWith(`["${call}"`)),
       call,
@@ -150,7 +151,7 @@ async function randomRun(seed: number, recordings: { folder: string; partBytes?:
     ];
     const specs = Array.from({ length: 1 + next(6) }, () => ({
       ...sizes[next(sizes.length)],
-      queue: next(2) === 0 ? "default" : "team",
+      queue: ["default", "team", "short"][next(3)],
       preemptible: next(2) === 0,
       priority: ["low", "normal", "high"][next(3)],
       time_limit: 60 + next(600),
@@ -171,12 +172,33 @@ async function randomRun(seed: number, recordings: { folder: string; partBytes?:
       next(4) === 0 ? "failed" : "succeeded",
     );
     await endAttempts(pool, await idsOf(pool, "state = 'stopping'"), "queued");
+    if (round % 5 === 0) await askWhatIf(scheduler.address, specs[0] as TestJob);
+    if (round === 12)
+      await pool.query("UPDATE cluster SET settings = $1", [{ placement: { protected_runtime: 0, usage_half_life: 600, reservations: 2 + next(9) } }]);
+    // they are looked at once a second, and in a short recording it can be seen when
+    if (round === 18 && recordings.partBytes === undefined)
+      await until("new settings", async () => whatIsRecorded(recordings.folder).includes("usageHalfLifeMs"));
     if (next(3) === 0) await setNode(pool, `h800-${next(6)}`, next(2) === 0);
     waker.wake();
   }
   // the next run begins with an empty cluster
   await endAttempts(pool, await idsOf(pool, "finished_at IS NULL"), "cancelled");
   await scheduler.close();
+}
+
+/** Asks for a plan on another cluster, which must leave no trace in what is decided. */
+async function askWhatIf(scheduler: string, spec: TestJob): Promise<void> {
+  const path = "/internal/plan";
+  const change = { add_nodes: [{ like: "h800-0", count: 2 }], cordon_nodes: ["h20-0"], queues: [{ name: "team", nominal: { h800: 16 } }] };
+  const text = JSON.stringify({ spec: JSON.parse(newJob(spec).resolved), change });
+  const signature = signInternal((await readCluster(database.pool)).secret, path, text, Date.now());
+  const answer = await fetch(scheduler + path, {
+    method: "POST",
+    body: text,
+    headers: { "content-type": "application/json", [SIGNATURE_HEADER]: signature },
+  });
+  // between two parts nobody leads
+  expect([200, 503]).toContain(answer.status);
 }
 
 async function setNode(pool: Pool, node: string, schedulable: boolean): Promise<void> {
@@ -215,6 +237,10 @@ function random(seed: number): (below: number) => number {
 function only<T>(items: readonly T[]): T {
   expect(items).toHaveLength(1);
   return items[0] as T;
+}
+
+function whatIsRecorded(folder: string): string {
+  return readFileSync(join(folder, only(readdirSync(folder))), "utf8");
 }
 
 function read(folder: string, name: string): string[] {

@@ -99,6 +99,12 @@ export class DatedReservations {
     }
   }
 
+  /** Keeps as many as the policy has, those made first. */
+  limit(): void {
+    const { backfill, reservations } = this.#state.policy;
+    for (const job of [...this.#kept.keys()].slice(backfill === "dated" ? reservations : 0)) this.#kept.delete(job);
+  }
+
   /** Makes one for a job that found no room, while there are few enough. */
   make(job: JobRecord): boolean {
     if (this.#kept.has(job) || this.#kept.size >= this.#state.policy.reservations) return false;

@@ -78,6 +78,9 @@ export class State {
     this.policy = mergePolicy(this.policy, change);
     this.quota.unassigned = this.policy.unassignedCapacity;
     this.quota.invalidate();
+    this.dated.limit();
+    // What was turned down by what held before is looked at again.
+    this.placer.epoch++;
   }
 
   /** Brings layouts and quotas up to date; before any decision. */

@@ -275,6 +275,62 @@ describe("choice of hardware", () => {
   });
 });
 
+describe("a policy that is changed while jobs wait", () => {
+  function spread(policy: Partial<Policy>): PlacementEngine {
+    const engine = createEngine({ policy: { consolidation: false, ...policy } });
+    engine.putQueue({ id: "q" });
+    engine.putQueue({ id: "r" });
+    engine.putQueue({ id: "s", quotas: [{ resource: "accelerators", nominal: 8000 }] });
+    for (let i = 0; i < 4; i++) engine.putNode(node(`n${i}`, { fabric: { zone: `z${i >> 1}` } }));
+    return engine;
+  }
+  const low = { preemptible: true, expectedDuration: HOUR };
+  const touched = (engine: PlacementEngine, now: number): string[] => {
+    const { starts, evictions, moves } = engine.cycle(now);
+    return [...starts.map(({ job }) => `start ${job}`), ...evictions.map(({ job }) => `evict ${job}`), ...moves.map(({ job }) => `move ${job}`)];
+  };
+
+  it.each<[string, Partial<Policy>, Partial<Policy>, JobInput[], JobInput[], string[]]>([
+    ["no reservation holds back what it held back", {}, { backfill: "greedy" }, [job("a", 3, low)], [job("b", 4), job("c", 1)], ["start c"]],
+    ["nor where none is to be kept", {}, { reservations: 0 }, [job("a", 3, low)], [job("b", 4), job("c", 1)], ["start c"]],
+    ["what is no longer protected makes room", {}, { protectedRuntimeMs: 0 }, [job("a", 4, low)], [job("b", 1, { priority: 1 })], ["evict a"]],
+    [
+      "what is borrowed is taken back",
+      { reclaim: "never", protectedRuntimeMs: 0 },
+      { reclaim: "fair_share" },
+      [job("a", 2, low), job("b", 2, low)],
+      [job("c", 2, { queue: "r" })],
+      ["evict a"],
+    ],
+    [
+      "what keeps a gang from starting is moved",
+      { protectedRuntimeMs: 0 },
+      { consolidation: true },
+      [job("a", 1, { ...low, preferredNodes: ["n0"] }, 4), job("b", 1, { ...low, preferredNodes: ["n2"] }, 4)],
+      [job("c", 3)],
+      ["move a"],
+    ],
+    ["more gangs span zones", { maxCrossZoneJobs: 0 }, { maxCrossZoneJobs: 1 }, [], [job("a", 3)], ["start a"]],
+    [
+      "what no queue is guaranteed is used",
+      { unassignedCapacity: "closed" },
+      { unassignedCapacity: "borrowable" },
+      [],
+      [job("a", 2, { queue: "s" })],
+      ["start a"],
+    ],
+  ])("%s", (_, before, after, running, waiting, then) => {
+    const engine = spread(before);
+    for (const one of running) engine.submit(one);
+    expect(started(engine, 0)).toHaveLength(running.length);
+    for (const one of waiting) engine.submit(one);
+    expect(touched(engine, 1)).toEqual([]);
+    expect(touched(engine, 2)).toEqual([]);
+    engine.setPolicy(after);
+    expect(touched(engine, 3)).toEqual(then);
+  });
+});
+
 describe("a power budget", () => {
   function budgeted(watts: number): PlacementEngine {
     const engine = createEngine({ policy: { protectedRuntimeMs: 0, consolidation: false } });

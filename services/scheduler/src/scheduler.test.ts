@@ -272,6 +272,29 @@ test("a window keeps jobs off its nodes that could not end before, but for those
   await endAttempts(database.pool, [long as string, ...short]);
 });
 
+test("a setting that is put takes effect at once, under the same leader", async () => {
+  const loadedAt = async (): Promise<unknown> => ((await (await ask("/internal/state", {})).json()) as { loadedAt: string }).loadedAt;
+  const leader = await loadedAt();
+  const asked = { resources: { accelerators: 8 }, accelerator: "ascend-910b" };
+  const [running] = await run([{ ...asked, expected_duration: "1h" }]);
+  await scheduled([running as string]);
+  const [large] = await run([{ ...asked, nodes: 2 }]);
+  const reason = (id: string | undefined, why: string) => async (): Promise<boolean> =>
+    (await statesOf(database.pool, [id as string])).get(id as string)?.wait_reason === why;
+  await until("the large one waits", reason(large, "insufficient_capacity"));
+  // it would run beyond the date from which the large one has both nodes
+  const [long] = await run([{ ...asked, expected_duration: "3h" }]);
+  await until("the long one waits", reason(long, "behind_higher_priority"));
+  await database.pool.query("UPDATE cluster SET settings = $1", [{ placement: { protected_runtime: 0, backfill: "greedy" } }]);
+  await scheduled([long as string]);
+  expect(await loadedAt()).toBe(leader);
+  await database.pool.query("UPDATE cluster SET settings = $1", [{ placement: { protected_runtime: 0, backfill: "dated" } }]);
+  await endAttempts(database.pool, [running as string, long as string]);
+  waker.wake();
+  await scheduled([large as string]);
+  await endAttempts(database.pool, [large as string]);
+});
+
 test("answers only what is signed: why a job waits, and what would become of one", async () => {
   const ids = await run([{ nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" }]);
   await until("known", async () => (await ask("/internal/explain", { job: ids[0] })).status === 200);
