@@ -16,6 +16,8 @@ const POLL = 1000;
 /** Milliseconds that go into estimated starts at a time, and between two such times; a pass over 100,000 waiting jobs takes some 40 of them. */
 const ESTIMATES_SLICE = 20;
 const ESTIMATES_EVERY = 500;
+/** Between two of them while there always is something to decide: a pass then takes some 40 s. */
+const ESTIMATES_AT_LATEST = 1000;
 /** Least time between two loads of everything because the database refused a start. */
 const RELOAD_AFTER = 30_000;
 
@@ -181,8 +183,9 @@ export class Term {
     if (committed.refused > 0 && this.now() - this.#loadedAt > RELOAD_AFTER)
       throw new Error("what is in memory differs from what is stored; reading everything again");
     await this.#reasons.write();
-    // while there is nothing else to do, and seldom enough that hardly a decision waits for it
-    if (this.#changes.empty && !this.#woken && performance.now() - this.#estimatedAt > ESTIMATES_EVERY) {
+    // best while there is nothing else to do, and seldom enough that hardly a decision waits for it
+    const idle = this.#changes.empty && !this.#woken;
+    if (performance.now() - this.#estimatedAt > (idle ? ESTIMATES_EVERY : ESTIMATES_AT_LATEST)) {
       this.mirror.engine.estimates(this.now(), ESTIMATES_SLICE, () => performance.now());
       this.#estimatedAt = performance.now();
     }
