@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createPool, isConnectionError, transaction, type Pool } from "./pool.ts";
+import { createPool, isConnectionError, together, transaction, type Pool } from "./pool.ts";
 import { testDatabase, type TestDatabase } from "./test-database.ts";
 
 let db: TestDatabase;
@@ -25,4 +25,52 @@ it("a connection that breaks in a transaction, while nothing is asked of it, is 
   });
   await expect(asked).rejects.toSatisfy(isConnectionError);
   expect((await pool.query<{ one: number }>("SELECT 1 AS one")).rows).toEqual([{ one: 1 }]);
+});
+
+it("what is asked together is done in its order, and the next statement of each follows", async () => {
+  const said = await transaction(pool, async (client) => {
+    await client.query("CREATE TEMP TABLE said (at serial, what text) ON COMMIT DROP");
+    const say = async (what: string) => client.query({ name: "say", text: "INSERT INTO said (what) VALUES ($1)", values: [what] });
+    const [first, , third] = await together(client, [
+      async () => "not asked",
+      async () => {
+        await say("a");
+        await say("b");
+      },
+      async () => (await client.query<{ what: string }>("SELECT what FROM said ORDER BY at")).rows.map((row) => row.what),
+      async () => say("c"),
+    ]);
+    expect([first, third]).toEqual(["not asked", ["a"]]);
+    return (await client.query<{ what: string }>("SELECT what FROM said ORDER BY at")).rows.map((row) => row.what);
+  });
+  expect(said.toSorted()).toEqual(["a", "b", "c"]);
+});
+
+it("where one of them fails nothing is kept, and nothing is asked once the transaction is rolled back", async () => {
+  await pool.query("CREATE TABLE kept (what text)");
+  let more = (): void => {};
+  const asked = transaction(pool, async (client) => {
+    await together(client, [
+      async () => client.query("INSERT INTO kept VALUES ('before')"),
+      async () => client.query("SELECT 1 / 0"),
+      async () => {
+        // fails only after the others, and would be asked outside of the transaction if that did not wait
+        await new Promise<void>((resolve) => (more = resolve));
+        await client.query("INSERT INTO kept VALUES ('after')");
+      },
+    ]);
+  });
+  setTimeout(() => more(), 50);
+  await expect(asked).rejects.toThrow("division by zero");
+  expect((await pool.query("SELECT * FROM kept")).rows).toEqual([]);
+});
+
+it("a transaction whose work fails before it asks anything leaves a connection that works", async () => {
+  await expect(transaction(pool, async () => Promise.reject(new Error("no work")))).rejects.toThrow("no work");
+  await expect(
+    transaction(pool, () => {
+      throw new Error("none at all");
+    }),
+  ).rejects.toThrow("none at all");
+  expect(await transaction(pool, async (client) => (await client.query<{ one: number }>("SELECT 1 AS one")).rows)).toEqual([{ one: 1 }]);
 });

@@ -46,6 +46,8 @@ export function createPool(databaseUrl: string, name: string, { max = 10, generi
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    // what is asked before an earlier answer has come is sent at once
+    pipeline: true,
     Client: QuietClient,
   });
   pool.on("error", () => {});
@@ -57,8 +59,7 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query("BEGIN");
-    const result = await work(client);
+    const [, result] = await together(client, [async () => client.query("BEGIN"), async () => work(client)]);
     await client.query("COMMIT");
     return result;
   } catch (error) {
@@ -69,6 +70,26 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
   } finally {
     client.release(broken);
   }
+}
+
+/**
+ * Does these in their order. What each asks first is sent without waiting for the answers to those before it, so that they
+ * share a round trip. Resolves or fails once all have ended: nothing of them is left to be asked later.
+ */
+export async function together<const Steps extends readonly (() => Promise<unknown>)[]>(
+  client: Client,
+  steps: Steps,
+): Promise<{ -readonly [Index in keyof Steps]: Awaited<ReturnType<Steps[Index]>> }> {
+  type Results = { -readonly [Index in keyof Steps]: Awaited<ReturnType<Steps[Index]>> };
+  if (!("pipeline" in client) || !client.pipeline) {
+    const results: unknown[] = [];
+    for (const step of steps) results.push(await step());
+    return results as Results;
+  }
+  const outcomes = await Promise.allSettled(steps.map(async (step) => step()));
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed) throw failed.reason;
+  return outcomes.map((outcome) => (outcome as PromiseFulfilledResult<unknown>).value) as Results;
 }
 
 /** SQLSTATE of a database error, or undefined for any other. Muster's own constraints raise MU001 to MU008. */

@@ -44,6 +44,7 @@ import {
   settleDependencies,
   stopAttempts,
   suspectNodes,
+  together,
   type AttemptChange,
   type AttemptId,
   type Client,
@@ -150,13 +151,15 @@ export async function judgeAttempts(client: Client, ids: readonly AttemptId[]): 
     })),
   );
   for (const judged of out.comebacks) settleFailure(judged, decided.get(attemptKey(judged.gang)), out);
-  await changeJobs(client, out.jobs);
-  await changeAttempts(client, out.attempts);
-  await stopAttempts(client, out.stops);
-  await giveUpSealing(client, out.superseded);
+  await together(client, [
+    () => changeJobs(client, out.jobs),
+    () => changeAttempts(client, out.attempts),
+    () => stopAttempts(client, out.stops),
+    () => giveUpSealing(client, out.superseded),
+    () => settleDependencies(client, out.outcomes),
+  ]);
   for (const job of out.rollbacks) await dropNewestCheckpoint(client, job);
   await suspectNodes(client, out.suspects);
-  await settleDependencies(client, out.outcomes);
   await recordFaults(client, out.faults);
   const released = await releaseEnded(client, [...out.attempts.filter((change) => change.state === "ended"), ...out.release]);
   const late = new Set(out.release.map(attemptKey));
