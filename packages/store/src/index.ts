@@ -9,6 +9,7 @@ export * from "./events.ts";
 export * from "./internal-signature.ts";
 export * from "./leases.ts";
 export * from "./migrate.ts";
+export * from "./news.ts";
 export * from "./node-moves.ts";
 export * from "./node-reports.ts";
 export * from "./pool.ts";

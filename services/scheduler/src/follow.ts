@@ -1,29 +1,29 @@
 import {
-  feedEnd,
   readAllNodes,
-  readFeed,
   readFinishedRuns,
   readHoldings,
   readJobs,
   readLiveJobs,
+  readNews,
   readNodes,
   readPools,
   readPreemptors,
   readQueues,
   readWindows,
+  seenAll,
   transaction,
   type Client,
   type EventRow,
-  type FeedPosition,
   type NodeRow,
   type Pool,
   type QueueRow,
   type SchedulingJobRow,
+  type Seen,
 } from "@muster/store";
 import type { Mirror } from "./mirror.ts";
 
 const LOAD_BATCH = 2000;
-const FEED_BATCH = 5000;
+const AT_ONCE = 5000;
 /** Finished jobs that are looked at for what their classes run for. */
 const LEARNED_FROM = 2000;
 
@@ -51,11 +51,11 @@ export class Changes {
 }
 
 /**
- * Reads everything. The position is taken first, so what changes during the load is read once more by the feed, which
- * changes nothing if it was seen already.
+ * Reads everything. What was seen is told as of before, so what changes during the load is read once more, which changes
+ * nothing if it was there already.
  */
-export async function load(pool: Pool, mirror: Mirror): Promise<FeedPosition> {
-  const position = await feedEnd(pool);
+export async function load(pool: Pool, mirror: Mirror): Promise<Seen> {
+  const seen = await seenAll(pool);
   await transaction(pool, async (client) => {
     await client.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
     mirror.putPools(await readPools(client));
@@ -66,20 +66,20 @@ export async function load(pool: Pool, mirror: Mirror): Promise<FeedPosition> {
     for await (const rows of readLiveJobs(client, LOAD_BATCH)) await putJobs(client, mirror, rows);
     mirror.settle();
   });
-  return position;
+  return seen;
 }
 
 export interface Followed {
-  position: FeedPosition;
+  seen: Seen;
   events: number;
   /** Commit time of the newest event read. */
   newest: Date | undefined;
   more: boolean;
 }
 
-/** Collects what the feed names after a position. */
-export async function follow(pool: Pool, mirror: Mirror, position: FeedPosition, changes: Changes): Promise<Followed> {
-  const events = await readFeed(pool, position, FEED_BATCH);
+/** Collects what events name that were committed since. */
+export async function follow(pool: Pool, mirror: Mirror, since: Seen, changes: Changes): Promise<Followed> {
+  const { events, seen } = await readNews(pool, since, AT_ONCE);
   for (const event of events) {
     // what this scheduler itself committed is known since then
     if (
@@ -92,8 +92,7 @@ export async function follow(pool: Pool, mirror: Mirror, position: FeedPosition,
       continue;
     changes.add(event);
   }
-  const last = events.at(-1);
-  return { position: last ? { xid: last.xid, seq: last.seq } : position, events: events.length, newest: last?.at, more: events.length === FEED_BATCH };
+  return { seen, events: events.length, newest: events.at(-1)?.at, more: seen.rest !== undefined };
 }
 
 /** Reads the rows of what changed, one query a kind, and puts them into the mirror. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DEFAULT_PRIORITIES } from "@muster/model";
 import { createEngine, recorded } from "@muster/placement";
-import { readClock, readCluster, Waker, type ClusterRow, type FeedPosition, type Lease, type Pool } from "@muster/store";
+import { readClock, readCluster, Waker, type ClusterRow, type Lease, type Pool, type Seen } from "@muster/store";
 import type { Logger } from "pino";
 import { DecisionWriter } from "./decisions.ts";
 import { applyChanges, Changes, follow, load } from "./follow.ts";
@@ -11,7 +11,7 @@ import { Mirror } from "./mirror.ts";
 import { ReasonWriter } from "./reasons.ts";
 import { Recorder, type RecordingOptions } from "./recording/recorder.ts";
 
-/** The feed is read this often even if nobody woke us; milliseconds. */
+/** Events are read this often even if nobody woke us; milliseconds. */
 const POLL = 1000;
 /** Milliseconds that go into estimated starts at a time, and between two such times; a pass over 100,000 waiting jobs takes some 40 of them. */
 const ESTIMATES_SLICE = 20;
@@ -53,7 +53,7 @@ export class Term {
   readonly #policy: LivePolicy;
   readonly #recorder: Recorder | undefined;
   #changes = new Changes();
-  #position: FeedPosition = { xid: "0", seq: "0" };
+  #seen: Seen | undefined;
   #cluster: ClusterRow | undefined;
   /** Only a new term can do what the settings say now. */
   #outdated = false;
@@ -144,7 +144,7 @@ export class Term {
     const { signal, pool, logger } = this.#options;
     await this.#readCluster();
     const began = performance.now();
-    this.#position = await load(pool, this.mirror);
+    this.#seen = await load(pool, this.mirror);
     this.#recorder?.loaded();
     this.#loadedAt = this.now();
     logger.info({ jobs: this.mirror.jobs.size, nodes: this.mirror.nodes.size, ms: Math.round(performance.now() - began) }, "leading: state loaded");
@@ -159,8 +159,8 @@ export class Term {
   async #step(): Promise<boolean> {
     const { pool, metrics, waker } = this.#options;
     if (Date.now() - this.#clockRead > POLL) await this.#readCluster();
-    const followed = await follow(pool, this.mirror, this.#position, this.#changes);
-    this.#position = followed.position;
+    const followed = await follow(pool, this.mirror, this.#seen as Seen, this.#changes);
+    this.#seen = followed.seen;
     this.#lagMs = followed.newest ? Math.max(0, this.now() - followed.newest.getTime()) : 0;
     metrics.lag.set(this.#lagMs / 1000);
     const changes = this.#changes;
