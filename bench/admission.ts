@@ -21,7 +21,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const peers: Record<string, number | string> = { kueue: "its own performance tests, as published in August 2026" };
   try {
     let slowest = Number.POSITIVE_INFINITY;
-    for (const workload of [BASELINE, TOPOLOGY, LARGE]) {
+    for (const workload of asked()) {
       const real = await measure(server, workload, false);
       show(workload, "in real time", real);
       const saturated = await measure(server, workload, true);
@@ -47,10 +47,19 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   return { figures, peers };
 }
 
+/** All, or those named in MUSTER_BENCH_WORKLOADS. */
+function asked(): Workload[] {
+  const all = [BASELINE, TOPOLOGY, LARGE];
+  const names = process.env["MUSTER_BENCH_WORKLOADS"]?.split(",");
+  const found = names ? all.filter(({ name }) => names.includes(name)) : all;
+  if (found.length === 0) throw new Error(`MUSTER_BENCH_WORKLOADS: expected some of ${all.map(({ name }) => name).join(",")}`);
+  return found;
+}
+
 function show(workload: Workload, how: string, measured: Measured): void {
   const kueue = KUEUE[workload.name]?.perSecond;
   console.error(
-    `${workload.name.padEnd(9)} ${how.padEnd(13)} ${measured.jobs} jobs in ${measured.seconds.toFixed(1)} s: ${measured.perSecond.toFixed(0)}/s (Kueue ${kueue}/s), makespan ${measured.ratio.toFixed(2)} x its lower bound, ${measured.evicted} evictions, ${measured.cpuMsPerJob.toFixed(2)} ms of processor time a job`,
+    `${workload.name.padEnd(9)} ${how.padEnd(13)} ${measured.jobs} jobs in ${measured.seconds.toFixed(1)} s: ${measured.perSecond.toFixed(0)}/s (Kueue ${kueue}/s), makespan ${measured.ratio.toFixed(2)} x its lower bound, ${measured.evicted} evictions, a decision seen after ${measured.handedOver.toFixed(0)} ms and an end written after ${measured.ended.toFixed(0)}, ${measured.cpuMsPerJob.toFixed(2)} ms of processor time a job`,
   );
 }
 

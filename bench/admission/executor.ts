@@ -3,14 +3,15 @@ import {
   appendEvents,
   changeAttempts,
   changeJobs,
-  feedEnd,
   listenForWakes,
-  readFeed,
+  readNews,
   releaseEnded,
+  seenAll,
+  together,
   transaction,
   Waker,
-  type FeedPosition,
   type Pool,
+  type Seen,
 } from "@muster/store";
 
 /** Between two looks for what is due, and between two at the feed that nothing asked for; milliseconds. */
@@ -22,6 +23,9 @@ const AT_ONCE = 256;
 export interface ExecutorFigures {
   finished: number;
   evicted: number;
+  /** Milliseconds, of all jobs together: from a decision until it was seen, and from when a job was to end until that was written. */
+  handingOver: number;
+  ending: number;
 }
 
 /**
@@ -29,14 +33,14 @@ export interface ExecutorFigures {
  * supervisor writes it, many in one transaction. What is preempted ends at once and waits again.
  */
 export class Executor {
-  readonly figures: ExecutorFigures = { finished: 0, evicted: 0 };
+  readonly figures: ExecutorFigures = { finished: 0, evicted: 0, handingOver: 0, ending: 0 };
   readonly #pool: Pool;
   readonly #runTimeOf: (job: string) => number;
   readonly #due: Map<string, { at: number; attempt: number }> = new Map();
   readonly #evicted = new Set<string>();
   readonly #waker: Waker;
   readonly #wakes: { close(): Promise<void> };
-  #position: FeedPosition | undefined;
+  #seen: Seen | undefined;
   #woken = false;
   #wake: (() => void) | undefined;
   #stopped = false;
@@ -54,7 +58,7 @@ export class Executor {
   }
 
   async start(): Promise<void> {
-    this.#position = await feedEnd(this.#pool);
+    this.#seen = await seenAll(this.#pool);
     this.#running = Promise.all([this.#follow(), this.#finish()]);
   }
 
@@ -85,12 +89,18 @@ export class Executor {
     while (!this.#stopped) {
       const now = performance.now();
       const done: string[] = [];
-      for (const [job, { at }] of this.#due) if (at <= now && done.length < AT_ONCE) done.push(job);
+      let due = 0;
+      for (const [job, { at }] of this.#due) {
+        if (at > now || done.length === AT_ONCE) continue;
+        done.push(job);
+        due += at;
+      }
       for (const job of done) this.#due.delete(job);
       const evicted = [...this.#evicted];
       this.#evicted.clear();
       if (done.length + evicted.length > 0) {
         await this.#end(done, evicted);
+        this.figures.ending += done.length * performance.now() - due;
         this.#waker.wake();
       } else await delay(TICK);
     }
@@ -98,16 +108,17 @@ export class Executor {
 
   async #read(): Promise<void> {
     for (;;) {
-      const events = await readFeed(this.#pool, this.#position as FeedPosition, 5000);
+      const { events, seen } = await readNews(this.#pool, this.#seen as Seen, 5000);
+      this.#seen = seen;
       const now = performance.now();
-      for (const { kind, job, attempt } of events) {
+      for (const { kind, job, attempt, at } of events) {
         if (job === null) continue;
-        if (kind === "job.scheduled") this.#due.set(job, { at: now + this.#runTimeOf(job), attempt: attempt ?? 0 });
-        else if (kind === "job.preempted" && this.#due.delete(job)) this.#evicted.add(job);
+        if (kind === "job.scheduled") {
+          this.#due.set(job, { at: now + this.#runTimeOf(job), attempt: attempt ?? 0 });
+          this.figures.handingOver += Date.now() - at.getTime();
+        } else if (kind === "job.preempted" && this.#due.delete(job)) this.#evicted.add(job);
       }
-      const last = events.at(-1);
-      if (last) this.#position = { xid: last.xid, seq: last.seq };
-      if (events.length < 5000) return;
+      if (!seen.rest) return;
     }
   }
 
@@ -121,38 +132,50 @@ export class Executor {
       });
       // one that was preempted while it ended did end
       const again = (row: { job: string; preempted: boolean }): boolean => row.preempted && stopped.has(row.job);
-      await client.query({
-        name: "executor-end-workers",
-        text: `UPDATE workers w SET state = 'exited', exit_code = 0, ended_at = now(), todo = false FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
+      await together(client, [
+        () =>
+          client.query({
+            name: "executor-end-workers",
+            text: `UPDATE workers w SET state = 'exited', exit_code = 0, ended_at = now(), todo = false FROM unnest($1::text[], $2::bigint[], $3::int[]) AS k(job, incarnation, attempt)
           WHERE (w.job, w.incarnation, w.attempt) = (k.job, k.incarnation, k.attempt)`,
-        values: [rows.map((row) => row.job), rows.map((row) => row.incarnation), rows.map((row) => row.attempt)],
-      });
-      await changeJobs(
-        client,
-        rows.map((row) => ({
-          job: row.job,
-          state: again(row) ? ("queued" as const) : ("succeeded" as const),
-          stopTarget: null,
-          dueIn: null,
-          started: true,
-          finished: !again(row),
-        })),
-      );
-      await changeAttempts(
-        client,
-        rows.map((row) => ({
-          job: row.job,
-          incarnation: row.incarnation,
-          attempt: row.attempt,
-          state: "ended" as const,
-          outcome: again(row) ? ("stopped" as const) : ("succeeded" as const),
-        })),
-      );
-      await appendEvents(
-        client,
-        rows.map((row) => ({ kind: again(row) ? "job.queued" : "job.succeeded", actor: "supervisor", project: "default", job: row.job, attempt: row.attempt })),
-      );
-      await releaseEnded(client, rows);
+            values: [rows.map((row) => row.job), rows.map((row) => row.incarnation), rows.map((row) => row.attempt)],
+          }),
+        () =>
+          changeJobs(
+            client,
+            rows.map((row) => ({
+              job: row.job,
+              state: again(row) ? ("queued" as const) : ("succeeded" as const),
+              stopTarget: null,
+              dueIn: null,
+              started: true,
+              finished: !again(row),
+            })),
+          ),
+        () =>
+          changeAttempts(
+            client,
+            rows.map((row) => ({
+              job: row.job,
+              incarnation: row.incarnation,
+              attempt: row.attempt,
+              state: "ended" as const,
+              outcome: again(row) ? ("stopped" as const) : ("succeeded" as const),
+            })),
+          ),
+        () =>
+          appendEvents(
+            client,
+            rows.map((row) => ({
+              kind: again(row) ? "job.queued" : "job.succeeded",
+              actor: "supervisor",
+              project: "default",
+              job: row.job,
+              attempt: row.attempt,
+            })),
+          ),
+        () => releaseEnded(client, rows),
+      ]);
       this.figures.evicted += rows.filter(again).length;
       this.figures.finished += rows.filter((row) => !again(row)).length;
     });

@@ -16,6 +16,9 @@ export interface Measured {
   /** Makespan over its lower bound. */
   ratio: number;
   evicted: number;
+  /** Milliseconds on average from a decision until it was seen, and from when a job was to end until that was written. */
+  handedOver: number;
+  ended: number;
   /** Processor time of scheduler, Postgres and this process. */
   cpuMsPerJob: number;
 }
@@ -92,6 +95,8 @@ export async function measure({ url: serverUrl, pid }: { url: string; pid: numbe
       perSecond: jobs / seconds,
       ratio: (seconds * 1000) / lowerBound(workload),
       evicted: executor.figures.evicted,
+      handedOver: executor.figures.handingOver / jobs,
+      ended: executor.figures.ending / jobs,
       cpuMsPerJob: ((cpu() - used) * 1000) / jobs,
     };
   } finally {

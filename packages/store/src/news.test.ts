@@ -67,9 +67,9 @@ it("tells nothing of what was rolled back, and so many at a time of what is more
 
 it("misses nothing and repeats nothing while many write at once", async () => {
   const told: string[] = [];
-  let writing = true;
+  const done = new AbortController();
   const reading = (async () => {
-    while (writing) told.push(...(await news(7)));
+    while (!done.signal.aborted) told.push(...(await news(7)));
   })();
   await Promise.all(
     Array.from({ length: 6 }, async (_, writer) => {
@@ -83,7 +83,7 @@ it("misses nothing and repeats nothing while many write at once", async () => {
       }
     }),
   );
-  writing = false;
+  done.abort();
   await reading;
   for (let more = await news(); more.length > 0; more = await news()) told.push(...more);
   expect(told).toHaveLength(240);
