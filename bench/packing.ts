@@ -7,9 +7,11 @@ import { bestFitScorer, defaultScorer, dotProductScorer, fgdScorer, gpuClusterin
 import type { NodeScorer } from "@muster/placement";
 import { OPENB_TRACES, TraceMissing, allocationBound, allocationReached, inflate, inventedMix, readOpenb, readTrace } from "@muster/replay";
 import type { Openb, OpenbArrivals, OpenbTrace } from "@muster/replay";
+import { drawLines, type Series } from "./charts/lines.ts";
 
 const INVENTED = 10;
 const ARRIVED = [80, 90, 100, 110, 120, 130];
+const DRAWN = Array.from({ length: 26 }, (_, i) => 80 + 2 * i);
 
 interface Report {
   figures: Record<string, number>;
@@ -46,6 +48,7 @@ function packTrace(trace: OpenbTrace, report: Report): void {
   console.error(
     `  ${"policy".padEnd(14)}${ARRIVED.map((a) => `${a}%`.padStart(8)).join("")}   sd    fragmented at 100-130 %  failed  per s   published at 130 % (largest difference of one order)`,
   );
+  const lines: Series[] = [];
   for (const [name, make] of Object.entries(MODES)) {
     const started = performance.now();
     const runs = openb.arrivals.map((arrivals) => inflate(openb, arrivals, make(openb, arrivals)));
@@ -57,6 +60,7 @@ function packTrace(trace: OpenbTrace, report: Report): void {
         .toFixed(2)
         .padStart(8),
     ).join("");
+    lines.push({ name, points: DRAWN.map((a) => [a, round(mean(runs.map((r) => r.allocated.get(a) ?? NaN)))] as const), dashed: name !== "Muster" });
     const decisions = runs.reduce((sum, r) => sum + r.placed + r.failed, 0) / seconds;
     const peer = published.get(name);
     const beside = peer ? `${mean(peer).toFixed(2)} (${Math.max(...peer.map((p, i) => Math.abs(p - at130[i]!))).toFixed(2)})` : "";
@@ -83,6 +87,21 @@ function packTrace(trace: OpenbTrace, report: Report): void {
   }
   const bounds = openb.arrivals.map((arrivals) => allocationBound(openb, arrivals));
   report.figures[`bound_${trace}`] = round(mean(bounds));
+  lines.push({
+    name: "bound",
+    points: [
+      [80, report.figures[`bound_${trace}`]!],
+      [130, report.figures[`bound_${trace}`]!],
+    ],
+    dashed: true,
+  });
+  drawLines(
+    `packing-${trace}`,
+    `openb, ${trace}: devices in use, mean of ten orders`,
+    { name: "arrived, % of all devices", min: 80, max: 130 },
+    { name: "allocated %", min: 75, max: 100 },
+    lines,
+  );
   const reached = allocationReached(openb, openb.arrivals[0]!);
   report.figures[`reached_${trace}`] = round(reached);
   console.error(

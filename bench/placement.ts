@@ -4,12 +4,16 @@
  */
 import { createEngine } from "@muster/placement";
 import type { CycleResult, JobInput, PlacementEngine } from "@muster/placement";
+import { drawLines, type Series } from "./charts/lines.ts";
 
 const DEVICES = 8;
 const PER_LEAF = 16;
 const LEAVES_PER_SPINE = 16;
 const SPINES_PER_ZONE = 16;
 const GIB = 2 ** 30;
+/** Nodes, and waiting jobs, of the clusters whose cost is drawn. */
+const CLUSTERS = [125, 1250, 12_500, 125_000];
+const DEPTHS = [1000, 10_000, 100_000];
 
 /** Members, devices of each, and how many of a hundred jobs: Muri's sizes with a few large gangs. */
 const SIZES: readonly (readonly [members: number, devices: number, percent: number])[] = [
@@ -256,20 +260,37 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
     ["resident memory", `${figures.rss_mib} MiB`, "aim 1,024 MiB"],
   ];
   for (const [what, ours, other] of rows) console.error(`${what.padEnd(58)}${ours.padEnd(28)}${other}`);
-  console.error(`\n${"devices".padStart(9)}${"waiting".padStart(9)}${"cold ms".padStart(10)}${"steady p50".padStart(12)}${"p99".padStart(8)}`);
-  for (const nodes of [125, 1250, 12_500, 125_000]) {
-    for (const waiting of [1000, 100_000]) {
-      const sized = fill(cluster(nodes, 200), waiting, 40);
-      console.error(
-        `${String(nodes * DEVICES).padStart(9)}${String(waiting).padStart(9)}${sized.cold.toFixed(0).padStart(10)}` +
-          `${quantile(sized.steady, 0.5).toFixed(1).padStart(12)}${quantile(sized.steady, 0.99).toFixed(1).padStart(8)}`,
-      );
-    }
-  }
+  showSizes();
   return {
     figures,
     peers: { kai_reclaim_1000_nodes_ms: 76_000, kube_scheduler_pods_per_second: 680, slurm_jobs_per_second: 500, yunikorn_allocations_per_second: 410 },
   };
+}
+
+/** Cost against the size of the cluster and the depth of the queue, as a table and as pictures. */
+function showSizes(): void {
+  console.error(`\n${"devices".padStart(9)}${"waiting".padStart(9)}${"cold ms".padStart(10)}${"steady p50".padStart(12)}${"p99".padStart(8)}`);
+  const cold: Series[] = [];
+  const steady: Series[] = [];
+  for (const waiting of DEPTHS) {
+    const name = `${waiting.toLocaleString("en")} waiting`;
+    const points = { cold: [] as [number, number][], steady: [] as [number, number][] };
+    for (const nodes of CLUSTERS) {
+      const sized = fill(cluster(nodes, 200), waiting, 40);
+      const devices = nodes * DEVICES;
+      const [p50, p99] = [quantile(sized.steady, 0.5), quantile(sized.steady, 0.99)];
+      points.cold.push([devices, round(sized.cold)]);
+      points.steady.push([devices, round(p50)]);
+      console.error(
+        `${String(devices).padStart(9)}${String(waiting).padStart(9)}${sized.cold.toFixed(0).padStart(10)}${p50.toFixed(1).padStart(12)}${p99.toFixed(1).padStart(8)}`,
+      );
+    }
+    cold.push({ name, points: points.cold });
+    steady.push({ name, points: points.steady });
+  }
+  const devices = { name: "accelerators", log: true };
+  drawLines("placement-cold", "A cycle from cold: empty cluster, full queue", devices, { name: "ms", log: true }, cold);
+  drawLines("placement-steady", "A steady cycle: 100 jobs end, 100 arrive (median)", devices, { name: "ms", log: true }, steady);
 }
 
 function round(value: number): number {

@@ -25,6 +25,7 @@ import {
   summarise,
 } from "@muster/replay";
 import { MURI_TRACES } from "@muster/replay";
+import { drawLines, type Series } from "./charts/lines.ts";
 import { showGavel } from "./queueing/gavel.ts";
 import type { ParityPolicy, Scheduler, SimJob, SimResult, Summary, TraceJob } from "@muster/replay";
 
@@ -94,7 +95,7 @@ export async function run(): Promise<Report> {
       sayMissing(error);
     }
   }
-  for (const show of [showHeldOut, showGavel]) {
+  for (const show of [showHeldOut, drawGavel]) {
     try {
       show(report);
     } catch (error) {
@@ -136,6 +137,48 @@ function showHeldOut(report: Report): void {
   }
 }
 
+/** Average JCT by load, of what knows no run times. */
+function drawGavel(report: Report): void {
+  const points = showGavel(report);
+  for (const trace of ["single", "multiple"]) {
+    const line = (name: string, policy: string, published: boolean): Series => ({
+      name,
+      dashed: published,
+      points: points.filter((p) => p.trace === trace && p.policy === policy && p.published === published).map((p) => [p.load, p.hours] as const),
+    });
+    drawLines(
+      `gavel-${trace}`,
+      `36 V100, 36 P100, 36 K80; jobs of ${trace === "single" ? "one device" : "one to eight devices"}`,
+      { name: "jobs an hour", min: 2 },
+      { name: "average JCT, hours", min: 0, max: 60 },
+      [
+        line("Muster by least service", "engine_nothing", false),
+        line("Muster by arrival", "engine_arrival", false),
+        line("Gavel LAS, its rules on our draws", "max_min_fairness_perf", false),
+        line("Gavel LAS, published", "max_min_fairness_perf", true),
+        line("Gavel FIFO, published", "fifo_perf", true),
+        line("LAS blind to the kinds, published", "max_min_fairness", true),
+      ],
+    );
+  }
+}
+
+/** Of each trace what part of the jobs is done within a time, by what knows nothing. */
+function drawCdf(c: Case, lines: Series[]): void {
+  drawLines(
+    `queueing-${c.key}`,
+    `${c.title}: jobs done within a time, nothing known`,
+    { name: "seconds from submission", log: true, min: 10 },
+    { name: "%", min: 0, max: 100 },
+    lines,
+  );
+}
+
+function cdfOf(result: SimResult): [number, number][] {
+  const jct = result.jobs.map((job) => job.finish - job.trace.submit).sort((a, b) => a - b);
+  return Array.from({ length: 201 }, (_, i) => [Math.max(10, jct[Math.min(jct.length - 1, Math.floor((i / 200) * jct.length))]!), i / 2]);
+}
+
 /** A missing trace is said in one line; anything else is a fault. */
 function sayMissing(error: unknown): void {
   if (!(error instanceof TraceMissing)) throw error;
@@ -172,10 +215,12 @@ function runCase(c: Case, report: Report): void {
   console.error(
     `  ${"class".padEnd(9)}${"scheduler".padEnd(18)}${["avg JCT", "p50", "p99", "wait", "makespan", "preempted", "lost dev-h", "busy %"].map((h) => h.padStart(11)).join("")}`,
   );
+  const lines: Series[] = [];
   for (const entry of ENTRIES) {
     const options = { nodes: c.nodes, nodeDevices: 8, firstStartCosts: c.firstStartCosts && entry.preemptive };
     const result = simulate(jobs, entry.make(c.nodes), options);
     const s = summarise(result);
+    if (entry.class === "nothing") lines.push({ name: entry.name, points: cdfOf(result), dashed: entry.name !== "Muster" });
     console.error(
       `  ${entry.class.padEnd(9)}${entry.name.padEnd(18)}${columnsOf(s)
         .map((v) => v.padStart(11))
@@ -193,6 +238,7 @@ function runCase(c: Case, report: Report): void {
     report.figures[`${key}_lost_device_hours`] = Math.round(s.lostDeviceHours);
     if (c.key.startsWith("philly") && entry.class === "runtimes") showFairness(c, jobs, result, report);
   }
+  drawCdf(c, lines);
   if (c.key.startsWith("muri")) showSharing(c.key);
 }
 
