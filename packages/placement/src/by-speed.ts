@@ -24,17 +24,17 @@ const TRIES = 16;
  * price, so that who gains least by it leaves it to them.
  */
 export function moveBySpeed(state: State, decided: Decided): void {
-  if (state.running.bySpeed.size === 0) return;
-  const wanted = wantedBy(state);
+  let wanted: Map<Partition, JobRecord[]> | null = null;
   let tries = TRIES;
   for (const [request, jobs] of state.running.bySpeed) {
     const speeds = relativeSpeeds(state, request);
     const needed = request.variants[0]!.roles.reduce((sum, role) => sum + role.min * devicesEach(role.shape), 0);
     const free = speeds.filter(({ partition }) => freeDevices(state, partition) >= needed);
     if (free.length === 0) continue;
+    const others = (wanted ??= wantedBy(state));
     for (const job of jobs) {
       const here = speeds.find(({ partition }) => partition === job.placement!.roles[0]!.partition);
-      const better = here === undefined ? [] : free.filter((one) => isWorthIt(state, job, here, one, wanted));
+      const better = here === undefined ? [] : free.filter((one) => isWorthIt(state, job, here, one, others));
       if (better.length === 0 || !mayMove(state, job)) continue;
       if (tries-- === 0) return;
       const home = findHome(state, job, better);
@@ -50,7 +50,11 @@ function wantedBy(state: State): Map<Partition, JobRecord[]> {
     for (const lane of lanes.values()) {
       const head = lane.head();
       if (head === null || lane.blocked?.byQuota === true) continue;
-      for (const partition of state.placer.partitionsFor(lane.request)) wanted.set(partition, [...(wanted.get(partition) ?? []), head]);
+      for (const partition of state.placer.partitionsFor(lane.request)) {
+        const here = wanted.get(partition) ?? [];
+        here.push(head);
+        wanted.set(partition, here);
+      }
     }
   }
   return wanted;
