@@ -48,6 +48,11 @@ type Way = "arriving" | "queued";
 
 async function throughMuster(cluster: FakeCluster, jobs: number, nodes: number, way: Way, say: Say): Promise<{ seconds: number; cpu: Record<string, number> }> {
   const control = new ControlPlane({ cluster: POOL });
+  // it and its database end with the bench, however that ends
+  const end = (): void => {
+    if (control.running) process.kill(control.pid, "SIGTERM");
+  };
+  process.on("exit", end);
   try {
     await control.start({}, PROFILES === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${PROFILES}`]);
     const { server: url, token } = JSON.parse(readFileSync(clientDefaultsFile(control.stateDir), "utf8")) as { server: string; token: string };
@@ -73,6 +78,7 @@ async function throughMuster(cluster: FakeCluster, jobs: number, nodes: number, 
     say(`  requests to the API server, of all who ask: ${calls.map(([name, count]) => `${name} ${count}`).join(", ")}`);
     return { seconds, cpu };
   } finally {
+    process.off("exit", end);
     await control.close();
   }
 }
