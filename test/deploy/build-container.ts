@@ -1,7 +1,8 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { commandOf, descendants, signalAll } from "../support/processes.ts";
 import { readDockerfile, ROOT } from "./dockerfile.ts";
 import { servicesAnswer } from "./services-answer.ts";
 
@@ -42,12 +43,19 @@ export async function buildContainer(): Promise<{ steps: number; mib: number }> 
     const volumes = npmSettings(dir).flatMap(([from, to]) => ["--volume", `${from}:${to}:ro`]);
     const file = ["--file", "deploy/image/Dockerfile", "--ignorefile", "deploy/image/Dockerfile.dockerignore"];
     run("build", "--isolation", "chroot", "--pull-never", "--quiet", ...volumes, ...file, "--tag", TAG, ".");
-    await servicesAnswer((main, env) => {
+    const start = (main: string, env: Record<string, string>): ChildProcess => {
       const container = run("from", "--pull-never", TAG);
       const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
       const [command, ...rest] = buildah("run", "--isolation", "chroot", ...variables, container, "--", "node", main);
       return spawn(command as string, rest, { stdio: ["ignore", "ignore", "inherit"] });
-    });
+    };
+    // a signal to buildah itself would end its container at once
+    const stop = ({ pid }: ChildProcess): void =>
+      signalAll(
+        descendants(pid as number).filter((one) => commandOf(one)[0] === "node"),
+        "SIGTERM",
+      );
+    await servicesAnswer(start, stop);
     const size = JSON.parse(run("images", "--json", TAG)) as { size: string }[];
     return { steps: stages.reduce((sum, { instructions }) => sum + instructions.length, 0), mib: Math.round(megabytes(size[0]?.size ?? "")) };
   } finally {

@@ -5,7 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { onServer } from "@muster/store/testing";
 
 /** Starts the API and the scheduler of the image on an empty database; both must say that they are ready, and the dashboard be there. */
-export async function servicesAnswer(start: (main: string, env: Record<string, string>) => ChildProcess): Promise<void> {
+export async function servicesAnswer(
+  start: (main: string, env: Record<string, string>) => ChildProcess,
+  stop: (child: ChildProcess) => void = (child) => void child.kill("SIGTERM"),
+): Promise<void> {
   const name = `image_${process.pid}_${randomBytes(4).toString("hex")}`;
   const server = process.env["MUSTER_TEST_DATABASE_URL"] ?? "";
   await onServer(server, `CREATE DATABASE ${name}`);
@@ -24,7 +27,7 @@ export async function servicesAnswer(start: (main: string, env: Record<string, s
     await until(`http://127.0.0.1:${schedulerPort}/readyz`, children);
     const page = await (await fetch(`http://127.0.0.1:${apiPort}/`)).text();
     if (!page.includes("<script")) throw new Error(`no dashboard: ${page.slice(0, 200)}`);
-    for (const child of children) child.kill("SIGTERM");
+    for (const child of children) stop(child);
     const codes = await ended;
     if (codes.some((code) => code !== 0)) throw new Error(`ended with ${codes.join(", ")}`);
   } finally {
