@@ -193,7 +193,7 @@ export class Search {
         continue;
       }
       best.next++;
-      if (!mayTake(this.#state, best.source, unit, this.#usage)) continue;
+      if (!mayTake(this.#state, this.#job, best.source, unit, this.#usage)) continue;
       yield unit;
       for (const head of left.filter(({ source }) => source.giver === best.source.giver)) {
         head.share = share(head.source);

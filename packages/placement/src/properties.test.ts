@@ -44,6 +44,27 @@ describe("invariants", () => {
     );
   });
 
+  it("settle where a queue's small job could push out another's gang, and more of that queue would fill the rest", () => {
+    const world = new World(
+      [2, 2, 3].map((devices) => ({ devices, cpus: 1, leaf: 0, pool: 0 })),
+      0,
+    );
+    const submit = (queue: number, min: number, devices: number, share: 0 | 250 = 0, preemptible = true): void =>
+      world.submit({ queue, priority: 0, preemptible, min, more: 0, devices, share, cpus: 0, colocate: false, within: undefined, required: false });
+    submit(0, 1, 3, 0, false);
+    submit(1, 2, 2);
+    world.cycle();
+    submit(0, 1, 0, 250);
+    submit(0, 2, 1);
+    let disturbed = 0;
+    for (let i = 0; i < 12; i++) {
+      const { evictions, moves } = world.cycle();
+      disturbed += evictions.length + moves.length;
+      world.release();
+    }
+    expect(disturbed).toBeLessThan(2);
+  });
+
   it("decisions do not depend on the order in which nodes were told", () => {
     fc.assert(
       fc.property(fc.array(nodeArb, { minLength: 1, maxLength: 8 }), fc.array(jobArb, { maxLength: 12 }), fc.nat(), (nodes, jobs, turn) => {

@@ -226,9 +226,13 @@ function size(unit: Unit): number {
 }
 
 /** Whether taking the unit leaves every queue above it its guarantee, and is still just. */
-export function mayTake(state: State, source: Source, unit: Unit, usage: Usage): boolean {
+export function mayTake(state: State, job: JobRecord, source: Source, unit: Unit, usage: Usage): boolean {
   if (source.own) return true;
-  if (new Claim(state, source.taker, usage).on(source.giver) === null) return false;
+  const kind = new Claim(state, source.taker, usage).on(source.giver);
+  if (kind === null) return false;
+  // A giver left with less than the taker has already would take it back as soon as others of the taker's fill the rest.
+  const mayReturn = kind === "fair_share" && unit.job.input.priority === job.input.priority;
+  if (mayReturn && state.quota.share(source.giver, without(unit.usage)) < state.quota.share(source.taker) - 1e-12) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;
@@ -237,4 +241,8 @@ export function mayTake(state: State, source: Source, unit: Unit, usage: Usage):
     if (up === source.giver) break;
   }
   return true;
+}
+
+function without(usage: Usage): Usage {
+  return usage.map(({ dimension, amount }) => ({ dimension, amount: -amount }));
 }
