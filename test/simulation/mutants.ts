@@ -39,8 +39,6 @@ export const MUTANTS: Readonly<Record<string, Planted>> = {
     edits: { "release-ended": (text) => text.replace("AND w.state IN ('exited', 'lost')", "") },
     says: /violates check constraint "workers_check"/,
   },
-  /** Nobody looks for what stands still. */
-  no_hangs: { edits: { "read-quiet": (text) => `${text} AND false` }, says: /does not come to an end/ },
 };
 
 function never(text: string): string {
