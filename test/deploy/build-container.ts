@@ -52,7 +52,7 @@ export async function buildContainer(): Promise<{ steps: number; mib: number }> 
     // a signal to buildah itself would end its container at once
     const stop = ({ pid }: ChildProcess): void =>
       signalAll(
-        descendants(pid as number).filter((one) => commandOf(one)[0] === "node"),
+        descendants(pid as number).filter((one) => /(^|\/)node$/.test(commandOf(one)[0] ?? "")),
         "SIGTERM",
       );
     await servicesAnswer(start, stop);
