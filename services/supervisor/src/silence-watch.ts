@@ -93,10 +93,10 @@ export class SilenceWatch {
     });
     const decision = judgeSilence({ now, limits, nodes, watchingSince: this.#watchingSince, brakedSince: brake.since, liftedAt: brake.liftedAt });
     const unheard = rows.filter((row) => row.lost || decision.suspect.includes(row.name)).map((row) => row.name);
-    // one after another, as each locks rows of another table
+    // one after another, as each locks rows of another table; jobs first, so that no lost node has a job that seems well
     const changed = [
-      await this.#markNodes(decision, new Set(nodes.filter((node) => node.dead).map((node) => node.node))),
       await this.#markJobs(unheard),
+      await this.#markNodes(decision, new Set(nodes.filter((node) => node.dead).map((node) => node.node))),
       await this.#supersede(),
     ];
     this.#before = unheard.join();
