@@ -443,4 +443,26 @@ describe("disruption", () => {
     engine.submit(job("second", 1, { queue: "modest" }));
     expect(started(engine, HOUR + 1)).toEqual(["second"]);
   });
+
+  it("compares past use from the top of the tree down", () => {
+    const order = (used: string, then: [string, string]): string[] => {
+      const engine = createEngine({ policy: { usageHalfLifeMs: HOUR } });
+      for (const top of ["east", "west"]) {
+        engine.putQueue({ id: top });
+        for (const below of ["a", "b"]) engine.putQueue({ id: `${top}-${below}`, parent: top });
+      }
+      engine.putNode(node("n0"));
+      engine.submit(job("before", 1, { queue: used }));
+      engine.cycle(0);
+      engine.cycle(HOUR);
+      engine.finished("before", HOUR);
+      for (const queue of then) engine.submit(job(queue, 1, { queue }));
+      return started(engine, HOUR + 1);
+    };
+    // a queue that used nothing pays for its neighbour under the same parent
+    expect(order("east-a", ["east-b", "west-a"])).toEqual(["west-a"]);
+    expect(order("east-a", ["east-a", "east-b"])).toEqual(["east-b"]);
+    // with nothing between them it is the earlier job's turn
+    expect(order("west-a", ["east-a", "east-b"])).toEqual(["east-a"]);
+  });
 });
