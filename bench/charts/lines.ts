@@ -30,7 +30,7 @@ export function drawLines(file: string, title: string, x: Axis, y: Axis, series:
   chart.setOption({
     animation: false,
     backgroundColor: "#fff",
-    title: { text: title, left: "center", textStyle: { fontSize: 15 } },
+    title: { text: title, left: "center", top: 0, textStyle: { fontSize: 15 } },
     legend: { top: 30, itemGap: 14 },
     grid: { left: 70, right: 30, top: 90, bottom: 50 },
     xAxis: { ...axisOf(x), nameLocation: "middle", nameGap: 30 },
