@@ -107,7 +107,7 @@ export async function run(): Promise<Report> {
 
 /** Mixes beside the named traces, some of which were looked at while weights were chosen: Philly's September, and drawn ones. Muster over the best of its class in each. */
 function showHeldOut(report: Report): void {
-  console.error("\nheld out: average and p99 JCT of Muster over those of the best of its class by average JCT, on other mixes");
+  console.error("\nfurther mixes: average and p99 JCT of Muster over those of the best of its class by average JCT");
   const cases: { name: string; nodes: number; jobs: readonly TraceJob[] }[] = [
     { name: "Philly September, 320 devices", nodes: 40, jobs: phillySeptember() },
     ...Array.from({ length: INVENTED }, (_, i) => ({ name: `drawn mix ${i + 1}, 64 devices`, nodes: 8, jobs: invented(i + 1, 64) })),
