@@ -1,8 +1,8 @@
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { onServer } from "@muster/store/testing";
+import { freePorts } from "../kubernetes/control-plane/component.ts";
 
 /** Starts the API and the scheduler of the image on an empty database; both must say that they are ready, and the dashboard be there. */
 export async function servicesAnswer(
@@ -12,7 +12,7 @@ export async function servicesAnswer(
   const name = `image_${process.pid}_${randomBytes(4).toString("hex")}`;
   const server = process.env["MUSTER_TEST_DATABASE_URL"] ?? "";
   await onServer(server, `CREATE DATABASE ${name}`);
-  const [apiPort, schedulerPort] = [await freePort(), await freePort()];
+  const [apiPort, schedulerPort] = await freePorts(2);
   const env = {
     DATABASE_URL: Object.assign(new URL(server), { pathname: `/${name}` }).href,
     MUSTER_LOG_STORE: "/tmp",
@@ -48,15 +48,4 @@ async function until(url: string, children: { exitCode: number | null }[]): Prom
       return;
     if (Date.now() > end || children.some((child) => child.exitCode !== null)) throw new Error(`${url} does not answer`);
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -1,13 +1,12 @@
-import { poolSpec, type NodeHealth } from "@muster/model";
+import type { NodeHealth } from "@muster/model";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ensureShard, putNode, setNodeHealth } from "../api/nodes.ts";
-import { putPool } from "../api/pools.ts";
-import { ensureCluster } from "../cluster.ts";
+import { putNode, setNodeHealth } from "../api/nodes.ts";
 import { transaction } from "../pool.ts";
 import { testDatabase, type TestDatabase } from "../test-database.ts";
 import { lockStandbys, readComebacks, readStandbys } from "./comebacks.ts";
 import { forgiveNodes, readForgiving } from "./excluded.ts";
 import { readUnsettled } from "./gangs.ts";
+import { putRunningJob, putTestPool } from "./test-job.ts";
 
 const JOB = "job_00000000000000000000000001";
 let db: TestDatabase;
@@ -15,12 +14,7 @@ let incarnation: string;
 
 beforeAll(async () => {
   db = await testDatabase();
-  incarnation = (await ensureCluster(db.pool)).incarnation;
-  await db.pool.query("INSERT INTO projects (name) VALUES ('p')");
-  await db.pool.query("INSERT INTO queues (name, projects) VALUES ('q', '{p}')");
-  await putPool(db.pool, poolSpec.parse({ name: "h800", vendor: "nvidia", accelerator: "h800" }));
-  await ensureShard(db.pool, "s", "local");
-  await db.pool.query("UPDATE shards SET reachable = true");
+  incarnation = await putTestPool(db.pool, "h800");
   for (const [name, fabric] of [
     ["a1", ["z", "a"]],
     ["a2", ["z", "a"]],
@@ -40,21 +34,7 @@ beforeAll(async () => {
         labels: {},
       }),
     );
-  await db.pool.query("UPDATE nodes SET reachable = true");
-  await db.pool.query(
-    `INSERT INTO jobs (id, project, queue, name, submitter, priority, priority_class, preemptible, nodes, devices, state, incarnation, submitted_at, attempt)
-     VALUES ($1, 'p', 'q', 'j', 'me', 0, 'normal', true, 1, 8, 'running', $2, now(), 1)`,
-    [JOB, incarnation],
-  );
-  await db.pool.query("INSERT INTO job_specs (job, submitted, resolved) VALUES ($1, '{}', '{}')", [JOB]);
-  await transaction(db.pool, async (client) => {
-    await client.query("INSERT INTO attempts (job, incarnation, number, gang, variant) VALUES ($1, $2, 1, 1, 0)", [JOB, incarnation]);
-    await client.query(
-      `INSERT INTO workers (job, incarnation, attempt, worker, role, node_rank, first_rank, ranks, node, shard, devices, share, cpus, memory, state)
-       VALUES ($1, $2, 1, 'worker/0', 'worker', 0, 0, 1, 'a1', 's', '{0,1,2,3,4,5,6,7}', 1000, 1000, 10, 'running')`,
-      [JOB, incarnation],
-    );
-  });
+  await putRunningJob(db.pool, JOB, incarnation, "a1");
 });
 afterAll(() => db.drop());
 beforeEach(() => db.pool.query("DELETE FROM windows"));
@@ -128,6 +108,17 @@ describe("a node that a job leaves out", () => {
     await health("ready", "ready");
     expect(await forgiveNodes(db.pool, [{ job: JOB }])).toEqual([{ job: JOB, project: "p", nodes: ["a2"] }]);
     expect(await excluded()).toEqual(["gone"]);
+  });
+
+  it("is not had again where it was on probation when the job broke, until it is proven", async () => {
+    await health("probation", "cordoned");
+    await db.pool.query("UPDATE jobs SET excluded_nodes = '{a2}'");
+    await db.pool.query("UPDATE attempts SET state = 'ended', outcome = 'failed', ended_at = now()");
+    expect(await readForgiving(db.pool)).toEqual([]);
+    expect(await forgiveNodes(db.pool, [{ job: JOB }])).toEqual([]);
+    await health("ready", "ready");
+    expect(await forgiveNodes(db.pool, [{ job: JOB }])).toMatchObject([{ nodes: ["a2"] }]);
+    await db.pool.query("UPDATE attempts SET state = 'running', outcome = NULL, ended_at = NULL");
   });
 });
 

@@ -7,8 +7,12 @@ export interface ForgivingRow {
   nodes: string[];
 }
 
-/** What is said of a node that a job leaves out: it is in order again, or was seen to. */
-const IN_ORDER = "SELECT FROM nodes n WHERE n.name = e.name AND n.health IN ('ready', 'probation')";
+/**
+ * What is said of a node that a job leaves out: it is in order again, or was seen to since the job last broke. One that was on probation then,
+ * and stayed so as the quarantine of its pool was full, has to prove itself first.
+ */
+const IN_ORDER = `SELECT FROM nodes n WHERE n.name = e.name AND (n.health = 'ready' OR (n.health = 'probation'
+        AND n.health_since > (SELECT coalesce(max(a.ended_at), '-infinity') FROM attempts a WHERE (a.job, a.incarnation) = (j.id, j.incarnation))))`;
 
 /** Live jobs that leave nodes out which are in order again. */
 export async function readForgiving(client: Client): Promise<{ job: string }[]> {
@@ -24,10 +28,10 @@ export async function readForgiving(client: Client): Promise<{ job: string }[]> 
 export async function forgiveNodes(client: Client, jobs: readonly { job: string }[]): Promise<ForgivingRow[]> {
   const { rows } = await client.query<ForgivingRow>({
     name: "forgive-nodes",
-    text: `UPDATE jobs j SET excluded_nodes = ARRAY (SELECT o.name FROM unnest(j.excluded_nodes) WITH ORDINALITY AS o(name, place) WHERE o.name <> ALL (f.nodes) ORDER BY o.place),
-        version = j.version + 1
-      FROM (SELECT k.id, array_agg(e.name ORDER BY e.name) AS nodes FROM jobs k, unnest(k.excluded_nodes) AS e(name) WHERE k.id = ANY ($1) AND EXISTS (${IN_ORDER}) GROUP BY k.id) f
-      WHERE j.id = f.id AND j.finished_at IS NULL RETURNING j.id AS job, j.project, f.nodes`,
+    text: `UPDATE jobs k SET excluded_nodes = ARRAY (SELECT o.name FROM unnest(k.excluded_nodes) WITH ORDINALITY AS o(name, place) WHERE o.name <> ALL (f.nodes) ORDER BY o.place),
+        version = k.version + 1
+      FROM (SELECT j.id, array_agg(e.name ORDER BY e.name) AS nodes FROM jobs j, unnest(j.excluded_nodes) AS e(name) WHERE j.id = ANY ($1) AND EXISTS (${IN_ORDER}) GROUP BY j.id) f
+      WHERE k.id = f.id AND k.finished_at IS NULL RETURNING k.id AS job, k.project, f.nodes`,
     values: [jobs.map(({ job }) => job)],
   });
   return rows;
