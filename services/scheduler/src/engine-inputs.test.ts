@@ -64,7 +64,7 @@ function resolved(spec: Record<string, unknown>): ResolvedJobSpec {
   return result.value;
 }
 
-test("a pool, its nodes' place in the fabric by whole path, and what is in use of them", () => {
+test("a pool, its nodes' place in the fabric, and what is in use of them", () => {
   expect(poolInput(pool)).toEqual({ id: "p", ownership: "leased", price: 2, leaseEnd: Date.parse("2030-01-01T00:00:00Z") });
   expect(nodeInput(node, pool, [])).toEqual({
     id: "n",
@@ -73,7 +73,7 @@ test("a pool, its nodes' place in the fabric by whole path, and what is in use o
     devices: 2,
     cpuMillis: 64_000,
     memoryBytes: 1 << 30,
-    fabric: { spine: "s1", leaf: "s1/l1" },
+    fabric: { spine: "s1", leaf: "l1" },
     schedulable: true,
   });
   const left = { node: "n", devices: [1], share: 400, cpus: 10, memory: 20 };

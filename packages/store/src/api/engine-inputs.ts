@@ -3,11 +3,11 @@ import type { JobInput, QueueInput, QuotaInput, ResourcesInput, RoleInput, Segme
 
 /* What a spec asks and what is registered → what the placement engine takes. Pure. */
 
-/** Both lists go from the outermost level inwards. A block is named by its whole path, as inner names may repeat. */
+/** Both lists go from the outermost level inwards. Inner names may repeat: the engine goes by whole paths. */
 export function fabricOf(names: readonly string[], levels: readonly string[]): Record<string, string> {
   const fabric: Record<string, string> = {};
   for (const [index, level] of levels.entries()) {
-    if (index < names.length && level !== "node") fabric[level] = names.slice(0, index + 1).join("/");
+    if (index < names.length && level !== "node") fabric[level] = names[index] as string;
   }
   return fabric;
 }
