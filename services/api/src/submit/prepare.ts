@@ -102,7 +102,7 @@ export function makeIds(count: number): string[] {
   const now = Date.now();
   const random = randomBytes(RANDOM_BYTES * count);
   const ids = Array.from({ length: count }, (_, i) => makeId("job", now, random.subarray(RANDOM_BYTES * i, RANDOM_BYTES * (i + 1))));
-  // elements in the order of their ids, so that lists show them in the order of their indices
+  // in the order of a file's documents and an array's elements, so that lists show them in it and equals start in it
   return count > 1 ? ids.sort() : ids;
 }
 

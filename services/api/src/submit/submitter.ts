@@ -98,7 +98,9 @@ export class Submitter {
     refuseSameNames(all);
     const cluster = await this.#knownNames(all);
     for (const one of all) await this.#refuseUnfit(one, cluster);
-    const ids = all.map((one) => makeIds(one.resolved.array?.count ?? 1));
+    const made = makeIds(total);
+    let given = 0;
+    const ids = all.map((one) => made.slice(given, (given += one.resolved.array?.count ?? 1)));
     const dependencies = all.some((one) => one.resolved.after.length > 0) ? await bindDependencies(this.#pool, all, ids) : undefined;
     const commits = await Promise.all(all.map((one) => resolveSource(one.resolved.source, this.#source)));
     return all.flatMap((one, index) =>
