@@ -34,8 +34,8 @@ test("a list is a table with its columns in the agreed order, without a trailing
   expect({ code, err }).toEqual({ code: 0, err: "" });
   const lines = out.trimEnd().split("\n");
   expect(lines[0]?.split(/ +/)).toEqual(["ID", "NAME", "QUEUE", "PRIO", "STATE", "NODES", "POOL", "AGE", "RUN", "RESTARTS", "REASON"]);
-  expect(lines[1]?.split(/ +/)).toEqual([JOB_ID, "train", "default", "normal", "running", "2", "alpha", "5m00s", "5m00s", "1", "-"]);
-  expect(lines[2]?.split(/ +/).slice(4)).toEqual(["queued", "2", "-", "5m00s", "-", "1", "insufficient_capacity"]);
+  expect(lines[1]?.split(/ +/)).toEqual([JOB_ID, "train", "default", "normal", "running", "2", "alpha", "5m00s", "5m00s", "0", "-"]);
+  expect(lines[2]?.split(/ +/).slice(4)).toEqual(["queued", "2", "-", "5m00s", "-", "0", "insufficient_capacity"]);
   expect(out).not.toMatch(/ $/m);
 });
 
@@ -163,15 +163,16 @@ test("a name is resolved to the newest job of that name in the project", async (
 });
 
 test("explain answers in five lines", async () => {
+  server.on("GET /v1/jobs/{id}", sampleJob({ array: { id: JOB_ID, index: 3 } }));
   server.on("GET /v1/jobs/{id}/explain", sampleExplanation());
   const { out } = await cli(`job explain ${JOB_ID}`);
   const lines = out.trimEnd().split("\n");
   expect(lines.map((line) => line.split(" ")[0])).toEqual(["status", "ahead", "need", "diagnosis", "next"]);
-  expect(lines[0]).toContain(": queued for 5m00s, insufficient_capacity (judged 2s ago)");
+  expect(lines[0]).toContain("train[3]: queued for 5m00s, insufficient_capacity (judged 2s ago)");
   expect(lines[1]).toContain("2 jobs with 8 devices: big, other; place 3 in line; may start by 2026-03-01T10:10:00.000Z");
-  expect(lines[2]).toContain("2 nodes, 2 a100 each; free: alpha 3 a100, 0 whole nodes, largest gang 1 node by segments of 2");
+  expect(lines[2]).toContain("2 nodes, 2 a100 each; free: alpha: 3 a100 devices, 0 whole nodes, room for a gang of 1 node by segments of 2 of this job");
   expect(lines[3]).toContain("needs 4 a100 on 2 nodes; 3 are free; 1 left out: cordoned (alpha-3)");
-  expect(lines[4]).toContain("wait, or uncordon alpha-3; fits if node alpha-3 returns");
+  expect(lines[4]).toContain("Wait, or uncordon alpha-3. It fits if node alpha-3 returns.");
 });
 
 test("submit reads several documents, fills in the project and sends one key", async () => {

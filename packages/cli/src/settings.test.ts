@@ -23,7 +23,7 @@ test("the cluster is shown with every setting, in the units that settings take, 
   expect(told.get("starts")).toBe("paused: restored");
   expect(told.get("brake")).toBe("on for 5m00s, see muster incidents --open (inc_1)");
   expect(told.get("placement.protected_runtime")).toBe("10m *");
-  expect(told.get("placement.max_cross_zone_jobs")).toBe("any");
+  expect(told.get("placement.max_cross_zone_jobs")).toBe("no limit");
   expect(told.get("retention.jobs")).toBe("180d");
   expect(told.get("retention.logs_total")).toBe("1Ti *");
   expect(told.get("silence.lost_after")).toBe("90s *");
@@ -49,7 +49,7 @@ test("a dry run tells what would change", async () => {
   const { code, out } = await cli(["cluster", "set", "-f", "-", "--dry-run"], "retention: {jobs: 30d}\npriorities: {urgent: 500}\n");
   expect({ code, out }).toEqual({
     code: 0,
-    out: "retention.jobs: 180d -> 30d (dry run)\npriorities.urgent: nothing -> 500 (dry run)\nplacement.max_cross_zone_jobs: any -> 2 (dry run)\n",
+    out: "retention.jobs: 180d -> 30d (dry run)\npriorities.urgent: nothing -> 500 (dry run)\nplacement.max_cross_zone_jobs: no limit -> 2 (dry run)\n",
   });
   expect(server.requests[0]?.query.get("dry_run")).toBe("true");
 });

@@ -24,11 +24,12 @@ const NEXT_STEPS: Record<WaitReason, string> = {
 
 type Body = Omit<ExplainView, "job" | "state">;
 
-export function explainBody(explanation: Explanation, input: JobInput, job: string, message?: string): Body {
+/** @param turn of an array's element that waits for its turn: what is said instead of its being gated */
+export function explainBody(explanation: Explanation, input: JobInput, job: string, turn?: { active: number; limit: number }): Body {
   const { estimate } = explanation;
   return {
     reason: explanation.reason,
-    message: message ?? explanation.message,
+    message: turn ? `at most ${turn.limit} elements of its array run at once; ${turn.active} do` : explanation.message,
     since: iso(explanation.since),
     evaluated_at: iso(explanation.evaluatedAt),
     need: needOf(input),
@@ -42,7 +43,7 @@ export function explainBody(explanation: Explanation, input: JobInput, job: stri
     filtered: explanation.filtered.map((one) => ({ why: one.why, count: one.nodes, sample_nodes: [...one.sampleNodes] })),
     ahead: { count: explanation.ahead.jobs, devices: Math.ceil(explanation.ahead.devices), top: [...explanation.ahead.top] },
     would_fit_if: [...explanation.wouldFitIf],
-    next_step: NEXT_STEPS[explanation.reason].replaceAll("JOB", job),
+    next_step: turn ? "Nothing: it starts when one of them has ended." : NEXT_STEPS[explanation.reason].replaceAll("JOB", job),
     eta: estimate.p50 !== null && estimate.p90 !== null ? { p50: iso(estimate.p50), p90: iso(estimate.p90), basis: estimate.basis } : null,
   };
 }

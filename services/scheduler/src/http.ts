@@ -67,8 +67,7 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
         return notWaiting(id, state, `it is ${state}`, leading.now());
       const input = jobInput(known.row, known.spec, { arrayFull: !mirror.arrays.isOpen(id), notBefore: known.notBefore, spares: mirror.spares });
       const turn = mirror.arrays.isOpen(id) ? undefined : mirror.arrays.standing(id);
-      const message = turn && `at most ${turn.limit} elements of its array run at once; ${turn.active} do`;
-      const body = explainBody(mirror.engine.explain(id), input, id, message);
+      const body = explainBody(mirror.engine.explain(id), input, id, turn);
       const kept = mayUseSpares(known.row) ? [] : mirror.spares;
       const filtered = kept.length > 0 ? [{ why: "held back as spares", count: kept.length, sample_nodes: kept.slice(0, 5) }] : [];
       return { job: id, state, ...body, filtered: [...body.filtered, ...filtered] };

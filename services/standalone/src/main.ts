@@ -20,4 +20,4 @@ closeWithGrace({ delay: 20_000, logger: false }, async ({ err }) => {
 
 // the link holds the token behind '#', which browsers send to nobody: only for a person at this terminal
 const link = process.stdout.isTTY ? `${muster.url}/#token=${muster.token}` : muster.url;
-process.stderr.write(`\nMuster is up.\n  dashboard  ${link}\n  API        ${muster.url}/docs\n  command    npm run muster -- node list\n\n`);
+process.stderr.write(`\nMuster is up.\n  dashboard  ${link}\n  API        ${muster.url}/docs\n  command    npx muster node list\n\n`);

@@ -8,8 +8,8 @@ import { toYaml, type Shape } from "../print.ts";
 import { action, type Outcome, type Session } from "../session.ts";
 import { renderTable } from "../table.ts";
 import { poolShape, projectShape, queueShape } from "../views/cluster.ts";
-import { describeState } from "../views/job.ts";
-import { clean, formatAge } from "../text.ts";
+import { describeState, displayName } from "../views/job.ts";
+import { formatAge } from "../text.ts";
 import { withLimit, withOutput, withWatch } from "./options.ts";
 
 interface ListOptions {
@@ -63,7 +63,7 @@ export async function showQueue(session: Session, name: string): Promise<void> {
   if (items.length === 0) return;
   const table = renderTable(
     [
-      { title: "JOB", value: (job: (typeof items)[number]) => clean(job.name) },
+      { title: "JOB", value: (job: (typeof items)[number]) => displayName(job) },
       { title: "ID", value: (job) => job.id },
       { title: "PRIO", value: (job) => job.priority },
       { title: "STATE", value: (job) => describeState(job) },

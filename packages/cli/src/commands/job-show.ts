@@ -5,6 +5,7 @@ import { showEvents } from "../show-events.ts";
 import { toYaml } from "../print.ts";
 import { action, type Outcome } from "../session.ts";
 import { renderExplanation } from "../views/explain.ts";
+import { displayName } from "../views/job.ts";
 import { renderJob } from "../views/job-detail.ts";
 import { attemptShape, checkpointShape, workerShape } from "../views/records.ts";
 import { pastTime, wholeNumber, withLimit, withOutput, withProject, withWatch } from "./options.ts";
@@ -41,11 +42,12 @@ export function addJobShow(job: Command, io: Io, outcome: Outcome): void {
   const explain = job.command("explain").description("why it waits, and what to do about it").argument(JOB, JOB_HELP);
   withProject(withOutput(explain)).action(
     action(io, outcome, async (session, [reference = ""]) => {
-      const view = await session.client.jobs.explain(await findJobId(session, reference), { signal: session.signal });
+      const found = await findJob(session, reference);
+      const view = await session.client.jobs.explain(found.id, { signal: session.signal });
       session.printer.one(
         view,
         (one) => one.job,
-        (one) => renderExplanation(one, reference, session.now, session.colours),
+        (one) => renderExplanation(one, displayName(found), session.now, session.colours),
       );
     }),
   );

@@ -7,14 +7,14 @@ const DURATIONS = /\.(protected_runtime|usage_half_life|suspect_after|lost_after
 
 /** Who the cluster is, whether it starts work, and every setting; those that were put are marked. */
 export function renderCluster(cluster: ClusterView, now: number, colours: Colours): string {
+  const declared = new Set(flatten(cluster.declared).map(([path]) => path));
   const head = renderFields([
     ["cluster", cluster.id],
     ["incarnation", cluster.incarnation],
     ["starts", cluster.starts_paused ? colours.yellow(`paused: ${clean(cluster.starts_paused_reason ?? "asked")}`) : "on"],
     ["brake", cluster.brake ? colours.yellow(`on for ${formatAge(cluster.brake.since, now)}, see muster incidents --open (${cluster.brake.incident})`) : "off"],
-    ["settings", `version ${cluster.version}; * was put, all else is the default`],
+    ["settings", `version ${cluster.version}; ${declared.size > 0 ? "* was put, all else is the default" : "all are the default"}`],
   ]);
-  const declared = new Set(flatten(cluster.declared).map(([path]) => path));
   const lines = flatten(cluster.settings).map(([path, value]): [string, string] => [path, `${describeSetting(path, value)}${declared.has(path) ? " *" : ""}`]);
   return `${head}\n${renderFields(lines)}`;
 }
@@ -25,7 +25,7 @@ export function describeChange({ path, from, to }: SettingChange): string {
 }
 
 function describeSetting(path: string, value: unknown): string {
-  if (value === null) return "any";
+  if (value === null) return "no limit";
   if (typeof value === "number" && DURATIONS.test(path)) return describeSeconds(value);
   if (typeof value === "number" && path === "retention.logs_total") return formatBytes(value);
   return clean(typeof value === "string" ? value : JSON.stringify(value));

@@ -27,7 +27,7 @@ export function renderExplanation(view: Explanation, name: string, now: number, 
       "diagnosis",
       [clean(view.message), ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`)].join("; "),
     ],
-    ["next", [clean(view.next_step), ...(view.would_fit_if.length > 0 ? [`fits if ${view.would_fit_if.map(clean).join(", or if ")}`] : [])].join("; ")],
+    ["next", [clean(view.next_step), ...(view.would_fit_if.length > 0 ? [`It fits if ${view.would_fit_if.map(clean).join(", or if ")}.`] : [])].join(" ")],
   ]);
 }
 
@@ -49,8 +49,11 @@ function describeFree(view: Explanation): string {
   return view.free
     .slice(0, 4)
     .map((free) => {
-      const gangs = free.largest_gang.filter((gang) => gang.nodes > 0).map((gang) => `${plural(gang.nodes, "node")} by segments of ${gang.segment}`);
-      return `${free.pool} ${formatNumber(free.devices)} ${free.accelerator}, ${plural(free.whole_nodes, "whole node")}${gangs.length > 0 ? `, largest gang ${gangs.slice(0, 3).join(", ")}` : ""}`;
+      const gangs = free.largest_gang
+        .filter((gang) => gang.nodes > 0)
+        .map((gang) => `${plural(gang.nodes, "node")}${gang.segment > 1 ? ` by segments of ${gang.segment}` : ""}`);
+      const model = free.accelerator === free.pool ? "" : ` ${free.accelerator}`;
+      return `${free.pool}: ${formatNumber(free.devices)}${model} devices, ${plural(free.whole_nodes, "whole node")}${gangs.length > 0 ? `, room for a gang of ${gangs.slice(0, 3).join(" or ")} of this job` : ""}`;
     })
     .join("; ");
 }

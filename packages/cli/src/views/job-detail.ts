@@ -2,7 +2,7 @@ import type { AttemptView, JobView } from "@muster/model";
 import type { Colours } from "../session.ts";
 import { renderFields, renderTable } from "../table.ts";
 import { abbreviate, clean, formatAge, formatDuration, plural } from "../text.ts";
-import { describeProgress, describeReason, describeState, displayName, paintState } from "./job.ts";
+import { describeProgress, describeReason, describeState, displayName, paintState, restartCount } from "./job.ts";
 
 const BAR = 40;
 
@@ -35,7 +35,11 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
         ? `step ${job.latest_checkpoint.step} of attempt ${job.latest_checkpoint.attempt}, ${formatAge(job.latest_checkpoint.at, now)} ago`
         : undefined,
     ],
-    ["restarts", `user ${restarts.user} of at most ${restarts.max_user}, infrastructure ${restarts.infrastructure}, unknown ${restarts.unknown}`],
+    ["restarts", `${restartCount(job)}`],
+    [
+      "failures",
+      `${restarts.user} of the job itself (${restarts.max_user} are restarted), ${restarts.infrastructure} of the infrastructure, ${restarts.unknown} unknown`,
+    ],
     [
       "failure",
       job.failure ? `${colours.red(job.failure.class)}: ${clean(job.failure.message)}${failurePlace(job)} (rule ${clean(job.failure.rule)})` : undefined,

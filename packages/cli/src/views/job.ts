@@ -34,8 +34,9 @@ export function displayName(job: JobView): string {
   return clean(job.name) + (job.array ? `[${job.array.index}]` : "");
 }
 
+/** Attempts beyond the first. */
 export function restartCount(job: JobView): number {
-  return job.restarts.user + job.restarts.infrastructure + job.restarts.unknown;
+  return Math.max(0, job.attempt - 1);
 }
 
 /** `starting 3/4`, `stopping: suspended`, or the state alone. */
@@ -75,6 +76,7 @@ export function describeProgress(job: JobView): string | undefined {
   if (progress.loss !== null) parts.push(`loss ${formatNumber(progress.loss)}`);
   if (progress.rate !== null) parts.push(`${formatNumber(progress.rate)}/s`);
   if (progress.phase !== null) parts.push(clean(progress.phase));
+  if (progress.seconds_left != null) parts.push(`${formatDuration(progress.seconds_left)} left`);
   return parts.length > 0 ? parts.join(", ") : undefined;
 }
 

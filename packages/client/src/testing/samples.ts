@@ -122,7 +122,7 @@ export function sampleExplanation(change: Partial<ExplainView> = {}): ExplainVie
     filtered: [{ why: "cordoned", count: 1, sample_nodes: ["alpha-3"] }],
     ahead: { count: 2, devices: 8, top: ["big", "other"] },
     would_fit_if: ["node alpha-3 returns"],
-    next_step: "wait, or uncordon alpha-3",
+    next_step: "Wait, or uncordon alpha-3.",
     eta: { p50: "2026-03-01T10:10:00.000Z", p90: "2026-03-01T10:30:00.000Z", basis: "run times asked for" },
     ...change,
   };

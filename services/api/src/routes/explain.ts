@@ -8,6 +8,7 @@ import { validateAllButBody } from "../plugins/validation.ts";
 import { notFound } from "../problems/problem.ts";
 import { askScheduler } from "../scheduler-client.ts";
 import { readChange, splitPlan } from "../submit/what-if.ts";
+import { inState } from "../views/job.ts";
 import { jobParams } from "./jobs-read.ts";
 
 const AWAY = "The scheduler could not be asked just now";
@@ -133,7 +134,12 @@ function notWaiting(row: JobListRow): ExplainView {
     held: ["held", "It is held until someone releases it.", "Release it."],
     suspended: ["held", "It is suspended until someone resumes it.", "Resume it."],
     recovering: [null, "It lost workers and is being brought back; it is not queued.", "Look at its attempts."],
+    failed: [
+      null,
+      `It has failed${row.failure?.message ? `: ${row.failure.message}` : ""}.`,
+      `Read what it wrote: muster job logs ${row.id}. When the cause is mended: muster job requeue ${row.id}.`,
+    ],
   };
-  const [reason, message, next] = reasons[row.state] ?? [null, `It does not wait: it is ${row.state}.`, "Nothing needs to be done."];
+  const [reason, message, next] = reasons[row.state] ?? [null, `It does not wait: it ${inState(row.state)}.`, "Nothing needs to be done."];
   return { ...bare(reason, message, [], next), job: row.id, state: row.state, since: row.state_since.toISOString() };
 }

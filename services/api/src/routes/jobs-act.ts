@@ -1,9 +1,9 @@
-import { actionBody, jobView, updateJobBody } from "@muster/model";
+import { actionBody, jobView, updateJobBody, type JobState } from "@muster/model";
 import { appendEvents, applyJobAction, askCheckpoint, getJob, lockJob, transaction, updateJobPriority } from "@muster/store";
 import { identityOf } from "../access/enforce.ts";
 import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
-import { toJobView } from "../views/job.ts";
+import { inState, toJobView } from "../views/job.ts";
 import { jobParams } from "./jobs-read.ts";
 import { ifMatch, ifMatchHeaders, mismatch, setVersion } from "./version.ts";
 
@@ -111,7 +111,7 @@ export function jobActionRoutes(app: App, context: Context): void {
   }
 }
 
-function wrongState(action: string, state: string, possible: readonly string[]): Problem {
+function wrongState(action: string, state: JobState, possible: readonly string[]): Problem {
   const now = possible.length > 0 ? `possible now: ${possible.join(", ")}` : "nothing can be asked of it any more";
-  return new Problem("wrong_state", `A job that is ${state} can't be asked to ${action}; ${now}`, { more: { state, possible } });
+  return new Problem("wrong_state", `A job that ${inState(state)} can't be asked to ${action}; ${now}`, { more: { state, possible } });
 }

@@ -1,9 +1,15 @@
-import type { AttemptView, EventView, IncidentView, JobView, WorkerView } from "@muster/model";
+import type { AttemptView, EventView, IncidentView, JobState, JobView, WorkerView } from "@muster/model";
 import { checkpointView, type tokenView } from "@muster/model";
 import type { AttemptListRow, CheckpointListRow, IncidentRow, JobFailure, JobListRow, TokenRow, WorkerListRow } from "@muster/store";
 import type { z } from "zod";
 
 export const iso = (time: Date | null): string | null => time?.toISOString() ?? null;
+
+/** How a sentence about a job goes on. */
+export function inState(state: JobState): string {
+  if (state === "succeeded" || state === "failed") return `has ${state}`;
+  return state === "cancelled" ? "was cancelled" : `is ${state}`;
+}
 
 export function toJobView(row: JobListRow): JobView {
   return {
