@@ -53,6 +53,8 @@ export interface EventRow {
   actor: string;
   project: string | null;
   job: string | null;
+  /** Where it was asked for. */
+  job_name?: string | null;
   attempt: number | null;
   node: string | null;
   queue: string | null;
@@ -91,6 +93,7 @@ export function eventToView(row: EventRow): EventView {
     actor: row.actor,
     project: row.project,
     job: row.job,
+    ...(row.job_name !== undefined && { job_name: row.job_name }),
     attempt: row.attempt,
     node: row.node,
     queue: row.queue,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { startAttempt } from "./testing/start-attempt.ts";
 import { testApi, type TestApi } from "./testing/test-api.ts";
 
 let t: TestApi;
@@ -84,4 +85,32 @@ test("a list and its counts are narrowed alike, whatever the filter", async () =
     expect([list.items.length, summary.groups.reduce((sum, group) => sum + group.jobs, 0)], query).toEqual([count, count]);
   }
   expect((await t.call("GET", "/v1/jobs?state=dreaming")).json).toMatchObject({ status: 400, errors: [{ path: "state" }] });
+});
+
+test("jobs of one request keep its order, by name and by element", async () => {
+  const jobs = [
+    { ...spec, name: "one" },
+    { ...spec, name: "two", array: { count: 3 } },
+    { ...spec, name: "three" },
+  ];
+  expect((await t.call("POST", "/v1/jobs/batch", { body: { jobs } })).status).toBe(201);
+  const { items } = (await t.call("GET", "/v1/jobs?sort=submitted_at&limit=200")).json as { items: { name: string; array: { index: number } | null }[] };
+  const names = items.map((job) => `${job.name}${job.array ? `[${job.array.index}]` : ""}`);
+  expect(names.slice(names.indexOf("one"))).toEqual(["one", "two[0]", "two[1]", "two[2]", "three"]);
+  const events = (await t.call("GET", "/v1/events?kind=job.submitted&limit=5")).json as { items: { job_name: string }[] };
+  expect(events.items.map((event) => event.job_name).sort()).toEqual(["one", "three", "two[0]", "two[1]", "two[2]"]);
+});
+
+test("what is left of a running job follows from the steps that it made; its node is heard of by its shard", async () => {
+  const { id } = (await t.call("POST", "/v1/jobs", { body: spec })).json as { id: string };
+  await startAttempt(t.pool, id, "n0");
+  await t.pool.query("UPDATE attempts SET first_progress_at = now() - interval '100 s', last_step_at = now(), first_step = 10, last_step = 60 WHERE job = $1", [
+    id,
+  ]);
+  await t.pool.query("INSERT INTO progress (job, attempt, step, total) VALUES ($1, 1, 60, 160)", [id]);
+  expect((await t.call("GET", `/v1/jobs/${id}`)).json).toMatchObject({ progress: { step: 60, total: 160, rate: null, seconds_left: 200 } });
+  await t.pool.query("UPDATE attempts SET first_step = 60 WHERE job = $1", [id]);
+  expect((await t.call("GET", `/v1/jobs/${id}`)).json).toMatchObject({ progress: { seconds_left: null } });
+  await t.pool.query("UPDATE shards SET last_seen = '2026-01-02T03:04:05Z' WHERE name = 'h800'");
+  expect((await t.call("GET", "/v1/nodes/n0")).json).toMatchObject({ last_seen: "2026-01-02T03:04:05.000Z" });
 });

@@ -10,6 +10,7 @@ export const eventView = z
     actor: z.string(),
     project: z.string().nullable(),
     job: z.string().nullable(),
+    job_name: z.string().nullable().optional().describe("in lists; of an array with its element"),
     attempt: z.int().nullable(),
     node: z.string().nullable(),
     queue: z.string().nullable(),

@@ -9,6 +9,7 @@ export const progressView = z.object({
   loss: z.number().nullable(),
   /** Steps a second, or whatever the job reports. */
   rate: z.number().nullable(),
+  seconds_left: z.number().nullable().optional().describe("to the last step, at the pace of this attempt so far; null while that is not known"),
   phase: z.string().nullable(),
   at: time,
 });

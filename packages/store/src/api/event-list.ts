@@ -37,7 +37,8 @@ export async function listEvents(
   }
   const direction = page.newestFirst ? "DESC" : "ASC";
   const { rows } = await client.query<EventRow>({
-    text: `SELECT ${EVENT_COLUMNS} FROM events WHERE ${parts.join(" AND ")} ORDER BY events.xid ${direction}, events.seq ${direction} LIMIT $1`,
+    text: `SELECT ${EVENT_COLUMNS}, (SELECT j.name || coalesce('[' || j.array_index || ']', '') FROM jobs j WHERE j.id = events.job) AS job_name
+      FROM events WHERE ${parts.join(" AND ")} ORDER BY events.xid ${direction}, events.seq ${direction} LIMIT $1`,
     values,
   });
   return rows;

@@ -44,7 +44,16 @@ export interface JobListRow {
   pools: string[] | null;
   /** Seconds that the current attempt has been running. */
   running_seconds: number;
-  progress: { attempt: number; step: number | null; total: number | null; loss: number | null; rate: number | null; phase: string | null; at: string } | null;
+  progress: {
+    attempt: number;
+    step: number | null;
+    total: number | null;
+    loss: number | null;
+    rate: number | null;
+    seconds_left: number | null;
+    phase: string | null;
+    at: string;
+  } | null;
   checkpoint: { step: number; attempt: number; at: string; path: string } | null;
 }
 
@@ -68,7 +77,9 @@ const DETAILS = `
     coalesce(w.running, 0)::int AS workers_running, coalesce(w.total, 0)::int AS workers_total, w.pools,
     coalesce(CASE WHEN a.state IN ('running', 'stopping') THEN extract(epoch FROM now() - a.started_at) END, 0)::float8 AS running_seconds,
     CASE WHEN p.job IS NOT NULL THEN jsonb_build_object('attempt', p.attempt, 'step', p.step, 'total', p.total, 'loss', p.loss,
-      'rate', p.rate, 'phase', p.phase, 'at', p.at) END AS progress,
+      'rate', p.rate, 'phase', p.phase, 'at', p.at, 'seconds_left', CASE WHEN j.state = 'running' AND p.attempt = a.number THEN
+        (greatest(0, p.total - a.last_step) * extract(epoch FROM a.last_step_at - a.first_progress_at) / nullif(a.last_step - a.first_step, 0))::float8 END
+      ) END AS progress,
     c.checkpoint
   FROM page j
     LEFT JOIN job_specs s ON s.job = j.id

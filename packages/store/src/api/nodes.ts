@@ -37,14 +37,15 @@ export interface NodeFilter {
   health?: readonly string[] | undefined;
 }
 
-/** Nodes by name, after one. */
+/** Nodes by name, after one. A node is heard of through its shard, whose row is written at each ping where the node's is not. */
 export async function listNodes(client: Client, filter: NodeFilter, limit: number, after: string | null): Promise<NodeListRow[]> {
   const { rows } = await client.query<NodeListRow>({
     name: "api-nodes",
     text: `SELECT n.name, n.pool, n.shard, p.vendor, p.accelerator, n.fabric, n.address, n.devices, u.held, n.cpus, u.cpus AS cpus_held,
         n.memory, u.memory AS memory_held, n.labels, n.health, n.health_reason, n.health_actor, n.health_since, n.drain_deadline,
-        n.schedulable, n.reachable, n.last_seen, n.spare, n.version, w.jobs
-      FROM nodes n JOIN pools p ON p.name = n.pool JOIN node_usage u ON u.node = n.name
+        n.schedulable, n.reachable, n.spare, n.version, w.jobs,
+        CASE WHEN n.reachable OR NOT s.reachable THEN greatest(n.last_seen, s.last_seen) ELSE n.last_seen END AS last_seen
+      FROM nodes n JOIN pools p ON p.name = n.pool JOIN shards s ON s.name = n.shard JOIN node_usage u ON u.node = n.name
         LEFT JOIN LATERAL (SELECT array_agg(DISTINCT w.job) AS jobs FROM workers w JOIN jobs j ON j.id = w.job
           WHERE w.node = n.name AND NOT w.released AND ($1::text[] IS NULL OR j.project = ANY($1))) w ON true
       WHERE ($2::text IS NULL OR n.name = $2) AND ($3::text IS NULL OR n.pool = $3) AND ($4::text[] IS NULL OR n.health = ANY($4))

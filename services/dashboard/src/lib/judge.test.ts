@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { actionsOf, atLeast, JOB_ACTIONS, roleIn } from "./actions.ts";
 import { eventLook, eventSummary } from "./events.ts";
 import { filterNodes, sortNodes } from "./nodes.ts";
-import { gangSizes, secondsLeft, verdictOf } from "./overview.ts";
+import { gangSizes, verdictOf } from "./overview.ts";
 import { JOB_LOOK, workerLook } from "./words.ts";
 import { toYaml } from "./yaml.ts";
 
@@ -63,6 +63,8 @@ describe("the verdict", () => {
   test("is calm when all is well", () => expect(verdictOf(well)).toMatchObject({ tone: "run", points: [] }));
   test("warns of what can wait, cries for what can't", () => {
     expect(verdictOf({ ...well, jobs: { recovering: 1 } })).toMatchObject({ tone: "warn", points: ["1 job recovering"] });
+    const waiting = { jobs: 3, devices: 24, oldest_since: null, by_reason: { exceeds_topology: 2, insufficient_capacity: 1 } };
+    expect(verdictOf({ ...well, waiting })).toMatchObject({ tone: "warn", points: ["2 waiting jobs can't start as the cluster is"] });
     const silent = { ...well.control_plane, scheduler: { leader: null, cycle_ms: null, lag_ms: null } };
     expect(verdictOf({ ...well, control_plane: silent, jobs: { recovering: 2 } })).toMatchObject({
       tone: "bad",
@@ -83,15 +85,6 @@ test("gangs are told in devices, the loosest first", () => {
   expect(gangSizes(pool)).toEqual([
     { segment: 1, nodes: 21, devices: 168 },
     { segment: 8, nodes: 8, devices: 64 },
-  ]);
-});
-
-test("time left needs step, total and rate", () => {
-  expect(secondsLeft({ step: 10, total: 110, rate: 2 })).toBe(50);
-  expect([secondsLeft({ step: 10, total: null, rate: 2 }), secondsLeft({ step: 10, total: 20, rate: 0 }), secondsLeft(null)]).toEqual([
-    undefined,
-    undefined,
-    undefined,
   ]);
 });
 

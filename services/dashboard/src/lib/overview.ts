@@ -1,5 +1,6 @@
 import type { OverviewView, PoolView } from "@muster/model";
 import { plural } from "./format.ts";
+import { NEVER_START } from "./words.ts";
 import type { Tone } from "./words.ts";
 
 export interface Verdict {
@@ -23,6 +24,8 @@ export function verdictOf(overview: OverviewView): Verdict {
   if (critical > 0) bad.push(plural(critical, "critical incident"));
   if (other > 0) warn.push(plural(other, "open warning"));
   if (overview.broken_nodes.length > 0) warn.push(`${plural(overview.broken_nodes.length, "node")} out of service`);
+  const hopeless = NEVER_START.reduce((sum, reason) => sum + (overview.waiting.by_reason[reason] ?? 0), 0);
+  if (hopeless > 0) warn.push(`${plural(hopeless, "waiting job")} can't start as the cluster is`);
   const recovering = overview.jobs["recovering"] ?? 0;
   if (recovering > 0) warn.push(`${plural(recovering, "job")} recovering`);
   const points = [...bad, ...warn];
@@ -62,9 +65,3 @@ export function gangSizes(pool: Pick<PoolView, "largest_gang" | "nodes" | "devic
 
 /** Attempts beyond the first. */
 export const restartsOf = (job: { attempt: number }): number => Math.max(0, job.attempt - 1);
-
-/** Steps to go at the present rate, in seconds. */
-export function secondsLeft(progress: { step: number | null; total: number | null; rate: number | null } | null): number | undefined {
-  if (!progress || progress.step === null || progress.total === null || progress.rate === null || progress.rate <= 0) return undefined;
-  return Math.max(0, (progress.total - progress.step) / progress.rate);
-}

@@ -94,6 +94,9 @@ export const WAIT_WORDS: Readonly<Record<WaitReason, { label: string; meaning: s
   pending_evaluation: { label: "Not yet evaluated", meaning: "The scheduler has not come to it." },
 };
 
+/** Reasons that pass only when someone changes the job or the cluster. */
+export const NEVER_START: readonly WaitReason[] = ["invalid", "no_matching_pool", "exceeds_quota", "exceeds_topology"];
+
 export const FAILURE_WORDS: Readonly<Record<FailureView["class"], string>> = {
   user: "The job's own error",
   infrastructure: "Infrastructure",

@@ -25,8 +25,8 @@ export function EventList({ events, within }: { events: readonly EventView[]; wi
               </button>
               {event.attempt !== null && within === "job" ? <span className="tag">#{event.attempt}</span> : null}
               {event.job !== null && within !== "job" ? (
-                <Link to="/jobs/$job" params={{ job: event.job }} className="mono muted">
-                  {event.job}
+                <Link to="/jobs/$job" params={{ job: event.job }} className={event.job_name ? "about" : "about mono"} title={event.job}>
+                  {event.job_name ?? event.job}
                   {event.attempt === null ? "" : ` #${event.attempt}`}
                 </Link>
               ) : null}

@@ -22,6 +22,16 @@ export function State({
   );
 }
 
+/** Its name, and of an array its element. */
+export function JobName({ job }: { job: Pick<JobView, "name" | "array"> }): React.ReactNode {
+  return (
+    <>
+      {job.name}
+      {job.array ? <span className="faint">[{job.array.index}]</span> : null}
+    </>
+  );
+}
+
 /** "Starting 14/16", "Stopping to suspended": what a job does, in as few words as are true. */
 export function jobStateText(job: Pick<JobView, "state" | "workers" | "stopping">): string {
   const { label } = JOB_LOOK[job.state];

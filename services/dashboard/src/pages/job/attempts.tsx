@@ -7,7 +7,7 @@ import { attemptLook, FAILURE_WORDS } from "../../lib/words.ts";
 import { State } from "../../ui/state.tsx";
 import { Table } from "../../ui/table.tsx";
 import type { Column } from "../../ui/table.tsx";
-import { Ago } from "../../ui/time.tsx";
+import { Ago, Since } from "../../ui/time.tsx";
 
 interface Row {
   attempt: AttemptView;
@@ -15,8 +15,8 @@ interface Row {
 }
 
 const none = <span className="faint">–</span>;
-const took = (from: string | null, to: string | null): React.ReactNode =>
-  from === null || to === null ? none : duration((Date.parse(to) - Date.parse(from)) / 1000);
+const ran = ({ started_at: from, ended_at: to }: AttemptView): React.ReactNode =>
+  from === null ? none : to === null ? <Since at={from} /> : duration((Date.parse(to) - Date.parse(from)) / 1000);
 
 /** Every attempt, newest first: how it ended and what that cost. */
 export function Attempts({ job, attempts }: { job: JobView; attempts: readonly AttemptView[] }): React.ReactNode {
@@ -27,11 +27,12 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
   const columns = useMemo<readonly Column<Row>[]>(
     () => [
       { id: "number", header: "#", min: 26, cell: ({ attempt }) => <span className="mono">{attempt.number}</span> },
-      { id: "state", header: "State", min: 104, cell: ({ attempt }) => <State look={attemptLook(attempt)} /> },
+      { id: "state", header: "State", min: 104, tight: 88, cell: ({ attempt }) => <State look={attemptLook(attempt)} /> },
       {
         id: "why",
         header: "Cause",
         min: 150,
+        tight: 96,
         grow: 5,
         cell: ({ attempt }) =>
           attempt.failure ? (
@@ -54,7 +55,7 @@ export function Attempts({ job, attempts }: { job: JobView; attempts: readonly A
           </span>
         ),
       },
-      { id: "ran", header: "Ran", min: 64, end: true, yields: 2, cell: ({ attempt }) => took(attempt.started_at, attempt.ended_at) },
+      { id: "ran", header: "Ran", min: 64, end: true, yields: 2, cell: ({ attempt }) => ran(attempt) },
       {
         id: "steps",
         header: "Steps",

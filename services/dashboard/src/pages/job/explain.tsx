@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { ExplainView, JobView } from "@muster/model";
 import { explainQuery } from "../../api/queries.ts";
 import { bytes, count, decimal, humanize, plural, sentence } from "../../lib/format.ts";
-import { WAIT_WORDS } from "../../lib/words.ts";
+import { NEVER_START, WAIT_WORDS } from "../../lib/words.ts";
 import { Failure, Skeleton } from "../../ui/notice.tsx";
 import { Ago, Moment, Since } from "../../ui/time.tsx";
 
@@ -76,7 +76,7 @@ function Explanation({ data }: { data: ExplainView }): React.ReactNode {
               </span>
             </p>
           ) : (
-            <p className="muted">Not known.</p>
+            <p className="muted">{data.reason && NEVER_START.includes(data.reason) ? "Not as the cluster is." : "Not known."}</p>
           )}
         </div>
       </div>
@@ -126,11 +126,7 @@ function Need({ data }: { data: ExplainView }): React.ReactNode {
       <ul>
         {data.need.map((need) => (
           <li key={`${need.variant}/${need.role}`}>
-            <strong>{plural(need.nodes, "node")}</strong>{" "}
-            <span className="muted">
-              × {need.share > 0 && need.share < 1000 ? `${decimal(need.share / 1000)} of one` : need.accelerators_per_node}{" "}
-              {need.accelerator ?? need.pool ?? "device"}
-            </span>
+            <strong>{plural(need.nodes, "node")}</strong> <span className="muted">{devicesOf(need)}</span>
             <span className="faint block">
               {decimal(need.cpus)} cpus, {bytes(need.memory)} each{data.need.length > 1 ? ` · variant ${need.variant + 1}, ${need.role}` : ""}
             </span>
@@ -139,6 +135,12 @@ function Need({ data }: { data: ExplainView }): React.ReactNode {
       </ul>
     </div>
   );
+}
+
+function devicesOf(need: ExplainView["need"][number]): string {
+  const model = need.accelerator ?? need.pool ?? "device";
+  if (need.share > 0 && need.share < 1000) return `× ${decimal(need.share / 1000)} of one ${model}`;
+  return need.accelerators_per_node > 0 ? `× ${need.accelerators_per_node} ${model}` : `without devices${need.pool ? ` in ${need.pool}` : ""}`;
 }
 
 function Free({ data }: { data: ExplainView }): React.ReactNode {
@@ -157,7 +159,7 @@ function Free({ data }: { data: ExplainView }): React.ReactNode {
               </Link>
               <span className="faint block">
                 {plural(free.whole_nodes, "whole node")}
-                {free.largest_gang.length > 0 ? `, largest gang ${plural(largest, "node")}` : ""}
+                {free.largest_gang.length > 0 ? `, room for ${plural(largest, "such node")}` : ""}
               </span>
             </li>
           );

@@ -1,11 +1,11 @@
 import type { JobView } from "@muster/model";
 import { Link } from "@tanstack/react-router";
 import { count, decimal, duration, figure, percent, plural } from "../../lib/format.ts";
-import { restartsOf, secondsLeft } from "../../lib/overview.ts";
+import { restartsOf } from "../../lib/overview.ts";
 import { lastJobs } from "../../shell/trail.ts";
 import { Copy } from "../../ui/copy.tsx";
 import { Meter } from "../../ui/meter.tsx";
-import { JobState } from "../../ui/state.tsx";
+import { JobName, JobState } from "../../ui/state.tsx";
 import { Ago, Since } from "../../ui/time.tsx";
 import { JobActions } from "./actions.tsx";
 
@@ -26,8 +26,7 @@ export function JobHeader({ job }: { job: JobView }): React.ReactNode {
             <Copy text={job.id} label="Copy the job's id" />
           </div>
           <h1 className="clip">
-            {job.name}
-            {job.array ? <span className="faint">[{job.array.index}]</span> : null}
+            <JobName job={job} />
           </h1>
         </div>
         <JobActions job={job} />
@@ -56,7 +55,7 @@ export function JobHeader({ job }: { job: JobView }): React.ReactNode {
           <span className="muted">{job.pools.length > 0 ? job.pools.join(", ") : "not placed"}</span>
         </div>
         <div className="cell">
-          <strong>{duration(job.run_seconds)} run</strong>
+          {job.run_seconds > 0 ? <strong>{duration(job.run_seconds)} run</strong> : <strong className="faint">not started</strong>}
           <span className="muted">
             submitted <Ago at={job.submitted_at} />
           </span>
@@ -87,7 +86,13 @@ export function JobHeader({ job }: { job: JobView }): React.ReactNode {
 function ProgressCell({ job }: { job: JobView }): React.ReactNode {
   const { progress } = job;
   if (!progress || progress.step === null) return null;
-  const left = job.state === "running" ? secondsLeft(progress) : undefined;
+  const left = progress.seconds_left ?? null;
+  const figures = [
+    left === null ? "" : `${duration(left)} left`,
+    progress.loss === null ? "" : `loss ${figure(progress.loss)}`,
+    progress.rate === null ? "" : `${decimal(progress.rate)} steps/s`,
+    progress.phase ?? "",
+  ].filter(Boolean);
   return (
     <div className="cell wide">
       <span className="spread">
@@ -99,15 +104,8 @@ function ProgressCell({ job }: { job: JobView }): React.ReactNode {
       </span>
       {progress.total === null ? null : <Meter value={progress.step} of={progress.total} label="Progress" tone={job.state === "failed" ? "bad" : "run"} />}
       <span className="muted">
-        {[
-          progress.loss === null ? "" : `loss ${figure(progress.loss)}`,
-          progress.rate === null ? "" : `${decimal(progress.rate)} steps/s`,
-          left === undefined ? "" : `${duration(left)} left`,
-          progress.phase ?? "",
-        ]
-          .filter(Boolean)
-          .join(" · ")}{" "}
-        · <Ago at={progress.at} />
+        {figures.map((text) => `${text} · `)}
+        last step <Ago at={progress.at} />
       </span>
     </div>
   );
@@ -121,8 +119,8 @@ function Restarts({ job }: { job: JobView }): React.ReactNode {
       <strong data-tone={all > 0 ? "warn" : undefined} className={all > 0 ? "toned" : "faint"}>
         {plural(all, "restart")}
       </strong>
-      <span className="muted" title="Failures by cause. Only the job's own count against its limit.">
-        failures: {user} of {most} own · {infrastructure} infra{unknown > 0 ? ` · ${unknown} unknown` : ""}
+      <span className="muted" title="Only failures of the job itself, since its last new checkpoint, count against its limit.">
+        {plural(user, "own failure")}, {most} allowed · {infrastructure} of infrastructure{unknown > 0 ? ` · ${unknown} unknown` : ""}
       </span>
     </>
   );

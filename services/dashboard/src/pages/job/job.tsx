@@ -96,7 +96,7 @@ function JobOverview({ job }: { job: JobView }): React.ReactNode {
       <div className="job-main">
         {waits(job.state) ? <Explain job={job} /> : null}
         {job.failure && (job.state === "failed" || job.state === "recovering") ? (
-          <FailurePanel failure={job.failure} recovering={job.state === "recovering"} />
+          <FailurePanel job={job} failure={job.failure} recovering={job.state === "recovering"} />
         ) : null}
         {attempts.data ? (
           <>

@@ -21,6 +21,8 @@ const PHASES: readonly (readonly [Phase, string])[] = [
 const ROW = 30;
 const BAR = 14;
 const LEFT = 34;
+/** Of a mark's label and the gap to the next (pixels). */
+const LABEL = 58;
 /** Every phase that was can be seen, however short (pixels). */
 const LEAST = 3;
 
@@ -85,7 +87,9 @@ function Picture({
   const inner = Math.max(60, width - LEFT - 26);
   const x = (moment: number): number => LEFT + placeOf(timeline, moment) * inner;
   const height = timeline.rows.length * ROW + 24;
-  const marks = timeline.ticks.filter((tick, index) => index === 0 || x(tick.at) < width - 40);
+  const [first, second] = timeline.ticks;
+  const every = first && second ? Math.ceil(LABEL / Math.max(1, x(second.at) - x(first.at))) : 1;
+  const marks = timeline.ticks.filter((tick, index) => index % every === 0 && (index === 0 || x(tick.at) < width - 40));
   return (
     <svg width={width} height={height} role="group" aria-label={`Timeline of ${plural(timeline.rows.filter((row) => row.attempt).length, "attempt")}`}>
       {marks.map((tick) => (

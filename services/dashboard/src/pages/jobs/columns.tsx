@@ -4,7 +4,7 @@ import { count } from "../../lib/format.ts";
 import { restartsOf } from "../../lib/overview.ts";
 import { FAILURE_WORDS } from "../../lib/words.ts";
 import { Progress } from "../../ui/progress.tsx";
-import { JobState, WaitReasonText } from "../../ui/state.tsx";
+import { JobName, JobState, WaitReasonText } from "../../ui/state.tsx";
 import type { Column } from "../../ui/table.tsx";
 import { Ago, Since } from "../../ui/time.tsx";
 
@@ -22,20 +22,20 @@ export function JobNote({ job }: { job: JobView }): React.ReactNode {
 }
 
 export const JOB_COLUMNS: readonly Column<JobView>[] = [
-  { id: "state", header: "State", min: 146, cell: (job) => <JobState job={job} /> },
+  { id: "state", header: "State", min: 146, tight: 92, cell: (job) => <JobState job={job} /> },
   {
     id: "name",
     header: "Job",
     min: 150,
+    tight: 112,
     grow: 3,
     cell: (job) => (
       <Link to="/jobs/$job" params={{ job: job.id }} title={job.id}>
-        {job.name}
-        {job.array ? <span className="faint">[{job.array.index}]</span> : null}
+        <JobName job={job} />
       </Link>
     ),
   },
-  { id: "note", header: "Why", min: 120, grow: 3, yields: 2, cell: (job) => <JobNote job={job} /> },
+  { id: "note", header: "Why", min: 120, tight: 96, grow: 3, cell: (job) => <JobNote job={job} /> },
   { id: "progress", header: "Progress", min: 120, grow: 1, yields: 3, cell: (job) => <Progress job={job} /> },
   { id: "project", header: "Project", min: 80, grow: 1, yields: 6, cell: (job) => job.project },
   { id: "queue", header: "Queue", min: 70, grow: 1, yields: 5, cell: (job) => job.queue },

@@ -50,7 +50,18 @@ const COLUMNS: readonly Column<NodeView>[] = [
   { id: "devices", header: "Devices", min: 128, tight: 112, cell: (node) => <Occupancy node={node} /> },
   { id: "free", header: "Free", min: 34, end: true, yields: 5, cell: (node) => (freeDevices(node) > 0 ? freeDevices(node) : <span className="faint">0</span>) },
   { id: "pool", header: "Pool", min: 90, grow: 1, yields: 3, cell: (node) => <span title={node.accelerator}>{node.pool}</span> },
-  { id: "fabric", header: "Fabric", min: 84, grow: 1, yields: 6, cell: (node) => <span className="mono muted">{node.fabric.join("/")}</span> },
+  {
+    id: "fabric",
+    header: "Leaf",
+    min: 84,
+    grow: 1,
+    yields: 6,
+    cell: (node) => (
+      <span className="mono muted" title={node.fabric.join(" / ")}>
+        {node.fabric.findLast((part) => part !== node.name) ?? ""}
+      </span>
+    ),
+  },
   {
     id: "reason",
     header: "Reason",

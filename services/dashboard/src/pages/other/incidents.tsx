@@ -42,6 +42,11 @@ export function IncidentsPage(): React.ReactNode {
           ) : (
             <Notice shape="check" tone="run" title={all ? "There never was an incident" : "No open incident"}>
               <p>A fault that Muster notices appears here with its evidence and what was done about it.</p>
+              {all ? null : (
+                <button type="button" className="button" onClick={() => void navigate({ to: "/incidents", search: { open: "all" } })}>
+                  Show closed ones
+                </button>
+              )}
             </Notice>
           )
         ) : error ? (

@@ -56,14 +56,14 @@ function Queues({ queues }: { queues: readonly QueueView[] }): React.ReactNode {
             <th>Queue</th>
             <th>State</th>
             <th className="end">Waiting</th>
-            <th className="end">for devices</th>
+            <th className="end lesser">for devices</th>
             <th className="end">Active</th>
-            <th className="end">on devices</th>
-            <th className="end">Weight</th>
-            <th>Order</th>
+            <th className="end lesser">on devices</th>
+            <th className="end lesser">Weight</th>
+            <th className="lesser">Order</th>
             <th>Quota</th>
-            <th>May borrow</th>
-            <th>Projects</th>
+            <th className="lesser">May borrow</th>
+            <th className="lesser">Projects</th>
           </tr>
         </thead>
         <tbody>
@@ -86,18 +86,18 @@ function Queues({ queues }: { queues: readonly QueueView[] }): React.ReactNode {
                   {count(queue.waiting.jobs)}
                 </Link>
               </td>
-              <td className="end muted">{count(queue.waiting.devices)}</td>
+              <td className="end muted lesser">{count(queue.waiting.devices)}</td>
               <td className="end">
                 <Link to="/jobs" search={{ queue: queue.name, state: "scheduled,starting,running,recovering,stopping" }}>
                   {count(queue.active.jobs)}
                 </Link>
               </td>
-              <td className="end muted">{count(queue.active.devices)}</td>
-              <td className="end">{decimal(queue.weight)}</td>
-              <td className="muted nowrap">{queue.order.replace("_", " ")}</td>
+              <td className="end muted lesser">{count(queue.active.devices)}</td>
+              <td className="end lesser">{decimal(queue.weight)}</td>
+              <td className="muted nowrap lesser">{queue.order.replace("_", " ")}</td>
               <td className="nowrap">{amounts(queue.nominal) || <span className="faint">none: no limit</span>}</td>
-              <td className="nowrap">{amounts(queue.borrow_limit) || <span className="faint">{queue.nominal ? "without limit" : "–"}</span>}</td>
-              <td className="muted">{queue.projects.includes("*") ? "all" : queue.projects.join(", ") || "none"}</td>
+              <td className="nowrap lesser">{amounts(queue.borrow_limit) || <span className="faint">{queue.nominal ? "without limit" : "–"}</span>}</td>
+              <td className="muted lesser">{queue.projects.includes("*") ? "all" : queue.projects.join(", ") || "none"}</td>
             </tr>
           ))}
         </tbody>

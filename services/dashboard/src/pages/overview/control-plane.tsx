@@ -13,8 +13,8 @@ export function ControlPlane({ overview }: { overview: OverviewView }): React.Re
     <section className="panel" aria-labelledby="control" style={{ flex: "none" }}>
       <header>
         <h2 id="control">Control plane</h2>
-        <span className="more faint mono" title="This incarnation of the store">
-          {incarnation.slice(0, 12)}
+        <span className="more faint" title="It rises when a restored backup is taken into use">
+          incarnation <span className="mono">{incarnation}</span>
         </span>
       </header>
       <dl className="health">

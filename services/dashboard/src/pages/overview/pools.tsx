@@ -33,10 +33,10 @@ export function Pools({ pools, linked = false }: { pools: readonly PoolView[]; l
               <tr>
                 <th>Pool</th>
                 <th className="wide">Devices</th>
-                <th className="end">Total</th>
-                <th className="end">Healthy</th>
-                <th className="end">Schedulable</th>
-                <th className="end">Held</th>
+                <th className="end lesser">Total</th>
+                <th className="end lesser">Healthy</th>
+                <th className="end lesser">Schedulable</th>
+                <th className="end lesser">Held</th>
                 <th className="end">Free</th>
                 <th>Largest gang now</th>
               </tr>
@@ -83,14 +83,14 @@ function Row({ pool }: { pool: PoolView }): React.ReactNode {
       <td className="wide">
         <Funnel devices={devices} name={pool.name} />
       </td>
-      <td className="end">{count(devices.total)}</td>
-      <td className="end">
+      <td className="end lesser">{count(devices.total)}</td>
+      <td className="end lesser">
         <Less value={devices.healthy} than={devices.total} />
       </td>
-      <td className="end">
+      <td className="end lesser">
         <Less value={devices.schedulable} than={devices.total} />
       </td>
-      <td className="end">{decimal(devices.held)}</td>
+      <td className="end lesser">{decimal(devices.held)}</td>
       <td className="end">
         <strong>{decimal(free)}</strong>
       </td>

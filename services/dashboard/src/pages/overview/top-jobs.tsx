@@ -2,10 +2,10 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";
 import type { JobView } from "@muster/model";
 import { count, duration, figure } from "../../lib/format.ts";
-import { restartsOf, secondsLeft } from "../../lib/overview.ts";
+import { restartsOf } from "../../lib/overview.ts";
 import { Notice } from "../../ui/notice.tsx";
 import { Progress } from "../../ui/progress.tsx";
-import { JobState } from "../../ui/state.tsx";
+import { JobName, JobState } from "../../ui/state.tsx";
 import { Table } from "../../ui/table.tsx";
 import type { Column } from "../../ui/table.tsx";
 import { Ago } from "../../ui/time.tsx";
@@ -19,7 +19,7 @@ const COLUMNS: readonly Column<JobView>[] = [
     grow: 3,
     cell: (job) => (
       <Link to="/jobs/$job" params={{ job: job.id }} title={job.id}>
-        {job.name} <span className="faint">{job.project}</span>
+        <JobName job={job} /> <span className="faint">{job.project}</span>
       </Link>
     ),
   },
@@ -65,8 +65,8 @@ const COLUMNS: readonly Column<JobView>[] = [
 ];
 
 function Left({ job }: { job: JobView }): React.ReactNode {
-  const left = job.state === "running" ? secondsLeft(job.progress) : undefined;
-  return left === undefined ? <span className="faint">–</span> : <span>{duration(left)}</span>;
+  const left = job.progress?.seconds_left ?? null;
+  return left === null ? <span className="faint">–</span> : <span>{duration(left)}</span>;
 }
 
 export function TopJobs({ jobs }: { jobs: readonly JobView[] }): React.ReactNode {

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { OverviewView, WaitReason } from "@muster/model";
 import { count, humanize, plural } from "../../lib/format.ts";
-import { WAIT_WORDS } from "../../lib/words.ts";
+import { NEVER_START, WAIT_WORDS } from "../../lib/words.ts";
 import { Meter } from "../../ui/meter.tsx";
 import { Notice } from "../../ui/notice.tsx";
 
@@ -29,7 +29,7 @@ export function Waiting({ waiting }: { waiting: OverviewView["waiting"] }): Reac
               <li key={reason}>
                 <Link to="/jobs" search={{ reason: reason as WaitReason }} title={words?.meaning}>
                   <span className="clip">{words?.label ?? humanize(reason)}</span>
-                  <Meter value={jobs} of={most} tone="wait" label={words?.label ?? reason} />
+                  <Meter value={jobs} of={most} tone={NEVER_START.includes(reason as WaitReason) ? "warn" : "wait"} label={words?.label ?? reason} />
                   <span className="num">{count(jobs)}</span>
                 </Link>
               </li>
