@@ -24,18 +24,24 @@ const TRIES = 16;
  * price, so that who gains least by it leaves it to them.
  */
 export function moveBySpeed(state: State, decided: Decided): void {
+  if (state.running.bySpeed.size === 0) return;
+  const idle = state.placer.partitions.map((partition) => freeDevices(state, partition));
+  if (!idle.some((devices) => devices > 0)) return;
   let wanted: Map<Partition, JobRecord[]> | null = null;
   let tries = TRIES;
   for (const [request, jobs] of state.running.bySpeed) {
     const speeds = relativeSpeeds(state, request);
     const needed = request.variants[0]!.roles.reduce((sum, role) => sum + role.min * devicesEach(role.shape), 0);
-    const free = speeds.filter(({ partition }) => freeDevices(state, partition) >= needed);
-    if (free.length === 0) continue;
+    if (!speeds.some(({ partition }) => idle[partition.index]! >= needed)) continue;
     const others = (wanted ??= wantedBy(state));
+    const gains = speeds.map(({ speed, partition }) => speed - (others.has(partition) ? state.scarcity.priceOf(partition) : 0));
     for (const job of jobs) {
-      const here = speeds.find(({ partition }) => partition === job.placement!.roles[0]!.partition);
-      const better = here === undefined ? [] : free.filter((one) => isWorthIt(state, job, here, one, others));
-      if (better.length === 0 || !mayMove(state, job)) continue;
+      const here = job.placement!.roles[0]!.partition;
+      const now = gains[speeds.findIndex(({ partition }) => partition === here)] ?? Infinity;
+      const isBetter = (_: RelativeSpeed, i: number): boolean => gains[i]! >= now + WORTH && idle[speeds[i]!.partition.index]! >= needed;
+      if (!speeds.some(isBetter) || !mayMove(state, job)) continue;
+      const better = speeds.filter((there, i) => isBetter(there, i) && mayLeaveTo(state, job, here, others.get(there.partition) ?? []));
+      if (better.length === 0) continue;
       if (tries-- === 0) return;
       const home = findHome(state, job, better);
       if (home !== null) moveAlone(state, job, home, decided);
@@ -60,13 +66,9 @@ function wantedBy(state: State): Map<Partition, JobRecord[]> {
   return wanted;
 }
 
-/** It gains, and nobody loses who is more urgent or has no use for what the job leaves. */
-function isWorthIt(state: State, job: JobRecord, here: RelativeSpeed, there: RelativeSpeed, wanted: ReadonlyMap<Partition, readonly JobRecord[]>): boolean {
-  const { scarcity, placer } = state;
-  const gain = ({ speed, partition }: RelativeSpeed): number => speed - (wanted.has(partition) ? scarcity.priceOf(partition) : 0);
-  if (gain(there) < gain(here) + WORTH) return false;
-  const others = wanted.get(there.partition) ?? [];
-  return others.every((other) => other.input.priority <= job.input.priority && placer.partitionsFor(other.request).includes(here.partition));
+/** Nobody loses who is more urgent or has no use for what the job leaves. */
+function mayLeaveTo(state: State, job: JobRecord, here: Partition, others: readonly JobRecord[]): boolean {
+  return others.every((other) => other.input.priority <= job.input.priority && state.placer.partitionsFor(other.request).includes(here));
 }
 
 function mayMove(state: State, job: JobRecord): boolean {

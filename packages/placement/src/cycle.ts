@@ -13,7 +13,7 @@ import type { Placement } from "./placement.ts";
 import type { PlaceFailure } from "./placer.ts";
 import { occupy, requeue, run, startOf } from "./places.ts";
 import { planPreemption } from "./preempt.ts";
-import { crossesZones, preferenceOf } from "./preference.ts";
+import { crossesZones, preferenceOf, refreshPrices } from "./preference.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import { completeRecovering } from "./recover.ts";
 import type { Request } from "./request.ts";
@@ -31,8 +31,6 @@ const SEARCHES = 64;
 const THOROUGH = 1;
 const THOROUGH_EVERY = 4;
 const SMALL = 1000;
-/** When a job that goes by speed is looked at again though nothing was freed. */
-const PRICES_MS = 10_000;
 /** When a job that was not searched for thoroughly is looked at again. */
 const TURN_MS = 1000;
 /** When a job that goes by service looks again for running ones that come after it by now. */
@@ -77,6 +75,7 @@ class Cycle {
     const state = this.#state;
     this.#startReserved();
     completeRecovering(state, this.#decided);
+    this.#turn = Math.min(this.#turn, refreshPrices(state));
     if (state.policy.consolidation) moveBySpeed(state, this.#decided);
     const order = this.#openLanes();
     for (let cursor = order.pop(); cursor !== undefined; cursor = order.pop()) {
@@ -185,7 +184,8 @@ class Cycle {
     let byQuota = false;
     const { blocked } = lane;
     // Where it looks again only for whom it may push out, there is still no room.
-    const noRoom = byService(job.queue) && blocked?.kind === "capacity" && !blocked.byQuota && blocked.capacityFreed === freed;
+    const noRoom =
+      byService(job.queue) && blocked?.kind === "capacity" && !blocked.byQuota && blocked.capacityFreed === freed && blocked.prices === pricesFor(state, lane);
     if (noRoom) this.#full.set(job.request, freed);
     if (this.#full.get(job.request) !== freed) {
       if (this.#tryStart(job)) {
@@ -199,10 +199,6 @@ class Cycle {
     if (failure !== "no_pool" && this.#disturbOthers(job, lane, failure)) {
       lane.opened();
       return true;
-    }
-    // What is too slow today may be worth having when the fast devices are wanted more.
-    if (job.request.policy === "fastest") {
-      this.#owe(PRICES_MS);
     }
     this.#block(lane, failure, byQuota);
     if (failure !== "no_pool") this.#kept.keep(job, this.#leadUsage(job.request));
@@ -298,6 +294,7 @@ class Cycle {
       capacityFreed: state.placer.freedFor(lane.request),
       quotaFreed: state.quota.freed,
       version: state.quota.version,
+      prices: pricesFor(state, lane),
       until: Math.min(state.protectedUntil, this.#owed),
     };
   }
@@ -310,6 +307,8 @@ class Cycle {
       blocked !== null &&
       blocked.kind !== "order" &&
       blocked.capacityFreed === state.placer.freedFor(lane.request) &&
+      // What is too slow today may be worth having when the fast devices are wanted more.
+      blocked.prices === pricesFor(state, lane) &&
       (!blocked.byQuota || blocked.quotaFreed === state.quota.freed) &&
       state.now < blocked.until &&
       // Where searches have to take turns anyway, changed shares alone are no reason for one.
@@ -328,4 +327,9 @@ class Cycle {
     const blocked = this.#strict.get(job.queue);
     return blocked !== undefined && this.#state.placer.partitionsFor(job.request).some((partition) => blocked.has(partition));
   }
+}
+
+/** The version of the prices that its jobs go by; 0 where they go by none. */
+function pricesFor(state: State, lane: Lane): number {
+  return lane.request.policy === "fastest" ? state.scarcity.version : 0;
 }

@@ -6,7 +6,7 @@ import type { Placement } from "./placement.ts";
 import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
 import type { State } from "./state.ts";
-import { goesFirst, mayGo, Source, sources, wholeUnit, type Unit } from "./victims.ts";
+import { couldTakeFromOwn, goesFirst, mayGo, Source, sources, wholeUnit, type Unit } from "./victims.ts";
 import { leaseLasts } from "./windows.ts";
 
 /** A start, and running jobs with the new homes that make room for it. */
@@ -103,6 +103,7 @@ export function planStopsAndMoves(state: State, job: JobRecord, plan: Preemption
   const variant = job.request.variants[0]!;
   const role = variant.roles[0]!;
   if (variant.roles.length > 1 || role.shape.devices === 0 || plan?.units.some((unit) => unit.job.queue !== job.queue)) return null;
+  if (!couldTakeFromOwn(state, job)) return null;
   const most = plan === null ? Infinity : plan.units.reduce((sum, unit) => sum + devicesIn(unit), 0);
   for (const partition of placer.matching(variant, role)) {
     const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);

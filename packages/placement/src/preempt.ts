@@ -9,7 +9,7 @@ import type { QueueNode, Usage } from "./quota.ts";
 import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import { mayTake, sources, type Source, type Unit } from "./victims.ts";
+import { couldTake, mayTake, sources, type Source, type Unit } from "./victims.ts";
 import { bounds, leaseLasts } from "./windows.ts";
 
 /** A start and what must go for it. */
@@ -29,6 +29,7 @@ const REFINE_LIMIT = 48;
  * of them) and once anywhere; then each unit that turns out not to be needed is put back.
  */
 export function planPreemption(state: State, job: JobRecord, thorough: boolean): PreemptionPlan | null {
+  if (!couldTake(state, job)) return null;
   for (const variant of job.request.variants) {
     for (const partition of state.placer.matching(variant, leadingRole(variant))) {
       const usage = state.quota.usageOf(variant.roles.map((role) => ({ partition, shape: role.shape, members: role.min })));

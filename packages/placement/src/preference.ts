@@ -38,17 +38,33 @@ export function isFastEnough(state: State, job: JobRecord, partition: Partition)
 
 /** How fast a request is wherever it may run, 1 on its fastest; prices are brought up to date first. */
 export function relativeSpeeds(state: State, request: Request): readonly RelativeSpeed[] {
+  refreshPrices(state);
+  return speedsOf(state, request);
+}
+
+/** Brings prices up to date. Gives when they follow what was asked since, where they may not yet. */
+export function refreshPrices(state: State): number {
+  const { scarcity, requests, placer, quota } = state;
+  if (requests.speedVersion === 0) return Infinity;
+  const of = `${requests.speedVersion}/${placer.version}/${quota.structure}`;
+  scarcity.refresh(state.now, of, () => demands(state));
+  return scarcity.followsAt(of);
+}
+
+/** What is stated stays; what is learned is looked at anew with the prices. */
+function speedsOf(state: State, request: Request): readonly RelativeSpeed[] {
   const { scarcity, placer } = state;
-  scarcity.refresh(state.now, placer.version, () => demands(state));
+  const stated = request.variants.every((variant) => variant.throughput !== null);
+  const prices = stated ? -1 : scarcity.version;
   let known = scarcity.speeds.get(request);
-  if (known === undefined) {
+  if (known?.placer !== placer.version || known.prices !== prices) {
     const speed = speedOf(state, request);
     const all = choices(state, request).map(([variant, partition]) => ({ variant, partition, speed: speed(variant, partition) }));
     const fastest = Math.max(...all.map((one) => one.speed));
-    known = all.map((one) => ({ ...one, speed: one.speed / fastest }));
+    known = { placer: placer.version, prices, speeds: all.map((one) => ({ ...one, speed: one.speed / fastest })) };
     scarcity.speeds.set(request, known);
   }
-  return known;
+  return known.speeds;
 }
 
 /** All jobs that go by speed, those that run too, by what they ask. */
@@ -57,7 +73,7 @@ function demands(state: State): Demand[] {
   for (const { request, jobs } of state.requests.all()) {
     if (request.policy !== "fastest") continue;
     const each = request.variants[0]!.roles.reduce((sum, role) => sum + role.min * devicesEach(role.shape), 0);
-    found.push({ devices: jobs * each, speeds: relativeSpeeds(state, request) });
+    found.push({ devices: jobs * each, speeds: speedsOf(state, request) });
   }
   return found;
 }

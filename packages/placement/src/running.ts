@@ -20,6 +20,12 @@ export class RunningJobs {
     return this.byQueue.get(queue) ?? NONE;
   }
 
+  /** Whether anything runs in another queue. */
+  anyBeside(queue: QueueNode): boolean {
+    for (const [other, jobs] of this.byQueue) if (other !== queue && jobs.size > 0) return true;
+    return false;
+  }
+
   /** Raised when what runs in a queue changes. */
   version(queue: QueueNode): number {
     return this.#versions.get(queue) ?? 0;

@@ -44,10 +44,20 @@ describe("jobs that go by speed", () => {
     for (let i = 0; i < 4; i++) submit(engine, `even-${i}`, 0.9);
     for (const { members } of engine.cycle(1000).starts) expect(members[0]!.node).toMatch(/^v100/);
     submit(engine, "steep", 0.1);
-    expect(engine.cycle(3000)).toMatchObject({ starts: [], wakeAt: 13_000 });
+    expect(engine.cycle(3000).starts).toEqual([]);
     expect(engine.explain("steep")).toMatchObject({ reason: "insufficient_capacity", message: expect.stringContaining("0 fit now in pool v100") });
     engine.finished("even-2", 4000);
     expect(engine.cycle(4000).starts[0]?.members[0]?.node).toMatch(/^v100/);
+  });
+
+  it("are looked at when prices have followed what others ask, which is not at once", () => {
+    const engine = cluster();
+    for (let i = 0; i < 4; i++) submit(engine, `even-${i}`, 0.9);
+    engine.cycle(1000);
+    submit(engine, "steep", 0.3);
+    expect(engine.cycle(1500)).toMatchObject({ starts: [], wakeAt: 2000 });
+    for (let i = 0; i < 4; i++) submit(engine, `more-${i}`, 0.3);
+    expect(engine.cycle(2000).starts).toHaveLength(4);
   });
 
   it("take slow devices too where all want the fast ones more than there are", () => {

@@ -53,13 +53,30 @@ export class Source {
   }
 }
 
+/** False where a look at the queues alone shows that a job may take nothing from anybody. */
+export function couldTake(state: State, taker: JobRecord): boolean {
+  return couldTakeFromOwn(state, taker) || (mayReclaim(state, taker) && state.running.anyBeside(taker.queue));
+}
+
+/** Whether anything that runs in its own queue comes after it. */
+export function couldTakeFromOwn(state: State, { queue, input, need }: JobRecord): boolean {
+  const { withinQueue = "lower_priority" } = queue.input;
+  if (withinQueue === "never" || !state.anyUnprotected(queue)) return false;
+  const least = state.running.leastUrgent(queue);
+  if (byService(queue)) return least < input.priority || state.service.behind(state, queue, need).count > 0;
+  return least < input.priority || (withinQueue === "lower_or_newer_equal" && least === input.priority);
+}
+
+function mayReclaim(state: State, { queue }: JobRecord): boolean {
+  return queue.input.reclaim !== "never" && state.policy.reclaim !== "never";
+}
+
 /**
  * Where a job could take from others, before any of it is taken. Within its own queue: less urgent work. In other
  * queues: from a branch that uses more than its own, by a taker that stays within its own, or whose weighted share
  * would still be below the giver's; only the guaranteed part reaches more urgent work.
  */
 export function sources(state: State, taker: JobRecord, usage: Usage, partition: Partition): Source[] {
-  const { policy } = state;
   const found: Source[] = [];
   const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause["kind"], accept: (job: JobRecord) => boolean): void => {
     found.push(
@@ -71,28 +88,23 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
 
   const { input, queue } = taker;
   const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
-  const least = state.running.leastUrgent(queue);
-  if (byService(queue)) {
-    if (withinQueue !== "never" && state.anyUnprotected(queue)) {
-      const list = unitsByService(state, taker, partition, least);
+  if (couldTakeFromOwn(state, taker)) {
+    if (byService(queue)) {
+      const list = unitsByService(state, taker, partition, state.running.leastUrgent(queue));
       if (list !== null) found.push(new Source({ queue, own: true, height: 0, taker: queue, giver: queue, kind: "priority" }, list));
+    } else {
+      add(
+        queue,
+        true,
+        { height: 0, a: queue, b: queue },
+        "priority",
+        (job) =>
+          job.input.priority < input.priority ||
+          (withinQueue === "lower_or_newer_equal" && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt),
+      );
     }
-  } else if (
-    withinQueue !== "never" &&
-    state.anyUnprotected(queue) &&
-    (least < input.priority || (withinQueue === "lower_or_newer_equal" && least === input.priority))
-  ) {
-    add(
-      queue,
-      true,
-      { height: 0, a: queue, b: queue },
-      "priority",
-      (job) =>
-        job.input.priority < input.priority ||
-        (withinQueue === "lower_or_newer_equal" && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt),
-    );
   }
-  if (reclaim === "never" || policy.reclaim === "never") return found;
+  if (!mayReclaim(state, taker)) return found;
   let claim: Claim | null = null;
   for (const [other, running] of state.running.byQueue) {
     if (other === queue || running.size === 0) continue;

@@ -81,6 +81,8 @@ export interface Blocked {
   quotaFreed: number;
   /** Version of the quota tree: other shares may make other victims. */
   version: number;
+  /** Version of the prices that its jobs go by; 0 where they go by none. */
+  prices: number;
   /** From then on, running jobs that were protected may be evicted. */
   until: number;
 }
