@@ -117,6 +117,9 @@ export function chooseBlock(counts: ShapeCounts, nodes: NodeTable, room: Room, m
 
     function tighter(a: number, b: number): boolean {
       if (caps[a] !== caps[b]) return caps[a]! < caps[b]!;
+      // Of as many whole slices, the block with fewer members besides.
+      const [roomA, roomB] = [counts.sums[level]![a]!, counts.sums[level]![b]!];
+      if (roomA !== roomB) return roomA < roomB;
       if (level === 0) {
         const freeA = nodes.freeDevices[nodeAt[a]!]!;
         const freeB = nodes.freeDevices[nodeAt[b]!]!;
@@ -159,12 +162,13 @@ function deal(counts: ShapeCounts, nodes: NodeTable, room: Room, level: number, 
   const { childStart } = levels[level]!;
   const below = level - 1;
   const caps = room.caps[below]!;
+  const sums = counts.sums[below]!;
   const nodeStart = levels[below]!.nodeStart;
   let left = units * (room.unit[level]! / room.unit[below]!);
   const children: number[] = [];
   for (let c = childStart[block]!; c < childStart[block + 1]!; c++) if (caps[c]! > 0) children.push(c);
   const spare = (child: number): number => (nodeStart[child + 1] === nodeStart[child]! + 1 ? nodes.freeDevices[nodeAt[nodeStart[child]!]!]! : 0);
-  if (children.length > 1) children.sort((a, b) => caps[b]! - caps[a]! || spare(a) - spare(b) || a - b);
+  if (children.length > 1) children.sort((a, b) => caps[b]! - caps[a]! || sums[a]! - sums[b]! || spare(a) - spare(b) || a - b);
 
   const share = new Map<number, number>();
   for (let i = 0; left > 0; i++) {

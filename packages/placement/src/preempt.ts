@@ -47,9 +47,33 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
         const best = cheaper(focused, search.run(group));
         if (best !== null) return best;
       }
+      const all = byService(job.queue) ? from : onceGone(state, job, usage, partition, from);
+      const best = all.length > from.length ? search.run(all, true) : null;
+      if (best !== null) return best;
     }
   }
   return null;
+}
+
+/** With those on whom the job has a claim only once less urgent work of its own queue, or of those nearer to it, is gone. */
+function onceGone(state: State, job: JobRecord, usage: Usage, partition: Partition, from: readonly Source[]): readonly Source[] {
+  const { quota } = state;
+  const { freed, version } = quota;
+  const all = [...from];
+  for (let known = 0; all.length > known; ) {
+    known = all.length;
+    // Those who meet it only at the root are in no branch that it shares.
+    const gone = all.filter(({ height }) => height < quota.root.height).flatMap((source) => source.units);
+    if (gone.length === 0) break;
+    for (const unit of gone) quota.refund(unit.job.queue, unit.usage);
+    const then = sources(state, job, usage, partition);
+    for (const unit of gone) quota.charge(unit.job.queue, unit.usage);
+    const before = new Set(all.map(({ queue }) => queue));
+    all.push(...then.filter(({ queue }) => !before.has(queue)));
+  }
+  quota.freed = freed;
+  quota.version = version;
+  return all;
 }
 
 /** The request of one variant, at the least size: nothing is evicted so that a job may be larger. */
@@ -106,6 +130,8 @@ export class Search {
   readonly #partition: Partition;
   readonly #usage: Usage;
   readonly #within: ReturnType<typeof bounds>;
+  /** Where a claim may rest on what else goes: on whom, by queue. */
+  #claims: ReadonlyMap<QueueNode, Source> | null = null;
 
   constructor(state: State, job: JobRecord, request: Request, partition: Partition, usage: Usage) {
     this.#state = state;
@@ -116,8 +142,9 @@ export class Search {
     this.#within = bounds(state, job);
   }
 
-  run(from: readonly Source[]): PreemptionPlan | null {
+  run(from: readonly Source[], nearestFirst = false): PreemptionPlan | null {
     const { freed, version } = this.#state.quota;
+    this.#claims = nearestFirst ? new Map(from.map((source) => [source.queue, source])) : null;
     const plan = this.#search(from);
     // What was tried and taken back has freed and changed nothing.
     this.#state.quota.freed = freed;
@@ -149,13 +176,14 @@ export class Search {
         if (breaksGang(kept, unit)) continue;
         this.#state.placer.untake(placement);
         this.#revert(unit);
-        const other = this.#place();
+        const rest = kept.filter((u) => u !== unit);
+        const other = this.#isJust(unit, rest) ? this.#place() : null;
         if (other === null) {
           this.#apply(unit);
           this.#state.placer.take(placement);
         } else {
           placement = other;
-          kept = kept.filter((u) => u !== unit);
+          kept = rest;
         }
       }
     }
@@ -169,9 +197,16 @@ export class Search {
     const { quota } = this.#state;
     const { elastic } = this.#state.running;
     const dims = quota.countedOf(this.#usage);
-    const share = (source: Source): number => (source.own ? 0 : quota.share(source.giver, [], dims));
+    const share = (source: Source): number => (source.own ? 0 : quota.share(source.giver, dims));
     const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source) }));
     const elasticQueues = new Set([...elastic].map((job) => job.queue));
+    if (this.#claims !== null) {
+      yield* this.#take(
+        heads.filter(({ source }) => source.own),
+        share,
+        false,
+      );
+    }
     // What is above a minimum goes before any gang, wherever it is.
     yield* this.#take(
       heads.filter(({ source }) => elasticQueues.has(source.queue)),
@@ -231,13 +266,28 @@ export class Search {
       }
       if (fits) {
         quota.charge(unit.job.queue, unit.usage);
-        fits = quota.allows(this.#job.queue, own);
+        fits = quota.allows(this.#job.queue, own) && this.#isJust(unit, kept);
         if (!fits) quota.refund(unit.job.queue, unit.usage);
       }
       if (fits) kept = kept.filter((u) => u !== unit);
       else for (const holding of back) placer.nodes.give(holding);
     }
     return kept;
+  }
+
+  /** Whether each of the others that go could still be asked for, were this one to stay. */
+  #isJust(stays: Unit, kept: readonly Unit[]): boolean {
+    const claims = this.#claims;
+    if (claims === null) return true;
+    const { quota } = this.#state;
+    return kept.every((unit) => {
+      const source = claims.get(unit.job.queue)!;
+      if (unit === stays || source.own) return true;
+      quota.charge(unit.job.queue, unit.usage);
+      const may = mayTake(this.#state, this.#job, source, unit, this.#usage);
+      quota.refund(unit.job.queue, unit.usage);
+      return may;
+    });
   }
 
   #apply(unit: Unit): void {

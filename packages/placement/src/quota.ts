@@ -260,16 +260,18 @@ export class QuotaTree {
     return counted.length > 0 ? counted : usage.map(({ dimension }) => dimension);
   }
 
-  /** How far above its nominal a queue is, or would be, as the largest part of the cluster over its weight. */
-  share(queue: QueueNode, more: Usage = [], within: readonly number[] = this.#counted): number {
+  /**
+   * How far above its nominal a queue is, as the largest part of the cluster over its weight; or would be with this much more use
+   * of a queue in it (less, where amounts are negative). What queues below keep to themselves is no part of it.
+   */
+  share(queue: QueueNode, within: readonly number[] = this.#counted, more: { of: QueueNode; usage: Usage } | null = null): number {
     let most = 0;
     for (const d of within) {
       // Of all there is to share: where nothing beyond the quotas may be used, that is their sum.
       const closed = this.unassigned === "closed" && this.#anyNominal[d] === true;
       const capacity = Math.max(closed ? this.root.entitled[d]! : this.#capacity[d]!, 1);
-      let held = queue.held[d] ?? 0;
-      for (const usage of more) if (usage.dimension === d) held += usage.amount;
-      const above = held - (queue.entitled[d] ?? 0);
+      let above = (queue.usage[d] ?? 0) - (queue.nominal[d] ?? 0);
+      for (const { dimension, amount } of more?.usage ?? []) if (dimension === d) above += this.#reaching(queue, more!.of, d, amount);
       if (above > 0) most = Math.max(most, above / capacity);
     }
     return most / queue.weight;
@@ -281,8 +283,20 @@ export class QuotaTree {
     const guaranteed = usage.filter(({ dimension }) => this.#anyNominal[dimension]);
     for (let up: QueueNode = queue; ; up = up.parent) {
       if (up.parent === null) return up.height;
-      if (guaranteed.every(({ dimension, amount }) => (up.held[dimension] ?? 0) + amount <= (up.entitled[dimension] ?? 0))) return up.height;
+      const covers = ({ dimension, amount }: Usage[number]): boolean =>
+        (up.usage[dimension] ?? 0) + this.#reaching(up, queue, dimension, amount) <= (up.nominal[dimension] ?? 0);
+      if (guaranteed.every(covers)) return up.height;
     }
+  }
+
+  /** What of a use by a queue is charged to one above it, after what those between keep to themselves. */
+  #reaching(above: QueueNode, queue: QueueNode, dimension: number, amount: number): number {
+    let rest = amount;
+    for (let up = queue; up !== above; up = up.parent!) {
+      const kept = (up.kept[dimension] ?? 0) - (up.usage[dimension] ?? 0);
+      rest = amount > 0 ? Math.max(0, rest - Math.max(0, kept)) : Math.min(0, Math.max(rest, Math.min(0, kept)));
+    }
+    return rest;
   }
 
   #mostOf(queue: QueueNode, dimension: number): number {

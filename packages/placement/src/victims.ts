@@ -109,7 +109,7 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   for (const [other, running] of state.running.byQueue) {
     if (other === queue || running.size === 0) continue;
     const meeting = meets(queue, other);
-    if (claim?.taker !== meeting.a) claim = new Claim(state, meeting.a, usage);
+    if (claim?.taker !== meeting.a) claim = new Claim(state, taker, meeting.a, usage);
     const kind = claim.on(meeting.b);
     if (kind === null) continue;
     const below = reclaim === "lower_priority" ? input.priority - 1 : kind === "fair_share" ? input.priority : Infinity;
@@ -152,18 +152,19 @@ class Claim {
   readonly #within: boolean;
   readonly #share: number;
 
-  constructor(state: State, taker: QueueNode, usage: Usage) {
+  constructor(state: State, job: JobRecord, taker: QueueNode, usage: Usage) {
     const { quota } = state;
+    const more = { of: job.queue, usage };
     this.taker = taker;
     this.#state = state;
     this.#dims = quota.countedOf(usage);
-    this.#within = quota.share(taker, usage, this.#dims) === 0;
-    this.#share = this.#within ? 0 : quota.share(taker, usage);
+    this.#within = quota.share(taker, this.#dims, more) === 0;
+    this.#share = this.#within ? 0 : quota.share(taker, quota.counted, more);
   }
 
   on(giver: QueueNode): "reclaim" | "fair_share" | null {
     const { quota, policy } = this.#state;
-    if (this.#within) return quota.share(giver, [], this.#dims) > 1e-12 ? "reclaim" : null;
+    if (this.#within) return quota.share(giver, this.#dims) > 1e-12 ? "reclaim" : null;
     if (policy.reclaim !== "fair_share") return null;
     return quota.share(giver) > this.#share + Math.max(1e-12, policy.fairShareMargin) ? "fair_share" : null;
   }
@@ -240,11 +241,13 @@ function size(unit: Unit): number {
 /** Whether taking the unit leaves every queue above it its guarantee, and is still just. */
 export function mayTake(state: State, job: JobRecord, source: Source, unit: Unit, usage: Usage): boolean {
   if (source.own) return true;
-  const kind = new Claim(state, source.taker, usage).on(source.giver);
+  const kind = new Claim(state, job, source.taker, usage).on(source.giver);
   if (kind === null) return false;
   // A giver left with less than the taker has already would take it back as soon as others of the taker's fill the rest.
   const mayReturn = kind === "fair_share" && unit.job.input.priority === job.input.priority;
-  if (mayReturn && state.quota.share(source.giver, without(unit.usage)) < state.quota.share(source.taker) - 1e-12) return false;
+  const { quota } = state;
+  const left = { of: source.queue, usage: without(unit.usage) };
+  if (mayReturn && quota.share(source.giver, quota.counted, left) < quota.share(source.taker) - 1e-12) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;

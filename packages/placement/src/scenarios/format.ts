@@ -30,6 +30,7 @@ export interface ScenarioQueue {
   order?: "strict" | "best_effort" | "least_service";
   reclaim?: ReclaimPolicy;
   withinQueue?: WithinQueuePolicy;
+  paused?: boolean;
 }
 
 export interface ScenarioJob extends Amounts {
@@ -60,7 +61,7 @@ export interface Expectation {
   start?: string[] | Record<string, string[]>;
   pods?: Record<string, number>;
   pool?: Record<string, string>;
-  /** Pods of a job by node or block, by the level that names them. */
+  /** Pods of a job by block of the level, or by node. */
   place?: { job: string; level?: string; pods: Record<string, number> };
   /** Exactly these jobs were evicted in the step, each once. */
   evict?: string[];
@@ -97,7 +98,7 @@ export interface Scenario {
   title: string;
   /** Whose published test suite states the fact. */
   source: string;
-  levels?: FabricLevel[];
+  levels?: readonly FabricLevel[];
   policy?: Partial<Policy>;
   /** Absent: one node that is large enough for everything, in each pool that is named. */
   nodes?: Record<string, ScenarioNode>;

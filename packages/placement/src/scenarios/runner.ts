@@ -31,7 +31,7 @@ class Player {
   readonly #engine: PlacementEngine;
   readonly #jobs = new Map<string, ScenarioJob>();
   readonly #placed = new Map<string, MemberPlacement[]>();
-  readonly #fabric = new Map<string, { pool: string; at: Record<string, string> }>();
+  readonly #nodes = new Map<string, { pool: string; at: Record<string, string>; gpu: number; cpu: number }>();
   /** Evicted jobs and moved ones, with the cycles until their workers are gone. */
   readonly #leaving = new Map<string, number>();
   readonly #shrinking = new Map<string, MemberPlacement[]>();
@@ -81,7 +81,7 @@ class Player {
     const nodes = this.#scenario.nodes ?? Object.fromEntries([...pools].map((pool) => [`ample-${pool}`, { gpu: 1000, cpu: AMPLE, pool }]));
     for (const [id, node] of Object.entries(nodes)) {
       const pool = node.pool ?? "pool";
-      this.#fabric.set(id, { pool, at: node.at ?? {} });
+      this.#nodes.set(id, { pool, at: node.at ?? {}, gpu: node.gpu ?? 0, cpu: node.cpu ?? AMPLE });
       this.#engine.putNode({
         id,
         pool,
@@ -97,15 +97,16 @@ class Player {
 
   #addRunning(): void {
     const used = new Map<string, number>();
+    const usedCpus = new Map<string, number>();
     for (const job of expand([...(this.#scenario.running ?? []), ...(this.#scenario.bystanders ?? [])])) {
       this.#jobs.set(job.job, job);
       this.#engine.submit(jobInput(job, 0));
       const members: MemberPlacement[] = [];
       for (let rank = 0; rank < (job.pods ?? 1); rank++) {
-        const pool = job.pools?.[0];
-        const node = job.on?.[rank % job.on.length] ?? [...this.#fabric].find(([, at]) => pool === undefined || at.pool === pool)![0];
+        const node = job.on?.[rank % job.on.length] ?? this.#firstWithRoom(job, used, usedCpus);
         const first = used.get(node) ?? 0;
         used.set(node, first + (job.gpu ?? 0));
+        usedCpus.set(node, (usedCpus.get(node) ?? 0) + (job.cpu ?? 0));
         members.push({
           role: "worker",
           rank,
@@ -125,6 +126,14 @@ class Player {
       this.#placed.set(job.job, members);
     }
     this.#now = 10 * SECOND;
+  }
+
+  #firstWithRoom(job: ScenarioJob, gpus: ReadonlyMap<string, number>, cpus: ReadonlyMap<string, number>): string {
+    for (const [id, { pool, gpu, cpu }] of this.#nodes) {
+      if (job.pools !== undefined && job.pools[0] !== pool) continue;
+      if ((gpus.get(id) ?? 0) + (job.gpu ?? 0) <= gpu && (cpus.get(id) ?? 0) + (job.cpu ?? 0) <= cpu) return id;
+    }
+    throw new Error(`${this.#scenario.id}: no node has room for ${job.job}, which runs`);
   }
 
   #step(step: Step): Observed {
@@ -220,7 +229,7 @@ class Player {
     }
     for (const [job, pods] of Object.entries(expect.pods ?? {})) equal(`pods of ${job}`, nodes(job).length, pods);
     for (const [job, pool] of Object.entries(expect.pool ?? {})) {
-      equal(`pools of ${job}`, [...new Set(nodes(job).map((node) => this.#fabric.get(node)!.pool))], [pool]);
+      equal(`pools of ${job}`, [...new Set(nodes(job).map((node) => this.#nodes.get(node)!.pool))], [pool]);
     }
     if (expect.place !== undefined) {
       const { job, level, pods } = expect.place;
@@ -283,7 +292,7 @@ class Player {
   }
 
   #block(node: string, level: string): string {
-    return this.#fabric.get(node)!.at[level] ?? node;
+    return this.#nodes.get(node)!.at[level] ?? node;
   }
 }
 
@@ -342,6 +351,7 @@ function queueInput(id: string, queue: ScenarioQueue): QueueInput {
     ...(queue.order === undefined ? {} : { order: queue.order }),
     ...(queue.reclaim === undefined ? {} : { reclaim: queue.reclaim }),
     ...(queue.withinQueue === undefined ? {} : { withinQueue: queue.withinQueue }),
+    ...(queue.paused === undefined ? {} : { paused: queue.paused }),
   };
 }
 
