@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { environmentOf, isAlive, pidsWhere, signalAll } from "../../test/support/processes.ts";
 import { StepsFile } from "./steps.ts";
+import { freePort } from "../../test/support/free-ports.ts";
 
 export const PYTHON = "/usr/bin/python3";
 export const TRAIN = join(import.meta.dirname, "train.py");
@@ -113,15 +113,4 @@ export class TorchrunGang {
       if (left.every((pid) => !isAlive(pid))) continue;
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

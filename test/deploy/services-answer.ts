@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { onServer } from "@muster/store/testing";
-import { freePorts } from "../kubernetes/control-plane/component.ts";
+import { freePorts } from "../support/free-ports.ts";
 
 /** Starts the API and the scheduler of the image on an empty database; both must say that they are ready, and the dashboard be there. */
 export async function servicesAnswer(

@@ -11,10 +11,10 @@ import { createScheduler, type Scheduler } from "@muster/scheduler";
 import {
   appendEvents,
   applyJobAction,
-  beginSubmission,
   ensureCluster,
   ensureShard,
   insertJobs,
+  lockIncarnation,
   putNode,
   putPool,
   transaction,
@@ -141,7 +141,7 @@ export class TestCluster {
   async submit(...specs: Partial<SubmittedJobSpec>[]): Promise<string[]> {
     const ids: string[] = [];
     await transaction(this.pool, async (client) => {
-      const { incarnation } = await beginSubmission(client);
+      const { incarnation } = await lockIncarnation(client);
       const jobs = specs.map((spec) => {
         const resolved = resolveJobSpec({ name: "test", ...spec });
         if (!resolved.ok) throw new Error(JSON.stringify(resolved.errors));

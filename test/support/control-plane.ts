@@ -1,6 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,6 +9,7 @@ import { clientDefaultsFile } from "@muster/client";
 import type { JobView, SubmittedJobSpec } from "@muster/model";
 import pg from "pg";
 import { descendants, isAlive, processesNaming, signalAll } from "./processes.ts";
+import { freePort } from "./free-ports.ts";
 
 const MAIN = fileURLToPath(new URL("../../services/standalone/src/main.ts", import.meta.url));
 const DEADLINE = 90_000;
@@ -217,15 +217,4 @@ export function clusterOf(pools: Record<string, number>): string {
       ),
     ])
     .join("---\n");
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

@@ -198,7 +198,8 @@ async function waitReady(port: number, password: string, going: () => boolean): 
   }
 }
 
-function freePort(): Promise<number> {
+/** A port of loopback that is free now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

@@ -74,3 +74,16 @@ it("a transaction whose work fails before it asks anything leaves a connection t
   ).rejects.toThrow("none at all");
   expect(await transaction(pool, async (client) => (await client.query<{ one: number }>("SELECT 1 AS one")).rows)).toEqual([{ one: 1 }]);
 });
+
+it("no limit of the database ends a BEGIN, and options in the URL stand beside its own", async () => {
+  const { rows } = await db.pool.query<{ name: string }>("SELECT current_database() AS name");
+  await db.pool.query(`ALTER DATABASE ${rows[0]?.name} SET statement_timeout = '1ms'`);
+  const own = createPool(`${db.url}${db.url.includes("?") ? "&" : "?"}options=-c%20geqo%3Doff%20-c%20enable_partition_pruning%3Don`, "own", {
+    genericPlans: true,
+  });
+  const shown = await own.query(
+    "SELECT current_setting('statement_timeout') AS timeout, current_setting('geqo') AS theirs, current_setting('enable_partition_pruning') AS pruning, current_setting('plan_cache_mode') AS plans",
+  );
+  await own.end();
+  expect(shown.rows).toEqual([{ timeout: "0", theirs: "off", pruning: "off", plans: "force_generic_plan" }]);
+});

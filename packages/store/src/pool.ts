@@ -24,6 +24,12 @@ export interface PoolOptions {
  * second look at that row leaves dangling pointers in the pruning of the rest. Looking into a partition in vain costs a microsecond.
  */
 const NO_PRUNING = "-c enable_partition_pruning=off";
+/*
+ * A BEGIN that is cancelled while the first statement is already on its way would leave that one committed alone. A limit that somebody
+ * gave to the role or the database could do so: a server that stood still for that long cancels whatever comes next.
+ */
+const NO_TIMEOUT = "-c statement_timeout=0";
+const GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan";
 
 /**
  * A connection that may break between two questions, also in a transaction: whoever asks next gets the error. A pool listens to those of
@@ -38,11 +44,11 @@ export class QuietClient extends pg.Client {
 
 /** A pool whose disconnects never end the process: whoever asks next gets the error, or a new connection. */
 export function createPool(databaseUrl: string, name: string, { max = 10, genericPlans = false }: PoolOptions = {}): pg.Pool {
+  const own = [NO_PRUNING, NO_TIMEOUT, ...(genericPlans ? [GENERIC_PLANS] : [])];
   const pool = new pg.Pool({
-    connectionString: databaseUrl,
+    ...withOptions(databaseUrl, own),
     application_name: `muster-${name}`,
     max,
-    options: genericPlans ? `${NO_PRUNING} -c plan_cache_mode=force_generic_plan` : NO_PRUNING,
     idleTimeoutMillis: 30_000,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
@@ -52,6 +58,16 @@ export function createPool(databaseUrl: string, name: string, { max = 10, generi
   });
   pool.on("error", () => {});
   return pool;
+}
+
+/** The URL may have options of its own, which would otherwise take the place of these; of two alike the later counts. */
+function withOptions(databaseUrl: string, own: readonly string[]): Pick<pg.PoolConfig, "connectionString" | "options"> {
+  const end = databaseUrl.indexOf("?");
+  const address = end < 0 ? databaseUrl : databaseUrl.slice(0, end);
+  const parameters = new URLSearchParams(end < 0 ? "" : databaseUrl.slice(end + 1));
+  const options = [parameters.get("options"), ...own].filter(Boolean).join(" ");
+  parameters.delete("options");
+  return { connectionString: parameters.size > 0 ? `${address}?${parameters}` : address, options };
 }
 
 /** Runs `work` in one transaction; rolls back and rethrows whatever it throws. */

@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
 
 /** One process of a control plane, which can be ended and started again with the same words. */
@@ -44,18 +43,4 @@ export class Component {
   log(): string {
     return existsSync(this.#log) ? `${this.#log}: ${readFileSync(this.#log, "utf8").slice(-4000)}` : "no log";
   }
-}
-
-/** Ports of loopback that are free now, all different. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

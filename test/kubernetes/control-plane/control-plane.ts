@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiClient, type Connection } from "./api-client.ts";
 import { binaries, type Binaries } from "./binaries.ts";
-import { Component, freePorts } from "./component.ts";
+import { freePorts } from "../../support/free-ports.ts";
+import { Component } from "./component.ts";
 
 const DEADLINE = 120_000;
 

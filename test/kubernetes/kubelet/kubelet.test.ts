@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { processesNaming } from "../../support/processes.ts";
 import type { Thing } from "../control-plane/api-client.ts";
-import { freePorts } from "../control-plane/component.ts";
+import { freePort } from "../../support/free-ports.ts";
 import { ControlPlane } from "../control-plane/control-plane.ts";
 import { noControlPlane } from "../ready.ts";
 import type { Kubelet } from "./kubelet.ts";
@@ -106,7 +106,7 @@ describe.skipIf(noControlPlane)("the kubelet of the tests", () => {
   });
 
   it("finds a pod by its name", async () => {
-    const [port] = await freePorts(1);
+    const port = await freePort();
     const server = await create(`exec python3 -u -m http.server --bind 0.0.0.0 ${port}`, { hostname: "server", subdomain: "gang" });
     await phase(server, "Running");
     const ask = `python3 -c 'import urllib.request as r; r.urlopen("http://server.gang:${port}")'`;

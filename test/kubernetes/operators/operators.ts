@@ -2,7 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Thing } from "../control-plane/api-client.ts";
-import { Component, freePorts } from "../control-plane/component.ts";
+import { freePorts } from "../../support/free-ports.ts";
+import { Component } from "../control-plane/component.ts";
 import type { ControlPlane } from "../control-plane/control-plane.ts";
 import { buildCommand, crdsOf, readYaml, type Module } from "./modules.ts";
 

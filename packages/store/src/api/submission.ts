@@ -32,17 +32,14 @@ export interface NewDependency {
   state: "open" | "met" | "never";
 }
 
-/**
- * Begins the caller's transaction, in the same round trip as it reads the transaction's time and the incarnation that new
- * jobs get, which can't change before it ends.
- */
-export async function beginSubmission(client: Client): Promise<{ at: Date; incarnation: string }> {
-  const results = (await client.query("BEGIN; SELECT now() AS at, incarnation::text FROM cluster FOR SHARE")) as unknown as {
-    rows: { at: Date; incarnation: string }[];
-  }[];
-  const row = results[1]?.rows[0];
-  if (!row) throw new Error("The database has no cluster row");
-  return row;
+/** The time of the caller's transaction, and the incarnation that new jobs get, which can't change before it ends. */
+export async function lockIncarnation(client: Client): Promise<{ at: Date; incarnation: string }> {
+  const { rows } = await client.query<{ at: Date; incarnation: string }>({
+    name: "api-lock-incarnation",
+    text: "SELECT now() AS at, incarnation::text FROM cluster FOR SHARE",
+  });
+  if (!rows[0]) throw new Error("The database has no cluster row");
+  return rows[0];
 }
 
 /** Inserts jobs, their specs and the first event of each, in one statement. */

@@ -1,11 +1,12 @@
 import {
-  beginSubmission,
   getIdempotencyKey,
   insertDependencies,
   insertIdempotencyKeys,
   insertJobs,
   keyText,
   lockDependencies,
+  lockIncarnation,
+  transaction,
   type Client,
   type DependencyTarget,
   type NewDependency,
@@ -36,7 +37,8 @@ const CHUNK = 2000;
 
 /** Commits submissions in one transaction, and gives each its outcome. */
 export async function commitSubmissions(pool: Pool, submissions: readonly Submission[]): Promise<Outcome<SubmissionAnswer>[]> {
-  return inTransaction(pool, async (client, { at, incarnation }) => {
+  return transaction(pool, async (client) => {
+    const { at, incarnation } = await lockIncarnation(client);
     const outcomes: (Outcome<SubmissionAnswer> | undefined)[] = Array.from({ length: submissions.length });
     const settled = await settleDependencies(client, submissions, outcomes);
     const keep: NewJob[] = [];
@@ -82,24 +84,6 @@ export async function commitSubmissions(pool: Pool, submissions: readonly Submis
       return new Set(used.map(({ index }) => index));
     }
   });
-}
-
-/** As `transaction` of the store, but begun together with the first question. */
-async function inTransaction<T>(pool: Pool, work: (client: Client, begun: { at: Date; incarnation: string }) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    const result = await work(client, await beginSubmission(client));
-    await client.query("COMMIT");
-    return result;
-  } catch (error) {
-    await client.query("ROLLBACK").catch((failure: Error) => {
-      broken = failure;
-    });
-    throw error;
-  } finally {
-    client.release(broken);
-  }
 }
 
 /** The answer that a key was given before, if it was for the same body. */
