@@ -67,7 +67,7 @@ function withOptions(databaseUrl: string, own: readonly string[]): Pick<pg.PoolC
   const parameters = new URLSearchParams(end < 0 ? "" : databaseUrl.slice(end + 1));
   const options = [parameters.get("options"), ...own].filter(Boolean).join(" ");
   parameters.delete("options");
-  return { connectionString: parameters.size > 0 ? `${address}?${parameters}` : address, options };
+  return { connectionString: parameters.size > 0 ? `${address}?${parameters.toString()}` : address, options };
 }
 
 /** Runs `work` in one transaction; rolls back and rethrows whatever it throws. */
