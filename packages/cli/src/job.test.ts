@@ -173,6 +173,9 @@ test("explain answers in five lines", async () => {
   expect(lines[2]).toContain("2 nodes, 2 a100 each; free: alpha: 3 a100 devices, 0 whole nodes, room for a gang of 1 node by segments of 2 of this job");
   expect(lines[3]).toContain("needs 4 a100 on 2 nodes; 3 are free; 1 left out: cordoned (alpha-3)");
   expect(lines[4]).toContain("Wait, or uncordon alpha-3. It fits if node alpha-3 returns.");
+  const racks = [2, 1].map((fits, i) => ({ block: `r${i}`, level: "leaf", fits, needed: 4 }));
+  server.on("GET /v1/jobs/{id}/explain", sampleExplanation({ blocks: racks }));
+  expect((await cli(`job explain ${JOB_ID}`)).out).toContain("of 4 in one leaf: r0 2, r1 1");
 });
 
 test("submit reads several documents, fills in the project and sends one key", async () => {

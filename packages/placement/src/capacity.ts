@@ -1,4 +1,4 @@
-import { fitsOnNode, type Shape } from "./counts.ts";
+import type { Shape } from "./counts.ts";
 import type { GangBySegment, PoolFree } from "./explanation.ts";
 import { roomFor, type Layer } from "./gang.ts";
 import type { Partition } from "./partition.ts";
@@ -49,20 +49,4 @@ export function largestGangs(state: State, partition: Partition, shape: Shape, l
     const units = room.caps[room.caps.length - 1]![0] ?? 0;
     return { pool: partition.pool, within: state.levels.name(layer.level), segmentNodes: layer.size, members: units * layer.size };
   });
-}
-
-/** Members that unschedulable nodes of a range of positions could take if they returned. */
-export function fitsIfReturned(state: State, partition: Partition, shape: Shape, from = 0, to = partition.nodeAt.length): { members: number; nodes: number[] } {
-  const { nodes } = state.placer;
-  const found: number[] = [];
-  let members = 0;
-  for (let position = from; position < to; position++) {
-    const slot = partition.nodeAt[position]!;
-    if (nodes.schedulable[slot] === 1) continue;
-    const fits = fitsOnNode(nodes, slot, shape);
-    if (fits === 0) continue;
-    members += fits;
-    found.push(slot);
-  }
-  return { members, nodes: found };
 }

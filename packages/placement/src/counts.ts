@@ -59,7 +59,8 @@ export class ShapeCounts {
   sums: Int32Array[] = [];
   #seen = -1;
   #layout = -1;
-  readonly #blocked = new Map<number, number>();
+  /** What `block` and `unbar` have added, by position. */
+  readonly #changed = new Map<number, number>();
 
   constructor(shape: Shape, partition: Partition, ideal = false) {
     this.shape = shape;
@@ -94,15 +95,27 @@ export class ShapeCounts {
       if (nodes.partition[slot] !== this.partition.index) continue;
       const position = nodes.position[slot]!;
       const count = this.sums[0]![position]!;
-      if (count === 0) continue;
-      this.#blocked.set(position, count);
-      this.#add(position, -count);
+      if (count > 0) this.#change(position, -count);
+    }
+  }
+
+  /** Until `unblock`, these nodes take members though they are out of service. */
+  unbar(nodes: NodeTable, slots: Iterable<number>): void {
+    for (const slot of slots) {
+      const position = nodes.position[slot]!;
+      const count = fitsOnNode(nodes, slot, this.shape) - this.sums[0]![position]!;
+      if (count > 0) this.#change(position, count);
     }
   }
 
   unblock(): void {
-    for (const [position, count] of this.#blocked) this.#add(position, count);
-    this.#blocked.clear();
+    for (const [position, count] of this.#changed) this.#add(position, -count);
+    this.#changed.clear();
+  }
+
+  #change(position: number, by: number): void {
+    this.#changed.set(position, (this.#changed.get(position) ?? 0) + by);
+    this.#add(position, by);
   }
 
   #update(nodes: NodeTable, slot: number): void {

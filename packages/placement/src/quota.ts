@@ -189,25 +189,29 @@ export class QuotaTree {
 
   /** Whether the queue may use this much more now. */
   allows(queue: QueueNode, usage: Usage): boolean {
-    for (const { dimension, amount } of usage) {
-      if (this.available(queue, dimension) < amount) return false;
-      for (let up: QueueNode | null = queue; up !== null; up = up.parent) {
-        const limit = up.stated[dimension]?.limit;
-        if (limit !== undefined && (up.held[dimension] ?? 0) + amount > limit) return false;
-      }
-    }
-    return true;
+    return usage.every(({ dimension, amount }) => amount <= this.left(queue, dimension));
   }
 
   /** Whether the queue could ever use this much, were nothing in use. */
   couldEverAllow(queue: QueueNode, usage: Usage): boolean {
-    for (const { dimension, amount } of usage) {
-      if (this.#mostOf(queue, dimension) < amount) return false;
-      for (let up: QueueNode | null = queue; up !== null; up = up.parent) {
-        if (amount > (up.stated[dimension]?.limit ?? Infinity)) return false;
-      }
+    return usage.every(({ dimension, amount }) => amount <= this.most(queue, dimension));
+  }
+
+  /** What a queue may use more of a dimension now, also by the limits of those above it. */
+  left(queue: QueueNode, dimension: number): number {
+    let left = this.available(queue, dimension);
+    for (let up: QueueNode | null = queue; up !== null; up = up.parent) {
+      const limit = up.stated[dimension]?.limit;
+      if (limit !== undefined) left = Math.min(left, limit - (up.held[dimension] ?? 0));
     }
-    return true;
+    return left;
+  }
+
+  /** What a queue could use of a dimension were nothing in use. */
+  most(queue: QueueNode, dimension: number): number {
+    let most = this.#mostOf(queue, dimension);
+    for (let up: QueueNode | null = queue; up !== null; up = up.parent) most = Math.min(most, up.stated[dimension]?.limit ?? Infinity);
+    return most;
   }
 
   /** What is left for a queue: its own, and what it may borrow from above. */

@@ -41,6 +41,7 @@ export function explainBody(explanation: Explanation, input: JobInput, job: stri
       largest_gang: explanation.largestGangs.filter((gang) => gang.pool === pool.pool).map((gang) => ({ segment: gang.segmentNodes, nodes: gang.members })),
     })),
     filtered: explanation.filtered.map((one) => ({ why: one.why, count: one.nodes, sample_nodes: [...one.sampleNodes] })),
+    blocks: explanation.blocks.map((block) => ({ ...block })),
     ahead: { count: explanation.ahead.jobs, devices: Math.ceil(explanation.ahead.devices), top: [...explanation.ahead.top] },
     would_fit_if: [...explanation.wouldFitIf],
     next_step: turn ? "Nothing: it starts when one of them has ended." : NEXT_STEPS[explanation.reason].replaceAll("JOB", job),
@@ -60,6 +61,7 @@ export function notWaiting(job: string, state: JobState, message: string, now: n
     need: [],
     free: [],
     filtered: [],
+    blocks: [],
     ahead: { count: 0, devices: 0, top: [] },
     would_fit_if: [],
     next_step: "Nothing: it does not wait for a place.",
@@ -79,6 +81,7 @@ export function planBody(resolved: ResolvedJobSpec, plan: Plan, input: JobInput,
       workers: start.members.map((member) => ({ worker: `${member.role}/${member.rank}`, node: member.node, devices: [...member.devices] })),
     },
     explanation: plan.explanation && explainBody(plan.explanation, input, input.id),
+    gives_way: { count: plan.evictions.length, jobs: [...plan.evictions] },
   };
 }
 

@@ -25,7 +25,11 @@ export function renderExplanation(view: Explanation, name: string, now: number, 
     ["need", !judged ? undefined : `${describeNeed(view)}; free: ${describeFree(view)}`],
     [
       "diagnosis",
-      [clean(view.message), ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`)].join("; "),
+      [
+        clean(view.message),
+        ...describeBlocks(view),
+        ...view.filtered.map((one) => `${one.count} left out: ${clean(one.why)} (${abbreviate(one.sample_nodes)})`),
+      ].join("; "),
     ],
     ["next", [clean(view.next_step), ...(view.would_fit_if.length > 0 ? [`It fits if ${view.would_fit_if.map(clean).join(", or if ")}.`] : [])].join(" ")],
   ]);
@@ -42,6 +46,14 @@ function describeNeed(view: Explanation): string {
     return `${need.role === "worker" ? "" : `${need.role}: `}${plural(need.nodes, "node")}, ${devices}${need.pool ? ` in pool ${need.pool}` : ""}`;
   });
   return [...new Set(parts)].join(" or ");
+}
+
+/** The blocks of the fabric that come nearest. */
+function describeBlocks({ blocks }: Explanation): string[] {
+  if (blocks.length === 0) return [];
+  const [best] = blocks;
+  const list = blocks.slice(0, 4).map(({ block, fits }) => `${clean(block)} ${fits}`);
+  return [`of ${best!.needed} in one ${clean(best!.level)}: ${list.join(", ")}${blocks.length > 4 ? "..." : ""}`];
 }
 
 function describeFree(view: Explanation): string {
@@ -63,7 +75,7 @@ export function renderPlan(view: PlanView, name: string, now: number, colours: C
   const verdict = view.fits_now
     ? colours.green("fits now")
     : view.could_ever_run
-      ? colours.yellow("would queue")
+      ? colours.yellow(view.gives_way.count > 0 ? `would start when ${plural(view.gives_way.count, "job")} that gives way has stopped` : "would queue")
       : colours.red("could never run as the cluster is");
   const head = `${clean(name)}: ${verdict}\n`;
   const { placement } = view;

@@ -120,6 +120,7 @@ export function sampleExplanation(change: Partial<ExplainView> = {}): ExplainVie
     need: [{ variant: 0, role: "worker", nodes: 2, accelerator: "a100", pool: null, accelerators_per_node: 2, share: 0, cpus: 1, memory: 1 << 30 }],
     free: [{ pool: "alpha", accelerator: "a100", devices: 3, whole_nodes: 0, largest_gang: [{ segment: 2, nodes: 1 }] }],
     filtered: [{ why: "cordoned", count: 1, sample_nodes: ["alpha-3"] }],
+    blocks: [],
     ahead: { count: 2, devices: 8, top: ["big", "other"] },
     would_fit_if: ["node alpha-3 returns"],
     next_step: "Wait, or uncordon alpha-3.",
@@ -135,6 +136,7 @@ export function samplePlan(change: Partial<PlanView> = {}): PlanView {
     resolved: {},
     placement: { variant: 0, pool: ["alpha"], workers: [{ worker: "worker-0", node: "alpha-1", devices: [0, 1] }] },
     explanation: null,
+    gives_way: { count: 0, jobs: [] },
     ...change,
   };
 }

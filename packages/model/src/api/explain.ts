@@ -37,6 +37,8 @@ export const explainView = z
       }),
     ),
     filtered: z.array(z.object({ why: z.string(), count: z.int(), sample_nodes: z.array(z.string()) })),
+    /** Where the fabric is what keeps it: how many of the nodes that it needs in one block are there, the best blocks first. */
+    blocks: z.array(z.object({ block: z.string(), level: z.string(), fits: z.int(), needed: z.int() })).default([]),
     ahead: z.object({ count: z.int(), devices: z.int(), top: z.array(z.string()) }),
     would_fit_if: z.array(z.string()),
     next_step: z.string(),
@@ -55,6 +57,8 @@ export const planView = z
       .object({ variant: z.int(), pool: z.array(z.string()), workers: z.array(z.object({ worker: z.string(), node: z.string(), devices: z.array(z.int()) })) })
       .nullable(),
     explanation: explainView.omit({ job: true, state: true }).nullable(),
+    /** Running jobs that would stop or shrink for it, so that it starts all the same; by id those that the asker may see. */
+    gives_way: z.object({ count: z.int(), jobs: z.array(z.string()) }).default({ count: 0, jobs: [] }),
   })
   .meta({ id: "Plan" });
 export type PlanView = z.output<typeof planView>;

@@ -78,6 +78,7 @@ test("the leader is asked with a signature, and jobs of other projects are count
             resolved: asked["spec"],
             placement: null,
             explanation: { ...body, message: `behind ${hidden}`, ahead: { count: 1, devices: 8, top: [hidden] } },
+            gives_way: { count: 2, jobs: [hidden, seen] },
           };
   const token = await t.token("submitter", "own");
   const told = await t.call("GET", `/v1/jobs/${mine}/explain`, { token });
@@ -93,6 +94,7 @@ test("the leader is asked with a signature, and jobs of other projects are count
     fits_now: false,
     resolved: { name: "x", variants: [{ index: 0 }] },
     explanation: { message: "behind a job of another project", ahead: { top: [] } },
+    gives_way: { count: 2, jobs: [seen] },
   });
   expect(plan.text).not.toContain(hidden);
   expect((await t.call("GET", "/v1/overview")).json).toMatchObject({ control_plane: { scheduler: { leader: "leader-1", cycle_ms: 3, lag_ms: 12 } } });

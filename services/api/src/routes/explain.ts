@@ -11,6 +11,7 @@ import { readChange, splitPlan } from "../submit/what-if.ts";
 import { inState } from "../views/job.ts";
 import { jobParams } from "./jobs-read.ts";
 
+const NONE = { count: 0, jobs: [] };
 const AWAY = "The scheduler could not be asked just now";
 
 export function explainRoutes(app: App, { pool, submitter }: Context): void {
@@ -59,6 +60,7 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
           could_ever_run: false,
           resolved: prepared.resolved,
           placement: null,
+          gives_way: NONE,
           explanation: bare("exceeds_topology", verdict.message, verdict.wouldFit, "Change what it asks for, or submit it with allow_unfit: true."),
         };
       const live = planView.safeParse(await askScheduler(pool, "/internal/plan", { spec: prepared.resolved, ...(change && { change }) }));
@@ -68,6 +70,7 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
           could_ever_run: true,
           resolved: prepared.resolved,
           placement: null,
+          gives_way: NONE,
           explanation: bare(
             "pending_evaluation",
             `${AWAY}: ${change ? "" : "it fits the cluster, but "}whether it would start now is not known.`,
@@ -77,16 +80,28 @@ export function explainRoutes(app: App, { pool, submitter }: Context): void {
         };
       const { explanation } = live.data;
       const plan: PlanView = { ...live.data, could_ever_run: change ? live.data.could_ever_run : true, resolved: prepared.resolved };
-      return explanation ? { ...plan, explanation: await hideOthers({ ...explanation, job: "", state: "queued" }, identityOf(request)) } : plan;
+      if (!explanation) return plan;
+      const identity = identityOf(request);
+      const { count, jobs } = plan.gives_way;
+      return {
+        ...plan,
+        explanation: await hideOthers({ ...explanation, job: "", state: "queued" }, identity),
+        gives_way: { count, jobs: await seenBy(identity, jobs) },
+      };
     },
   );
+
+  async function seenBy(identity: Identity, jobs: readonly string[]): Promise<string[]> {
+    if (identity.project === null || jobs.length === 0) return [...jobs];
+    return (await getJobPlaces(pool, [...jobs])).filter((place) => sees(identity, place.project)).map((place) => place.id);
+  }
 
   /** Jobs of projects that the asker does not see are counted, but not named. */
   async function hideOthers(view: ExplainView, identity: Identity): Promise<ExplainView> {
     if (identity.project === null) return view;
     const named = new Set([...view.ahead.top, ...(JSON.stringify(view).match(/job_[0-9a-z]{26}/g) ?? [])].filter((id) => id !== view.job));
     if (named.size === 0) return view;
-    const seen = new Set((await getJobPlaces(pool, [...named])).filter((place) => sees(identity, place.project)).map((place) => place.id));
+    const seen = new Set(await seenBy(identity, [...named]));
     const hide = (text: string): string => text.replace(/job_[0-9a-z]{26}/g, (id) => (id === view.job || seen.has(id) ? id : "a job of another project"));
     return {
       ...view,
@@ -109,6 +124,7 @@ function bare(reason: Reason | null, message: string, wouldFit: readonly string[
     need: [],
     free: [],
     filtered: [],
+    blocks: [],
     ahead: { count: 0, devices: 0, top: [] },
     would_fit_if: [...wouldFit],
     next_step: nextStep,

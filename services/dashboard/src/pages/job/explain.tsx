@@ -104,6 +104,21 @@ function Explanation({ data }: { data: ExplainView }): React.ReactNode {
           </ul>
         </div>
       ) : null}
+      {data.blocks.length > 0 ? (
+        <div>
+          <h3>Room in one {data.blocks[0]!.level}</h3>
+          <ul className="filtered">
+            {data.blocks.slice(0, 4).map((item) => (
+              <li key={item.block}>
+                <b>
+                  {count(item.fits)} of {count(item.needed)}
+                </b>
+                <span className="mono">{item.block}</span>
+              </li>
+            ))}
+          </ul>
+        </div>
+      ) : null}
       {data.would_fit_if.length > 0 ? (
         <div>
           <h3>It would fit if</h3>
