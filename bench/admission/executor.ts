@@ -4,6 +4,7 @@ import {
   changeAttempts,
   changeJobs,
   listenForWakes,
+  OBSERVATIONS_AT_ONCE,
   readNews,
   releaseEnded,
   seenAll,
@@ -17,8 +18,6 @@ import {
 /** Between two looks for what is due, and between two at the feed that nothing asked for; milliseconds. */
 const TICK = 2;
 const POLL = 50;
-/** Ends in one transaction at most: like the supervisor, it takes what came while the last one was written. */
-const AT_ONCE = 256;
 
 export interface ExecutorFigures {
   finished: number;
@@ -28,14 +27,20 @@ export interface ExecutorFigures {
   ending: number;
 }
 
+export interface Work {
+  runTime: number;
+  workers: number;
+}
+
 /**
  * Stands for engines and supervisor: every attempt that was opened runs for its time, then its end is written as the
- * supervisor writes it, many in one transaction. What is preempted ends at once and waits again.
+ * supervisor writes it: what came while the last transaction was written, and no more in one than there. What is preempted
+ * ends at once and waits again.
  */
 export class Executor {
   readonly figures: ExecutorFigures = { finished: 0, evicted: 0, handingOver: 0, ending: 0 };
   readonly #pool: Pool;
-  readonly #runTimeOf: (job: string) => number;
+  readonly #workOf: (job: string) => Work;
   readonly #due: Map<string, { at: number; attempt: number }> = new Map();
   readonly #evicted = new Set<string>();
   readonly #waker: Waker;
@@ -46,10 +51,10 @@ export class Executor {
   #stopped = false;
   #running: Promise<unknown> | undefined;
 
-  /** @param runTimeOf milliseconds that a job runs */
-  constructor(options: { pool: Pool; databaseUrl: string; runTimeOf: (job: string) => number }) {
+  /** @param workOf milliseconds that a job runs, and on how many workers */
+  constructor(options: { pool: Pool; databaseUrl: string; workOf: (job: string) => Work }) {
     this.#pool = options.pool;
-    this.#runTimeOf = options.runTimeOf;
+    this.#workOf = options.workOf;
     this.#waker = new Waker(options.pool, 1);
     this.#wakes = listenForWakes(options.databaseUrl, () => {
       this.#woken = true;
@@ -90,9 +95,11 @@ export class Executor {
       const now = performance.now();
       const done: string[] = [];
       let due = 0;
+      let workers = 0;
       for (const [job, { at }] of this.#due) {
-        if (at > now || done.length === AT_ONCE) continue;
+        if (at > now || workers >= OBSERVATIONS_AT_ONCE) continue;
         done.push(job);
+        workers += this.#workOf(job).workers;
         due += at;
       }
       for (const job of done) this.#due.delete(job);
@@ -114,7 +121,7 @@ export class Executor {
       for (const { kind, job, attempt, at } of events) {
         if (job === null) continue;
         if (kind === "job.scheduled") {
-          this.#due.set(job, { at: now + this.#runTimeOf(job), attempt: attempt ?? 0 });
+          this.#due.set(job, { at: now + this.#workOf(job).runTime, attempt: attempt ?? 0 });
           this.figures.handingOver += Date.now() - at.getTime();
         } else if (kind === "job.preempted" && this.#due.delete(job)) this.#evicted.add(job);
       }

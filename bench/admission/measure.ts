@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { makeId, resolveJobSpec } from "@muster/model";
 import { createPool, ensureCluster, insertJobs, leaseHolder, migrate, readCluster, Waker, type NewJob, type Pool } from "@muster/store";
 import { cpuSeconds } from "./cpu.ts";
-import { Executor } from "./executor.ts";
+import { Executor, type Work } from "./executor.ts";
 import { cohortSpec, countOf, lowerBound, QUEUE_SPEC, submissionsOf, type Submission, type Workload, type WorkloadClass } from "./workloads.ts";
 
 export interface Measured {
@@ -40,8 +40,12 @@ export async function measure({ url: serverUrl, pid }: { url: string; pid: numbe
   url.pathname = `/${name}`;
   await migrate(url.href);
   const pool = createPool(url.href, "bench", { max: 8, genericPlans: true });
-  const runTimes = new Map<string, number>();
-  const executor = new Executor({ pool, databaseUrl: url.href, runTimeOf: (job) => (saturated ? 0 : (runTimes.get(job) ?? 0)) });
+  const classes = new Map<string, WorkloadClass>();
+  const workOf = (job: string): Work => {
+    const { runTime, members } = classes.get(job) as WorkloadClass;
+    return { runTime: saturated ? 0 : runTime, workers: members };
+  };
+  const executor = new Executor({ pool, databaseUrl: url.href, workOf });
   const waker = new Waker(pool);
   const scheduler = spawn(process.execPath, [fileURLToPath(new URL("../../services/scheduler/src/main.ts", import.meta.url))], {
     env: { ...process.env, DATABASE_URL: url.href },
@@ -55,7 +59,7 @@ export async function measure({ url: serverUrl, pid }: { url: string; pid: numbe
     }
     await executor.start();
     const jobs = countOf(workload);
-    const submit = submitter(pool, (await readCluster(pool)).incarnation, runTimes);
+    const submit = submitter(pool, (await readCluster(pool)).incarnation, classes);
     const cpu = (): number => cpuSeconds([pid, process.pid, scheduler.pid ?? 0]);
     const began = performance.now();
     let from = began;
@@ -132,7 +136,7 @@ async function makeCluster(pool: Pool, workload: Workload): Promise<void> {
 }
 
 /** As the API submits: rows, specs and events of many jobs in one statement. */
-function submitter(pool: Pool, incarnation: string, runTimes: Map<string, number>): (submissions: readonly Submission[]) => Promise<void> {
+function submitter(pool: Pool, incarnation: string, classes: Map<string, WorkloadClass>): (submissions: readonly Submission[]) => Promise<void> {
   const specs = new Map<string, string>();
   const specOf = (queue: string, one: WorkloadClass): string => {
     const key = `${queue} ${one.name}`;
@@ -156,7 +160,7 @@ function submitter(pool: Pool, incarnation: string, runTimes: Map<string, number
     const now = Date.now();
     const jobs = submissions.map(({ queue, class: one }): NewJob => {
       const id = makeId("job", now, randomBytes(10));
-      runTimes.set(id, one.runTime);
+      classes.set(id, one);
       return {
         id,
         project: "default",

@@ -29,7 +29,17 @@ const NO_PRUNING = "-c enable_partition_pruning=off";
  * gave to the role or the database could do so: a server that stood still for that long cancels whatever comes next.
  */
 const NO_TIMEOUT = "-c statement_timeout=0";
-const GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan";
+/*
+ * Plans that are made once are made while tables are small, where reading all of one looks cheapest, and used when they are not. What
+ * is asked by such plans names its rows by key, a few or some hundreds of them.
+ */
+const PLANS_BY_KEY = [
+  "-c plan_cache_mode=force_generic_plan",
+  "-c enable_seqscan=off",
+  "-c enable_hashjoin=off",
+  "-c enable_mergejoin=off",
+  "-c enable_material=off",
+];
 
 /**
  * A connection that may break between two questions, also in a transaction: whoever asks next gets the error. A pool listens to those of
@@ -44,7 +54,7 @@ export class QuietClient extends pg.Client {
 
 /** A pool whose disconnects never end the process: whoever asks next gets the error, or a new connection. */
 export function createPool(databaseUrl: string, name: string, { max = 10, genericPlans = false }: PoolOptions = {}): pg.Pool {
-  const own = [NO_PRUNING, NO_TIMEOUT, ...(genericPlans ? [GENERIC_PLANS] : [])];
+  const own = [NO_PRUNING, NO_TIMEOUT, ...(genericPlans ? PLANS_BY_KEY : [])];
   const pool = new pg.Pool({
     ...withOptions(databaseUrl, own),
     application_name: `muster-${name}`,

@@ -4,8 +4,8 @@ import type { Logger } from "pino";
 import type { Changes } from "./follow.ts";
 import type { Mirror } from "./mirror.ts";
 
-const STARTS_AT_ONCE = 256;
-const WORKERS_AT_ONCE = 2048;
+/** Workers opened in one transaction, but for a job that has more by itself: the first starts of a large cycle don't wait for its last. */
+const WORKERS_AT_ONCE = 256;
 /** Before a job is tried again whose start the database refused for what it would over-commit, once and again; milliseconds. */
 const TAKEN_FOR = 1000;
 const REFUSED_FOR = 5000;
@@ -162,7 +162,7 @@ function* batches(starts: readonly Start[]): Generator<Start[]> {
   let batch: Start[] = [];
   let workers = 0;
   for (const start of starts) {
-    if (batch.length > 0 && (batch.length >= STARTS_AT_ONCE || workers + start.members.length > WORKERS_AT_ONCE)) {
+    if (batch.length > 0 && workers + start.members.length > WORKERS_AT_ONCE) {
       yield batch;
       batch = [];
       workers = 0;

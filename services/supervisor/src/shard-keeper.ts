@@ -7,6 +7,7 @@ import {
   checkLease,
   isConnectionError,
   LeaseLost,
+  OBSERVATIONS_AT_ONCE,
   recordBeat,
   recordDeath,
   setShardReachable,
@@ -221,13 +222,16 @@ export class ShardKeeper {
     for await (const observations of engine.observe(from.epoch, from.seq, signal)) {
       this.#heard = performance.now();
       const restored = await noticeOlder(pool, shard.name, observations);
-      const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations, lease: this.#lease, holder });
-      for (const backoff of recorded.backoffs) this.#options.onBackoff(backoff);
-      if (recorded.changed) {
-        waker.wake();
-        this.#wake.set();
+      for (let at = 0; at < observations.length; at += OBSERVATIONS_AT_ONCE) {
+        const some = observations.slice(at, at + OBSERVATIONS_AT_ONCE);
+        const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations: some, lease: this.#lease, holder });
+        for (const backoff of recorded.backoffs) this.#options.onBackoff(backoff);
+        if (recorded.changed) {
+          waker.wake();
+          this.#wake.set();
+        }
+        this.#output.set();
       }
-      this.#output.set();
       if (restored) {
         logger.error({ shard: shard.name }, "the engine knows more than the database: it was restored from a backup");
         throw new Gone("the store is older than the engine");

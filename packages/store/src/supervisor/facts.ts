@@ -1,6 +1,9 @@
 import type { Client } from "../pool.ts";
 import { columns, type AttemptId, type WorkerId } from "./attempt-key.ts";
 
+/** Observations that one transaction records at most: who waits for the first of many that came together doesn't wait for the last. */
+export const OBSERVATIONS_AT_ONCE = 64;
+
 /** What an engine reported of a worker's life. */
 export interface WorkerFact extends WorkerId {
   state: "running" | "exited" | "lost";
