@@ -4,7 +4,7 @@ import {
   changeAttempts,
   changeJobs,
   listenForWakes,
-  OBSERVATIONS_AT_ONCE,
+  observationsAtOnce,
   readNews,
   releaseEnded,
   seenAll,
@@ -93,13 +93,15 @@ export class Executor {
   async #finish(): Promise<void> {
     while (!this.#stopped) {
       const now = performance.now();
+      const waiting: { job: string; at: number; workers: number }[] = [];
+      for (const [job, { at }] of this.#due) if (at <= now) waiting.push({ job, at, workers: this.#workOf(job).workers });
+      let left = observationsAtOnce(waiting.reduce((sum, { workers }) => sum + workers, 0));
       const done: string[] = [];
       let due = 0;
-      let workers = 0;
-      for (const [job, { at }] of this.#due) {
-        if (at > now || workers >= OBSERVATIONS_AT_ONCE) continue;
+      for (const { job, at, workers } of waiting) {
+        if (left <= 0) break;
+        left -= workers;
         done.push(job);
-        workers += this.#workOf(job).workers;
         due += at;
       }
       for (const job of done) this.#due.delete(job);

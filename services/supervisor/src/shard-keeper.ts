@@ -7,7 +7,7 @@ import {
   checkLease,
   isConnectionError,
   LeaseLost,
-  OBSERVATIONS_AT_ONCE,
+  observationsAtOnce,
   recordBeat,
   recordDeath,
   setShardReachable,
@@ -222,8 +222,9 @@ export class ShardKeeper {
     for await (const observations of engine.observe(from.epoch, from.seq, signal)) {
       this.#heard = performance.now();
       const restored = await noticeOlder(pool, shard.name, observations);
-      for (let at = 0; at < observations.length; at += OBSERVATIONS_AT_ONCE) {
-        const some = observations.slice(at, at + OBSERVATIONS_AT_ONCE);
+      for (let at = 0; at < observations.length; ) {
+        const some = observations.slice(at, at + observationsAtOnce(observations.length - at));
+        at += some.length;
         const recorded = await recordObservations(pool, { shard: shard.name, epoch: from.epoch, observations: some, lease: this.#lease, holder });
         for (const backoff of recorded.backoffs) this.#options.onBackoff(backoff);
         if (recorded.changed) {

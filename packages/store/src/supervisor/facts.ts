@@ -1,8 +1,13 @@
 import type { Client } from "../pool.ts";
 import { columns, type AttemptId, type WorkerId } from "./attempt-key.ts";
 
-/** Observations that one transaction records at most: who waits for the first of many that came together doesn't wait for the last. */
-export const OBSERVATIONS_AT_ONCE = 64;
+/**
+ * How many of the observations that wait one transaction records: not all of many that came together, so that who waits for the first
+ * doesn't wait for the last, and more the more there are, as a transaction costs something by itself.
+ */
+export function observationsAtOnce(waiting: number): number {
+  return Math.min(256, Math.max(64, Math.ceil(waiting / 4)));
+}
 
 /** What an engine reported of a worker's life. */
 export interface WorkerFact extends WorkerId {
