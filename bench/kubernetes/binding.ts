@@ -81,7 +81,7 @@ async function timed(cluster: FakeCluster, api: KubeApi, pods: number, work: () 
 
 function configOf(cluster: FakeCluster): KubernetesConfig {
   return kubernetesConfig.parse({
-    kubeconfig: cluster.plane.kubeconfig(),
+    kubeconfig: cluster.kubeconfig(),
     namespace: NAMESPACE,
     pools: [{ pool: "fake", match: { kind: "fake" } }],
     image: "registry.example/train:1",

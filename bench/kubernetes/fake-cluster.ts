@@ -11,6 +11,13 @@ import { cpuOf } from "./cpu.ts";
 export const NAMESPACE = "muster-jobs";
 export const GPUS = "nvidia.com/gpu";
 export const PODS = `/api/v1/namespaces/${NAMESPACE}/pods`;
+/**
+ * Who makes the pods, and who keeps them, by the groups that such have in a real cluster: the API server shares itself out by them. An
+ * admin's requests go before all others; kube-scheduler's bindings of a gang then pile up until they are refused for ten seconds.
+ */
+const MAKER = "system:serviceaccount:muster:muster-supervisor";
+const KUBELETS = "kwok";
+const USERS = { [MAKER]: ["system:serviceaccounts"], [KUBELETS]: ["system:nodes"] };
 const STAGES = join(import.meta.dirname, "stages.yaml");
 const DEVICES = 8;
 const AT_ONCE = 32;
@@ -23,10 +30,10 @@ export class FakeCluster {
 
   static async start(nodes: number): Promise<FakeCluster> {
     // kwok's beats would be most of the load: nobody looks at them within the hour
-    const plane = await ControlPlane.start({ clientQps: CLIENT_QPS, nodeGrace: 3600 });
+    const plane = await ControlPlane.start({ clientQps: CLIENT_QPS, nodeGrace: 3600, users: USERS });
     const { kwok } = plane.binaries;
     if (kwok === undefined) throw new Error("kwok is missing beside the control plane");
-    const words = [`--kubeconfig=${plane.kubeconfig()}`, "--manage-all-nodes", "--node-lease-duration-seconds=3600", `--config=${STAGES}`];
+    const words = [`--kubeconfig=${plane.kubeconfig(KUBELETS)}`, "--manage-all-nodes", "--node-lease-duration-seconds=3600", `--config=${STAGES}`];
     const cluster = new FakeCluster(plane, new Component(kwok, words, join(plane.dir, "kwok.log")));
     try {
       await cluster.#begin(nodes);
@@ -40,6 +47,10 @@ export class FakeCluster {
   private constructor(plane: ControlPlane, kwok: Component) {
     this.plane = plane;
     this.#kwok = kwok;
+  }
+
+  kubeconfig(): string {
+    return this.plane.kubeconfig(MAKER);
   }
 
   /** Takes all pods away at once, and waits until the API server's watchers can know. */
@@ -66,6 +77,11 @@ export class FakeCluster {
     const { admin } = this.plane;
     await admin.create("/api/v1/namespaces", { metadata: { name: NAMESPACE } });
     await admin.create("/apis/scheduling.k8s.io/v1/priorityclasses", { metadata: { name: "muster-worker" }, value: 0, preemptionPolicy: "Never" });
+    await admin.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+      metadata: { name: "bench" },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
+      subjects: Object.keys(USERS).map((name) => ({ apiGroup: "rbac.authorization.k8s.io", kind: "User", name })),
+    });
     const amounts = { cpu: "128", memory: "1Ti", pods: "110", [GPUS]: String(DEVICES) };
     const status = { allocatable: amounts, capacity: amounts, nodeInfo: { bootID: "boot-1" } };
     await each(

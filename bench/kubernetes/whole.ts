@@ -96,7 +96,7 @@ async function submit(client: MusterClient, jobs: number): Promise<void> {
 
 async function declare(client: MusterClient, cluster: FakeCluster, name: string): Promise<void> {
   const pools = [{ pool: "fake", match: { kind: "fake" } }];
-  await client.shards.put(name, { name, config: { kubeconfig: cluster.plane.kubeconfig(), namespace: NAMESPACE, pools, logs: "none", bind_timeout: 600 } });
+  await client.shards.put(name, { name, config: { kubeconfig: cluster.kubeconfig(), namespace: NAMESPACE, pools, logs: "none", bind_timeout: 600 } });
 }
 
 async function allFound(client: MusterClient, nodes: number): Promise<void> {

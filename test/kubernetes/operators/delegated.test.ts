@@ -15,8 +15,16 @@ import { installCrds, startOperators } from "./operators.ts";
 
 /*
  * Gangs handed to operators on a real API server, whose pods run as processes by the small kubelet. JobSet and Trainer run; of Ray,
- * MPI and PyTorch only the schemas are there.
+ * MPI and PyTorch the schemas are there, and the test says what their operators would.
  */
+
+function said(type: string): object {
+  const at = "2026-01-01T00:00:00Z";
+  return {
+    conditions: [{ type, status: "True", reason: "Test", message: "as the test says", lastTransitionTime: at, lastUpdateTime: at }],
+    replicaStatuses: {},
+  };
+}
 
 const NODES = ["node-a", "node-b", "node-c"];
 const RESOURCE = "nvidia.com/gpu";
@@ -188,6 +196,48 @@ describe.skipIf(noControlPlane || !canFetch("jobset"))("gangs handed to operator
     });
   });
 
+  /** What their operators say of an object, as its schema lets them. */
+  const SAID: Record<"rayjob" | "mpijob" | "pytorchjob", { running: object; failed: object; succeeded: object }> = {
+    rayjob: {
+      running: { jobDeploymentStatus: "Running", jobStatus: "RUNNING" },
+      failed: { jobDeploymentStatus: "Complete", jobStatus: "FAILED", message: "entrypoint ended with 1" },
+      succeeded: { jobDeploymentStatus: "Complete", jobStatus: "SUCCEEDED" },
+    },
+    mpijob: { running: said("Running"), failed: said("Failed"), succeeded: said("Succeeded") },
+    pytorchjob: { running: said("Running"), failed: said("Failed"), succeeded: said("Succeeded") },
+  };
+  describe.each(["rayjob", "mpijob", "pytorchjob"] as const)("a %s, of whose operator the test does the saying", (kind) => {
+    const { apiVersion, plural, suspend } = KINDS[kind];
+    const path = `/apis/${apiVersion}/namespaces/default/${plural}`;
+    const objectOf = async (job: string): Promise<Thing | undefined> => (await plane.admin.list(`${path}?labelSelector=muster.dev/job=${job}`))[0];
+    const say = async (job: string, status: object): Promise<void> => {
+      await plane.admin.patch(`${path}/${(await objectOf(job))?.metadata.name}/status`, { status });
+    };
+    const isSuspended = async (job: string): Promise<unknown> => suspend.reduce((at: Thing, field) => at?.[field], (await objectOf(job))?.spec);
+
+    it.each([
+      ["succeeded", 0],
+      ["failed", 1],
+    ] as const)("is let go, runs and has %s, and its object goes when that is recorded", async (end, code) => {
+      const job = await begin(starts(kind, ["node-a", "node-c"], "true"));
+      await expect.poll(() => isSuspended(job), LIMIT).toBe(false);
+      await say(job, SAID[kind].running);
+      await expect.poll(() => newsOf(job, "started").map((one) => one.worker), LIMIT).toEqual(["worker/0", "worker/1"]);
+      await say(job, SAID[kind][end]);
+      await expect.poll(() => endsOf(job, 1), LIMIT).toEqual([code, code]);
+      await engine.forget([{ job, incarnation: "7", attempt: 1 }]);
+      await expect.poll(() => objectOf(job), LIMIT).toBeUndefined();
+    });
+
+    it("is stopped by the end of its object", async () => {
+      const job = await begin(starts(kind, ["node-a"], "true"));
+      await expect.poll(() => isSuspended(job), LIMIT).toBe(false);
+      await engine.stop([{ job, incarnation: "7", attempt: 1, worker: "worker/0", mode: "graceful", grace: 5 }]);
+      await expect.poll(() => endsOf(job, 1), LIMIT).toEqual(["SIGTERM"]);
+      expect(await objectOf(job)).toBeUndefined();
+    });
+  });
+
   it("is taken up by the next engine", async () => {
     const job = await begin(starts("jobset", ["node-a"], LONG));
     await bound(job, 1);
@@ -239,9 +289,9 @@ describe.skipIf(noControlPlane || !canFetch("jobset"))("gangs handed to operator
     },
   );
 
-  it("needs each verb that the chart grants for what ran here", () => {
-    const needed = granted(roles).filter((verb) => /^\w+ (trainjobs|jobsets) /.test(verb));
-    expect(needed).toHaveLength(8);
+  it("needs each verb that the chart grants for the operators' objects", () => {
+    const needed = granted(roles).filter((verb) => /^\w+ (trainjobs|jobsets|rayjobs|mpijobs|pytorchjobs) /.test(verb));
+    expect(needed).toHaveLength(20);
     const once = used(plane);
     expect(needed.filter((verb) => !once.has(verb))).toEqual([]);
   });
