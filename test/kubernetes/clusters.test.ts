@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startStandalone, type Standalone } from "@muster/standalone";
 import { pino } from "pino";
@@ -121,6 +122,35 @@ describe.skipIf(noControlPlane)("Muster on several clusters", () => {
     expect(await pods("west")).toEqual(before);
     await muster.client.jobs.act(id, "cancel");
     await state(id, "cancelled");
+  }, 240_000);
+
+  it("follows a cluster that is declared anew under a job, which goes on and ends as if nothing had been", async () => {
+    const flag = join(stateDir, "declared");
+    const id = await submit("east", `echo before; until [ -e ${flag} ]; do sleep 0.2; done; echo after`);
+    await state(id, "running");
+    const before = await pods("east");
+    const east = await muster.client.shards.get("east");
+    await muster.client.shards.put("east", { name: "east", config: { ...east.config, projects: { "*": { images: ["only/this:*"] } } } });
+    // what was declared before lets it run
+    const isRefused = async (): Promise<boolean> => {
+      const other = await submit("east", "true", { image: "any/train:1" });
+      const told = await until("its end or its refusal", async () => {
+        const job = await muster.client.jobs.get(other);
+        return (job.finished_at !== null || job.failure !== null) && job;
+      });
+      if (told.finished_at === null) await muster.client.jobs.act(other, "cancel");
+      return told.failure !== null && JSON.stringify(told.failure).includes("isn't allowed");
+    };
+    await until("a refusal by what is declared now", isRefused);
+    expect(await pods("east")).toEqual(expect.arrayContaining(before));
+    writeFileSync(flag, "");
+    expect(await state(id, "succeeded")).toMatchObject({ attempt: 1 });
+    await until(
+      "all of its output",
+      async () => Buffer.from((await muster.client.jobs.logPart(id, { attempt: 1, worker: "worker/0" })).bytes).toString() === "before\nafter\n",
+    );
+    await muster.client.shards.put("east", { name: "east", config: east.config });
+    await until("a start by what was declared before", async () => !(await isRefused()));
   }, 240_000);
 
   it("gives a node that comes back without a reboot no work until what ran there is confirmed dead", async () => {

@@ -74,9 +74,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const pool = createPool(options.databaseUrl, "api", { max: 12 });
   const waker = new Waker(pool);
   const cluster = new ClusterCache(pool);
-  const streams = new Streams(limits.streams, limits.streamBuffer);
   const hub = new EventHub(pool, options.databaseUrl, app.log);
   const authenticator = new Authenticator(pool);
+  const streams = new Streams(limits, authenticator);
   const submitter = new Submitter(pool, cluster, waker, { protocols: options.gitProtocols ?? ["https", "ssh", "http"] });
   const context: Context = { pool, waker, cluster, submitter, authenticator, hub, streams, logs: options.logs, limits };
 

@@ -44,6 +44,7 @@ interface Open {
 const LINGER_MS = 30_000;
 const DISCOVER_MS = 500;
 const COMPARE_MS = 60_000;
+const DECLARED_MS = 5000;
 const BATCH = 500;
 
 export function kubernetesProvider({ pool, waker, logger }: KubernetesProviderOptions): KubernetesProvider {
@@ -99,15 +100,16 @@ export function kubernetesProvider({ pool, waker, logger }: KubernetesProviderOp
   };
 
   const watch = async (name: string, { core, version }: Open, engine: Engine, signal: AbortSignal): Promise<void> => {
-    for (let compared = Date.now(); !signal.aborted; ) {
+    for (let compared = Date.now(), asked = compared; !signal.aborted; ) {
       await delay(DISCOVER_MS, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       try {
         const compare = Date.now() - compared > COMPARE_MS;
         if (compare) core.nodes.retell();
         await discover(name, core, compare);
-        if (!compare) continue;
-        compared = Date.now();
+        if (compare) compared = Date.now();
+        if (Date.now() - asked < DECLARED_MS) continue;
+        asked = Date.now();
         const row = (await readShards(pool)).find((one) => one.name === name);
         // declared anew: this use ends, and the next one begins with what is declared now
         if (row?.version !== version) await engine.close();

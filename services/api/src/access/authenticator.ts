@@ -46,6 +46,16 @@ export class Authenticator {
     return identity;
   }
 
+  /** Whether a token still stands for whom it stood for; while that can't be asked, it does. */
+  async isStill(identity: Identity, header: string | undefined): Promise<boolean> {
+    try {
+      const now = await this.authenticate(header);
+      return rightsOf(now) === rightsOf(identity);
+    } catch (error) {
+      return !(error instanceof Problem);
+    }
+  }
+
   forget(hash: Buffer): void {
     this.#cache.delete(hash.toString("base64url"));
   }
@@ -86,6 +96,10 @@ export class Authenticator {
     clearTimeout(this.#touching);
     await this.#touch();
   }
+}
+
+function rightsOf({ subject, project, role, memberships }: Identity): string {
+  return JSON.stringify([subject, project, role, Object.entries(memberships).sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
 export function bearerToken(header: string | undefined): string | undefined {

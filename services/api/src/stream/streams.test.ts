@@ -43,7 +43,7 @@ let t: TestApi;
 let url: string;
 const readers: Reader[] = [];
 beforeAll(async () => {
-  t = await testApi({ streams: 3 });
+  t = await testApi({ streams: 3, streamCheck: 100 });
   url = await t.api.listen({ host: "127.0.0.1", port: 0 });
 });
 afterAll(async () => {
@@ -60,6 +60,21 @@ const eventually = (check: () => void | Promise<void>) => vi.waitFor(check, { ti
 async function submit(project: string, name = "train"): Promise<string> {
   return ((await t.call("POST", "/v1/jobs", { body: { name, project, run: ["true"] } })).json as { id: string }).id;
 }
+
+test("a stream ends with its token, and when that may see something else", async () => {
+  const revoked = await t.token("viewer", "own", "leaver");
+  const member = await t.token("viewer", null, "mover");
+  const stays = await t.token("viewer", "own", "stayer");
+  const [a, b, c] = [open("/v1/events/stream", revoked), open("/v1/events/stream", member), open("/v1/events/stream", stays)];
+  await eventually(() => expect([a.status, b.status, c.status]).toEqual([200, 200, 200]));
+  const tokens = (await t.call("GET", "/v1/tokens")).json as { items: { id: string; subject: string }[] };
+  await t.call("DELETE", `/v1/tokens/${tokens.items.find((one) => one.subject === "leaver")?.id}`);
+  await eventually(() => expect(a.ended).toBe(true));
+  await t.call("PUT", "/v1/projects/own", { body: { name: "own", members: { mover: "operator" } } });
+  await eventually(() => expect(b.ended).toBe(true));
+  expect(c.ended).toBe(false);
+  c.close();
+});
 
 test("events come in order, once each, also across a lost connection", async () => {
   const token = await t.token("viewer", null, "watcher");

@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Authenticator } from "../access/authenticator.ts";
+import type { Limits } from "../limits.ts";
 import { Problem } from "../problems/problem.ts";
 
 /** Milliseconds between comments that show that a stream lives. */
@@ -75,16 +77,18 @@ export class SseStream {
   }
 }
 
-/** All open streams: limited by token, ended together. */
+type StreamLimits = Pick<Limits, "streams" | "streamBuffer" | "streamCheck">;
+
+/** All open streams: limited by token, ended together, and none outlives what its token may see. */
 export class Streams {
-  readonly #perToken: number;
-  readonly #buffer: number;
+  readonly #limits: StreamLimits;
+  readonly #authenticator: Pick<Authenticator, "isStill">;
   readonly #open = new Map<string, Set<SseStream>>();
   #ending = false;
 
-  constructor(perToken: number, buffer: number) {
-    this.#perToken = perToken;
-    this.#buffer = buffer;
+  constructor(limits: StreamLimits, authenticator: Pick<Authenticator, "isStill">) {
+    this.#limits = limits;
+    this.#authenticator = authenticator;
   }
 
   get count(): number {
@@ -98,14 +102,19 @@ export class Streams {
     const key = request.identity?.key ?? request.ip;
     if (this.#ending) throw new Problem("unavailable", "The server is shutting down", { headers: { "retry-after": "1" } });
     const own = this.#open.get(key) ?? new Set();
-    if (own.size >= this.#perToken)
+    if (own.size >= this.#limits.streams)
       throw new Problem("too_many_streams", `This token has ${own.size} streams open, which is the limit; close one first`, {
         headers: { "retry-after": "5" },
       });
     this.#open.set(key, own);
-    const stream = new SseStream(reply, this.#buffer);
+    const stream = new SseStream(reply, this.#limits.streamBuffer);
     own.add(stream);
+    // whoever may still see something comes back with the last id, and is sent that
+    const check = setInterval(async () => {
+      if (request.identity && !(await this.#authenticator.isStill(request.identity, request.headers.authorization))) stream.end();
+    }, this.#limits.streamCheck).unref();
     stream.onClose(() => {
+      clearInterval(check);
       own.delete(stream);
       if (own.size === 0) this.#open.delete(key);
     });
