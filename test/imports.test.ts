@@ -120,6 +120,11 @@ describe.each(workspaces)("$name", (workspace) => {
     ).toEqual([]);
   });
 
+  test("depends on nothing that it doesn't import", () => {
+    const imported = new Set(workspace.files.flatMap((file) => file.imports.map(packageOf)));
+    expect(Object.keys(workspace.manifest.dependencies ?? {}).filter((name) => !imported.has(name))).toEqual([]);
+  });
+
   test("declares what it imports", () => {
     const { dependencies, optionalDependencies, devDependencies } = workspace.manifest;
     const own = new Set([workspace.manifest.name, ...Object.keys({ ...dependencies, ...optionalDependencies })]);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startStandalone, type Standalone } from "@muster/standalone";
@@ -125,7 +125,10 @@ describe.skipIf(noControlPlane)("Muster on several clusters", () => {
   }, 240_000);
 
   it("follows a cluster that is declared anew under a job, which goes on and ends as if nothing had been", async () => {
-    const flag = join(stateDir, "declared");
+    // where the users that pods run as may look
+    const folder = mkdtempSync("/tmp/muster-flag-");
+    chmodSync(folder, 0o755);
+    const flag = join(folder, "go");
     const id = await submit("east", `echo before; until [ -e ${flag} ]; do sleep 0.2; done; echo after`);
     await state(id, "running");
     const before = await pods("east");
@@ -145,6 +148,7 @@ describe.skipIf(noControlPlane)("Muster on several clusters", () => {
     expect(await pods("east")).toEqual(expect.arrayContaining(before));
     writeFileSync(flag, "");
     expect(await state(id, "succeeded")).toMatchObject({ attempt: 1 });
+    rmSync(folder, { recursive: true });
     await until(
       "all of its output",
       async () => Buffer.from((await muster.client.jobs.logPart(id, { attempt: 1, worker: "worker/0" })).bytes).toString() === "before\nafter\n",
