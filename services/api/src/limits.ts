@@ -14,4 +14,12 @@ export interface Limits {
   idempotencyHours: number;
 }
 
-export const DEFAULT_LIMITS: Limits = { body: 1 << 20, batchBody: 16 << 20, requests: 20_000, streams: 32, streamBuffer: 4 << 20, streamCheck: 5000, idempotencyHours: 48 };
+export const DEFAULT_LIMITS: Limits = {
+  body: 1 << 20,
+  batchBody: 16 << 20,
+  requests: 20_000,
+  streams: 32,
+  streamBuffer: 4 << 20,
+  streamCheck: 5000,
+  idempotencyHours: 48,
+};

@@ -209,7 +209,7 @@ describe.skipIf(noControlPlane || !canFetch("jobset"))("gangs handed to operator
   describe.each(["rayjob", "mpijob", "pytorchjob"] as const)("a %s, of whose operator the test does the saying", (kind) => {
     const { apiVersion, plural, suspend } = KINDS[kind];
     const path = `/apis/${apiVersion}/namespaces/default/${plural}`;
-    const objectOf = async (job: string): Promise<Thing | undefined> => (await plane.admin.list(`${path}?labelSelector=muster.dev/job=${job}`))[0];
+    const objectOf = async (job: string): Promise<Thing> => (await plane.admin.list(`${path}?labelSelector=muster.dev/job=${job}`))[0];
     const say = async (job: string, status: object): Promise<void> => {
       await plane.admin.patch(`${path}/${(await objectOf(job))?.metadata.name}/status`, { status });
     };

@@ -110,15 +110,17 @@ export class Streams {
     const stream = new SseStream(reply, this.#limits.streamBuffer);
     own.add(stream);
     // whoever may still see something comes back with the last id, and is sent that
-    const check = setInterval(async () => {
-      if (request.identity && !(await this.#authenticator.isStill(request.identity, request.headers.authorization))) stream.end();
-    }, this.#limits.streamCheck).unref();
+    const check = setInterval(() => void this.#check(request, stream), this.#limits.streamCheck).unref();
     stream.onClose(() => {
       clearInterval(check);
       own.delete(stream);
       if (own.size === 0) this.#open.delete(key);
     });
     return stream;
+  }
+
+  async #check({ identity, headers }: FastifyRequest, stream: SseStream): Promise<void> {
+    if (identity && !(await this.#authenticator.isStill(identity, headers.authorization))) stream.end();
   }
 
   /** Ends all, and takes no more. */
