@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { replayRecording, RecordingError } from "@muster/replay/recording";
-import { createScheduler } from "@muster/scheduler";
+import { createScheduler, type Scheduler } from "@muster/scheduler";
 import { appendEvents, readCluster, signInternal, SIGNATURE_HEADER, transaction, Waker, type Pool } from "@muster/store";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
 import { pino } from "pino";
@@ -132,6 +132,40 @@ test("a long run is recorded in parts, of which each is replayed alone, and old 
   expect(left.reduce((sum, part) => sum + readFileSync(join(folder, part)).length, 0)).toBeLessThanOrEqual(total);
   // the oldest went first
   expect(left).not.toContain(parts[0]);
+});
+
+test("when the leader changes meanwhile, what each of them decided is replayed alone", async () => {
+  const { pool } = database;
+  const folder = join(dir, "leaders");
+  const started = async (): Promise<Scheduler> => {
+    const scheduler = createScheduler({ databaseUrl: database.url, logger: pino({ level: "silent" }), recordings: { folder } });
+    await scheduler.start();
+    return scheduler;
+  };
+  const ids: string[] = [];
+  const more = async (): Promise<void> => {
+    ids.push(
+      ...(await submit(
+        pool,
+        Array.from({ length: 5 }, () => newJob({ resources: { accelerators: 2 }, time_limit: 60 })),
+      )),
+    );
+    waker.wake();
+    await until("all looked at", async () => (await count(pool, "id = ANY($1::text[]) AND state = 'queued' AND wait_reason = 'pending_evaluation'", ids)) === 0);
+  };
+  const first = await started();
+  await until("leading", async () => first.leading);
+  const second = await started();
+  await more();
+  await first.close();
+  await until("the other leads", async () => second.leading);
+  await more();
+  await second.close();
+  await endAttempts(pool, await idsOf(pool, "finished_at IS NULL"), "cancelled");
+  const replays = await Promise.all(readdirSync(folder).map((part) => replayRecording(join(folder, part))));
+  expect(new Set(replays.map(({ epoch }) => epoch)).size).toBe(2);
+  for (const replay of replays) expect(replay).toMatchObject({ difference: null, cutOff: false, end: "the term ended" });
+  for (const replay of replays) expect(replay.cycles).toBeGreaterThan(0);
 });
 
 /** Jobs are submitted, end, are stopped for others and wait again, and nodes go and come, at random. */
