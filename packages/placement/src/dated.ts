@@ -30,9 +30,11 @@ function earliestIn(state: State, job: JobRecord, partition: Partition, which: "
   const { placer } = state;
   const { avoid, usable } = bounds(state, job);
   const ends: { at: number; placement: Placement }[] = [];
+  const own = job.request.variants.flatMap((variant) => variant.roles.flatMap((role) => placer.choices(variant, role, partition)));
+  const wanted = new Set([partition, ...own]);
   for (const [other, end] of state.running.ending) {
     const placement = other.placement!;
-    if (end[which] === Infinity || placement.roles.every((placed) => placed.partition !== partition)) continue;
+    if (end[which] === Infinity || !placement.roles.some((placed) => wanted.has(placed.partition))) continue;
     // Never earlier than now: who is late may end any moment.
     ends.push({ at: Math.max(state.now, end[which]), placement });
   }

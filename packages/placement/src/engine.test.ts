@@ -359,4 +359,49 @@ describe("a first cut of placement", () => {
       ],
     ]);
   });
+
+  describe("a gang of roles on two pools", () => {
+    const rl = [role(2, { name: "trainer", pools: ["a"] }), role(1, { name: "rollout", pools: ["b"] })];
+    /** Jobs of one node each, by pool, that run. */
+    const engineWith = (running: Record<string, string>, more: Partial<JobInput> = {}): PlacementEngine => {
+      const engine = createEngine({ policy: { protectedRuntimeMs: 0 } });
+      engine.putQueue({ id: "q" });
+      for (const id of ["a0", "a1"]) engine.putNode(node(id));
+      for (const id of ["b0", "b1"]) engine.putNode(node(id, { pool: "b", accelerator: "h20" }));
+      for (const [id, pool] of Object.entries(running)) engine.submit(job(id, { variants: [{ pools: [pool] }], ...more }));
+      engine.cycle(1);
+      return engine;
+    };
+
+    it("has what is less urgent stopped in whichever pool it lacks room, and nothing in the other", () => {
+      for (const [running, gone] of [
+        [{ x: "b", y: "b" }, 1],
+        [{ x: "a", y: "b" }, 1],
+        [{ x: "a", y: "a", z: "b", w: "b" }, 3],
+      ] as const) {
+        const engine = engineWith(running);
+        engine.submit(job("rl", { roles: rl, priority: 1 }));
+        const { evictions } = engine.cycle(2);
+        expect(evictions).toHaveLength(gone);
+        expect(engine.waitReason("rl")).toBe("waiting_for_preemption");
+        for (const { job: id } of evictions) engine.released(id, 3);
+        expect(engine.cycle(3).starts.map((start) => start.job)).toContain("rl");
+      }
+    });
+
+    it("has nothing stopped where one of its pools could not be cleared", () => {
+      const engine = engineWith({ x: "a", y: "a" });
+      engine.submit(job("fixed", { preemptible: false, roles: [role(2)], variants: [{ pools: ["b"] }] }));
+      engine.cycle(2);
+      engine.submit(job("rl", { roles: rl, priority: 1 }));
+      expect(engine.cycle(3).evictions).toEqual([]);
+    });
+
+    it("is told when its pools will have room", () => {
+      const engine = engineWith({ x: "b", y: "b" }, { preemptible: false, expectedDuration: 60_000, timeLimit: 90_000 });
+      engine.submit(job("rl", { roles: rl }));
+      engine.cycle(2);
+      expect(engine.explain("rl").estimate).toMatchObject({ p50: 60_001, p90: 90_001 });
+    });
+  });
 });

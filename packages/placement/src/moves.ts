@@ -40,7 +40,7 @@ export function planMoves(state: State, job: JobRecord, except: ReadonlySet<JobR
       if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || freeDevices(state, partition) < needed) continue;
       searched = true;
       const mayMove = (other: JobRecord): boolean =>
-        other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, partition);
+        other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, [partition]);
       const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
         const there = new Set(emptiestNodes(state, partition.nodeAt).flatMap((slot) => state.holding.on(slot)));
         const units: Unit[] = [];
@@ -50,7 +50,7 @@ export function planMoves(state: State, job: JobRecord, except: ReadonlySet<JobR
       const least = atLeast(crossesZones(state, job.request), variant);
       const focus = focusNodes(state, job, least, partition, [source]);
       if (focus === null) continue;
-      const plan = new Search(state, job, least, partition, usage).run([source.narrow(focus)]);
+      const plan = new Search(state, job, least, [[partition]], usage).run([source.narrow(focus)]);
       if (plan === null || plan.units.length === 0) continue;
       const leaving = plan.units.map((unit) => unit.job);
       if (!isWorth(state, leaving, needed)) continue;
@@ -107,7 +107,7 @@ export function planStopsAndMoves(state: State, job: JobRecord, plan: Preemption
   const most = plan === null ? Infinity : plan.units.reduce((sum, unit) => sum + devicesIn(unit), 0);
   for (const partition of placer.matching(variant, role)) {
     const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
-    const own = sources(state, job, usage, partition).find((source) => source.own);
+    const own = sources(state, job, usage, [partition]).find((source) => source.own);
     let missing = role.min * role.shape.devices - freeDevices(state, partition);
     if (own === undefined || missing <= 0) continue;
     const stops: Unit[] = [];

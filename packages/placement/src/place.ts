@@ -110,15 +110,13 @@ function placeInOrder(
   options: PlaceOptions,
   inside: Block | undefined,
 ): PlacedRole[] | null {
-  const leading = leadingRole(variant);
   const placed: PlacedRole[] = [];
   let tries = ROLE_TRIES + order.length;
   const placeFrom = (at: number): boolean => {
     const role = order[at];
     if (role === undefined) return true;
-    const own = role !== leading && (role.accelerators !== null || role.pools !== null);
     const charges = placed.map((done) => ({ partition: done.partition, shape: done.role.shape, members: done.members.length }));
-    for (const partition of own ? placer.matching(variant, role) : [lead]) {
+    for (const partition of placer.choices(variant, role, lead)) {
       const block = inside === undefined ? undefined : sameBlock(lead, partition, inside);
       if (block === null || options.usable?.(partition) === false) continue;
       for (let most = role.max; tries > 0; ) {

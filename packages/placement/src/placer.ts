@@ -6,7 +6,7 @@ import { NodeTable, type Holding } from "./nodes.ts";
 import { Partition } from "./partition.ts";
 import type { Placement } from "./placement.ts";
 import { Power } from "./power.ts";
-import type { Request, ResolvedRole, ResolvedVariant } from "./request.ts";
+import { choosesItself, type Request, type ResolvedRole, type ResolvedVariant } from "./request.ts";
 import { SharedDevices } from "./shared-devices.ts";
 
 /** Numbers kept in shape caches over all partitions; the least recently used go first. */
@@ -130,6 +130,11 @@ export class Placer {
       this.#matching.set(role, cached);
     }
     return cached.partitions;
+  }
+
+  /** Where a role may go when the leading one goes to `lead`. */
+  choices(variant: ResolvedVariant, role: ResolvedRole, lead: Partition): readonly Partition[] {
+    return choosesItself(variant, role) ? this.matching(variant, role) : [lead];
   }
 
   #match(variant: ResolvedVariant, role: ResolvedRole): Partition[] {

@@ -31,23 +31,26 @@ const REFINE_LIMIT = 48;
 export function planPreemption(state: State, job: JobRecord, thorough: boolean): PreemptionPlan | null {
   if (!couldTake(state, job)) return null;
   for (const variant of job.request.variants) {
-    for (const partition of state.placer.matching(variant, leadingRole(variant))) {
-      const usage = state.quota.usageOf(variant.roles.map((role) => ({ partition, shape: role.shape, members: role.min })));
-      if (!state.quota.couldEverAllow(job.queue, usage) || !leaseLasts(state, job, partition)) continue;
-      const from = sources(state, job, usage, partition);
+    for (const lead of state.placer.matching(variant, leadingRole(variant))) {
+      const choices = variant.roles.map((role) => state.placer.choices(variant, role, lead));
+      if (choices.some((partitions) => partitions.length === 0)) continue;
+      const usage = state.quota.usageOf(variant.roles.map((role, i) => ({ partition: choices[i]![0]!, shape: role.shape, members: role.min })));
+      if (!state.quota.couldEverAllow(job.queue, usage) || !leaseLasts(state, job, lead)) continue;
+      const partitions = [...new Set(choices.flat())];
+      const from = sources(state, job, usage, partitions);
       if (from.length === 0) continue;
       const least = atLeast(crossesZones(state, job.request), variant);
-      const search = new Search(state, job, least, partition, usage);
+      const search = new Search(state, job, least, choices, usage);
       // Those who hold more than their own are asked before the job's own queue gives up work.
       const others = from.filter((source) => !source.own);
       for (const group of others.length === 0 || others.length === from.length ? [from] : [others, from]) {
         // Where the order itself says who goes, the cheapest nodes do not.
-        const focus = thorough && !byService(job.queue) ? focusNodes(state, job, least, partition, group) : null;
+        const focus = thorough && !byService(job.queue) ? focusNodes(state, job, least, lead, group) : null;
         const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
         const best = cheaper(focused, search.run(group));
         if (best !== null) return best;
       }
-      const all = byService(job.queue) ? from : onceGone(state, job, usage, partition, from);
+      const all = byService(job.queue) ? from : onceGone(state, job, usage, partitions, from);
       const best = all.length > from.length ? search.run(all, true) : null;
       if (best !== null) return best;
     }
@@ -56,7 +59,7 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
 }
 
 /** With those on whom the job has a claim only once less urgent work of its own queue, or of those nearer to it, is gone. */
-function onceGone(state: State, job: JobRecord, usage: Usage, partition: Partition, from: readonly Source[]): readonly Source[] {
+function onceGone(state: State, job: JobRecord, usage: Usage, partitions: readonly Partition[], from: readonly Source[]): readonly Source[] {
   const { quota } = state;
   const { freed, version } = quota;
   const all = [...from];
@@ -66,7 +69,7 @@ function onceGone(state: State, job: JobRecord, usage: Usage, partition: Partiti
     const gone = all.filter(({ height }) => height < quota.root.height).flatMap((source) => source.units);
     if (gone.length === 0) break;
     for (const unit of gone) quota.refund(unit.job.queue, unit.usage);
-    const then = sources(state, job, usage, partition);
+    const then = sources(state, job, usage, partitions);
     for (const unit of gone) quota.charge(unit.job.queue, unit.usage);
     const before = new Set(all.map(({ queue }) => queue));
     all.push(...then.filter(({ queue }) => !before.has(queue)));
@@ -127,17 +130,18 @@ export class Search {
   readonly #state: State;
   readonly #job: JobRecord;
   readonly #request: Request;
-  readonly #partition: Partition;
+  /** Where each role may go; the leading one has one choice. */
+  readonly #choices: readonly (readonly Partition[])[];
   readonly #usage: Usage;
   readonly #within: ReturnType<typeof bounds>;
   /** Where a claim may rest on what else goes: on whom, by queue. */
   #claims: ReadonlyMap<QueueNode, Source> | null = null;
 
-  constructor(state: State, job: JobRecord, request: Request, partition: Partition, usage: Usage) {
+  constructor(state: State, job: JobRecord, request: Request, choices: readonly (readonly Partition[])[], usage: Usage) {
     this.#state = state;
     this.#job = job;
     this.#request = request;
-    this.#partition = partition;
+    this.#choices = choices;
     this.#usage = usage;
     this.#within = bounds(state, job);
   }
@@ -241,12 +245,15 @@ export class Search {
   }
 
   #couldFit(): boolean {
-    const role = this.#request.variants[0]!.roles[0]!;
-    return this.#state.quota.allows(this.#job.queue, this.#usage) && this.#state.placer.counts(this.#partition, role.shape).total >= role.min;
+    const { quota, placer } = this.#state;
+    if (!quota.allows(this.#job.queue, this.#usage)) return false;
+    return this.#request.variants[0]!.roles.every((role, i) => this.#choices[i]!.some((partition) => placer.counts(partition, role.shape).total >= role.min));
   }
 
   #place(): Placement | null {
-    return place(this.#state.placer, this.#request, { ...this.#within, lead: this.#partition });
+    const [variant] = this.#request.variants;
+    const lead = this.#choices[variant!.roles.indexOf(leadingRole(variant!))]![0]!;
+    return place(this.#state.placer, this.#request, { ...this.#within, lead });
   }
 
   /** Leaves only the units without which this very placement, or the quota for it, would not be there. */

@@ -189,3 +189,8 @@ export function* memberCounts(role: ResolvedRole): Generator<number> {
 export function leadingRole(variant: ResolvedVariant): ResolvedRole {
   return variant.roles.find((role) => role.accelerators === null && role.pools === null) ?? variant.roles[0]!;
 }
+
+/** Whether a role chooses its hardware apart from the others, which go where the leading one goes. */
+export function choosesItself(variant: ResolvedVariant, role: ResolvedRole): boolean {
+  return role !== leadingRole(variant) && (role.accelerators !== null || role.pools !== null);
+}

@@ -76,12 +76,12 @@ function mayReclaim(state: State, { queue }: JobRecord): boolean {
  * queues: from a branch that uses more than its own, by a taker that stays within its own, or whose weighted share
  * would still be below the giver's; only the guaranteed part reaches more urgent work.
  */
-export function sources(state: State, taker: JobRecord, usage: Usage, partition: Partition): Source[] {
+export function sources(state: State, taker: JobRecord, usage: Usage, partitions: readonly Partition[]): Source[] {
   const found: Source[] = [];
   const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause["kind"], accept: (job: JobRecord) => boolean): void => {
     found.push(
       new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, kind }, () =>
-        unitsIn(state, queue, partition).filter((unit) => accept(unit.job)),
+        unitsIn(state, queue, partitions).filter((unit) => accept(unit.job)),
       ),
     );
   };
@@ -90,7 +90,7 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
   const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
   if (couldTakeFromOwn(state, taker)) {
     if (byService(queue)) {
-      const list = unitsByService(state, taker, partition, state.running.leastUrgent(queue));
+      const list = unitsByService(state, taker, partitions, state.running.leastUrgent(queue));
       if (list !== null) found.push(new Source({ queue, own: true, height: 0, taker: queue, giver: queue, kind: "priority" }, list));
     } else {
       add(
@@ -123,16 +123,16 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partition:
  * In a queue that goes by service: less urgent work, and what needs more, the most first. Null where that cannot be
  * enough, by numbers of devices alone.
  */
-function unitsByService(state: State, taker: JobRecord, partition: Partition, least: number): (() => Unit[]) | null {
+function unitsByService(state: State, taker: JobRecord, partitions: readonly Partition[], least: number): (() => Unit[]) | null {
   const { priority } = taker.input;
   const { jobs, count, devices } = state.service.behind(state, taker.queue, taker.need);
   const needed = taker.request.variants[0]!.roles.reduce((sum, role) => sum + (role.shape.share > 0 ? 0 : role.min * role.shape.devices), 0);
-  if (least >= priority && (count === 0 || devices + freeDevices(state, partition) < needed)) return null;
+  if (least >= priority && (count === 0 || devices + partitions.reduce((sum, partition) => sum + freeDevices(state, partition), 0) < needed)) return null;
   return () => {
     const going = new Set(jobs.slice(0, count).filter((job) => job.input.priority <= priority));
     if (least < priority) for (const job of state.running.of(taker.queue)) if (job.input.priority < priority) going.add(job);
     const units: Unit[] = [];
-    for (const job of going) if (job.state === "running" && mayGo(state, job, partition)) units.push(...unitsOf(state, job));
+    for (const job of going) if (job.state === "running" && mayGo(state, job, partitions)) units.push(...unitsOf(state, job));
     return units.sort(mostNeededFirst);
   };
 }
@@ -171,19 +171,20 @@ class Claim {
 }
 
 /** All that may go of a queue's running jobs, in order; listed once in a cycle unless what runs changes. */
-function unitsIn(state: State, queue: QueueNode, partition: Partition): readonly Unit[] {
-  const stamp = `${state.cycles}/${state.running.version(queue)}/${partition.index}`;
+function unitsIn(state: State, queue: QueueNode, partitions: readonly Partition[]): readonly Unit[] {
+  const stamp = `${state.cycles}/${state.running.version(queue)}/${partitions.map(({ index }) => index).join()}`;
   const known = state.unitCache.get(queue);
   if (known?.stamp === stamp) return known.units;
   const units: Unit[] = [];
-  for (const job of state.running.of(queue)) if (mayGo(state, job, partition)) units.push(...unitsOf(state, job));
+  for (const job of state.running.of(queue)) if (mayGo(state, job, partitions)) units.push(...unitsOf(state, job));
   units.sort(goesFirst);
   state.unitCache.set(queue, { stamp, units });
   return units;
 }
 
-export function mayGo(state: State, job: JobRecord, partition: Partition): boolean {
-  if (!job.input.preemptible || job.leaving !== null || job.resized || !job.placement!.roles.some((placed) => placed.partition === partition)) return false;
+export function mayGo(state: State, job: JobRecord, partitions: readonly Partition[]): boolean {
+  if (!job.input.preemptible || job.leaving !== null || job.resized || !job.placement!.roles.some((placed) => partitions.includes(placed.partition)))
+    return false;
   const until = job.startedAt + state.protectedRuntime;
   if (until > state.now) state.protectedUntil = Math.min(state.protectedUntil, until);
   return until <= state.now;
