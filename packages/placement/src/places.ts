@@ -32,6 +32,8 @@ export function run(state: State, job: JobRecord, at: number): void {
   job.state = "running";
   state.running.add(job, state.learned);
   job.lastCheckpointAt = at;
+  // It may be stopped from now on: who found nobody to take from looks anew.
+  state.quota.version++;
 }
 
 /** Frees all that the job holds, and leaves it where it is otherwise. */

@@ -26,13 +26,7 @@ describe("invariants", () => {
             else world.finish(step.pick);
           }
           // Left alone, everything settles: each eviction is followed by a start, and then nothing moves any more.
-          let quiet = 0;
-          for (let i = 0; i < 200 && quiet < 3; i++) {
-            const { starts, evictions, shrinks, grows, moves } = world.cycle();
-            quiet = starts.length + evictions.length + shrinks.length + grows.length + moves.length + world.stopping.size === 0 ? quiet + 1 : 0;
-            world.release();
-          }
-          expect(quiet, "settles").toBe(3);
+          world.settle();
           for (const id of world.jobs.keys()) {
             if (world.live.has(id) || world.finished.has(id)) continue;
             expect(["pending_evaluation", "waiting_for_preemption"]).not.toContain(world.engine.explain(id).reason);
@@ -41,6 +35,38 @@ describe("invariants", () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  it("hold nothing back by memory: an engine that is told all anew decides nothing more", () => {
+    const change = fc.oneof(
+      { weight: 6, arbitrary: stepArb },
+      { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("cordon" as const, "return" as const, "cancel" as const), pick: fc.nat(20) }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant("urgent" as const), pick: fc.nat(20), to: fc.nat(3) }) },
+    );
+    fc.assert(
+      fc.property(
+        fc.array(nodeArb, { minLength: 1, maxLength: 6 }),
+        fc.constantFrom(0, 2, 4),
+        fc.array(change, { minLength: 4, maxLength: 40 }),
+        (nodes, nominal, steps) => {
+          const world = new World(nodes, nominal);
+          for (const step of steps) {
+            if (step.do === "submit") world.submit(step.job);
+            else if (step.do === "cycle") world.cycle();
+            else if (step.do === "release") world.release();
+            else if (step.do === "finish") world.finish(step.pick);
+            else if (step.do === "urgent") world.reprioritize(step.pick, step.to);
+            else if (step.do === "cancel") world.cancel(step.pick);
+            else world.setSchedulable(step.pick, step.do === "return");
+            if (step.do === "submit" || step.do === "cycle" || step.do === "release") continue;
+            world.settle();
+            const { starts, evictions, shrinks, grows, moves } = world.rebuilt().cycle(world.now + 1);
+            expect([starts, evictions, shrinks, grows, moves]).toEqual([[], [], [], [], []]);
+          }
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 

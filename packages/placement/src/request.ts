@@ -78,6 +78,7 @@ export function requestKey(job: JobInput, windows: readonly string[], seen: numb
     job.variantPolicy === "fastest" || job.variantPolicy === "cheapest" ? job.jobClass : 0,
     durationBucket(job.expectedDuration ?? seen ?? undefined),
     durationBucket(job.timeLimit),
+    job.preemptible,
     canCheckpoint(job),
     windows,
   ]);

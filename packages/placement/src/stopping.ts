@@ -67,6 +67,8 @@ export function left(state: State, job: JobRecord): void {
   job.larger = null;
   job.stoppingFor = null;
   for (const other of state.reserved) other.awaits.delete(job);
+  // As when one begins to run.
+  state.quota.version++;
 }
 
 /** Workers of a job are confirmed dead: it waits again, or starts in the place kept for it. */

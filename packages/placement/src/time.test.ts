@@ -193,6 +193,16 @@ describe("windows and leases", () => {
     expect(started(engine, MINUTE + 3)).toEqual(["urgent"]);
   });
 
+  it("keep no job that may be stopped behind one that may not, where a lease ends", () => {
+    const engine = createEngine();
+    engine.putQueue({ id: "q" });
+    engine.putPool({ id: "leased", ownership: "leased", leaseEnd: HOUR });
+    engine.putNode({ id: "l0", pool: "leased", accelerator: "x", devices: 8, cpuMillis: 1, memoryBytes: 1, schedulable: true });
+    engine.submit(job("fixed", 1, { timeLimit: 2 * HOUR }));
+    engine.submit(job("movable", 1, { preemptible: true, timeLimit: 2 * HOUR }));
+    expect(engine.cycle(0).starts.map((start) => start.job)).toEqual(["movable"]);
+  });
+
   it("prefer owned nodes, and leave a lease that ends too soon", () => {
     const engine = createEngine();
     engine.putQueue({ id: "q" });

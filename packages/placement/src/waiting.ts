@@ -120,15 +120,16 @@ export class Lane {
 
   add(job: JobRecord): void {
     const { priority, submittedAt } = job.input;
+    const first = this.head();
     job.entry = { job, lane: this, priority, need: job.need, submittedAt, sequence: job.sequence };
     this.#ranked.add(job.entry);
     this.size++;
     this.#heap.push(job.entry);
-    if (this.#first === null || (this.#first !== undefined && entryBefore(job.entry, this.#first))) {
-      this.#first = job.entry;
-      // What its first job was turned down for need not hold for one that goes before it.
-      if (job.need !== 0) this.blocked = null;
-    }
+    if (first !== null && !entryBefore(job.entry, first.entry!)) return;
+    this.#first = job.entry;
+    // What its first job was turned down for need not hold for one that goes before it, least of all for a more urgent one.
+    if (first !== null && priority > first.input.priority) this.opened();
+    else this.blocked = null;
   }
 
   remove(job: JobRecord): void {

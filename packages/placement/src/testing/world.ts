@@ -4,6 +4,7 @@ import type { NodeInput } from "../cluster-input.ts";
 import type { CycleResult, MemberPlacement } from "../decisions.ts";
 import type { JobInput } from "../job-input.ts";
 import type { PlacementEngine } from "../placement-engine.ts";
+import type { QueueInput } from "../queue-input.ts";
 
 const LEVELS = ["leaf", "spine", "zone"] as const;
 
@@ -71,12 +72,15 @@ export class World {
   /** What workers hold for real, until they are gone. */
   readonly live = new Map<string, MemberPlacement[]>();
   readonly stopping = new Set<string>();
+  readonly #startedAt = new Map<string, number>();
+  readonly #queues: QueueInput[] = [];
   readonly finished = new Set<string>();
   now = 0;
 
   constructor(nodes: readonly NodeShape[], nominal: number) {
     for (let q = 0; q < 3; q++) {
-      this.engine.putQueue({ id: `q${q}`, quotas: nominal === 0 ? [] : [{ resource: "accelerators", accelerator: "x", nominal: nominal * 1000 }] });
+      this.#queues.push({ id: `q${q}`, quotas: nominal === 0 ? [] : [{ resource: "accelerators", accelerator: "x", nominal: nominal * 1000 }] });
+      this.engine.putQueue(this.#queues[q]!);
     }
     for (const [i, shape] of nodes.entries()) {
       this.nodes.set(`n${i}`, nodeInput(shape, i));
@@ -123,6 +127,58 @@ export class World {
     this.engine.finished(job, this.now);
   }
 
+  setSchedulable(pick: number, schedulable: boolean): void {
+    const id = `n${pick % this.nodes.size}`;
+    this.nodes.set(id, { ...this.nodes.get(id)!, schedulable });
+    this.engine.putNode(this.nodes.get(id)!);
+  }
+
+  cancel(pick: number): void {
+    const job = this.#waiting(pick);
+    if (job === undefined) return;
+    this.finished.add(job.id);
+    this.engine.removeJob(job.id);
+  }
+
+  reprioritize(pick: number, priority: number): void {
+    const job = this.#waiting(pick);
+    if (job === undefined) return;
+    this.jobs.set(job.id, { ...job, priority });
+    this.engine.updateJob({ ...job, priority });
+  }
+
+  /** Cycles until nothing is decided any more, which must come soon. */
+  settle(): void {
+    let quiet = 0;
+    for (let i = 0; i < 200 && quiet < 3; i++) {
+      const { starts, evictions, shrinks, grows, moves } = this.cycle();
+      quiet = starts.length + evictions.length + shrinks.length + grows.length + moves.length + this.stopping.size === 0 ? quiet + 1 : 0;
+      this.release();
+    }
+    ensure(quiet === 3, "it settles");
+  }
+
+  /** Another engine that is told of all that is there now. */
+  rebuilt(): PlacementEngine {
+    const engine = createEngine({ policy: { protectedRuntimeMs: 0 } });
+    for (const queue of this.#queues) engine.putQueue(queue);
+    for (const node of this.nodes.values()) engine.putNode(node);
+    for (const [id, job] of this.jobs) {
+      if (this.finished.has(id)) continue;
+      engine.submit(job);
+      const members = this.live.get(id);
+      if (members !== undefined) engine.started(id, { variant: 0, members, startedAt: this.#startedAt.get(id)! });
+    }
+    return engine;
+  }
+
+  /** One of the jobs that wait, and for which nobody is stopped. */
+  #waiting(pick: number): JobInput | undefined {
+    const waits = (id: string): boolean => !this.live.has(id) && !this.stopping.has(id) && !this.finished.has(id);
+    const all = [...this.jobs.values()].filter(({ id }) => waits(id) && this.engine.waitReason(id) !== "waiting_for_preemption");
+    return all[pick % Math.max(1, all.length)];
+  }
+
   #start(id: string, members: MemberPlacement[]): void {
     const input = this.jobs.get(id)!;
     const role = input.roles[0]!;
@@ -143,6 +199,7 @@ export class World {
       ensure(member.devices.length === asked && new Set(member.devices).size === asked, `${id} holds ${asked} devices`);
     }
     this.live.set(id, members);
+    this.#startedAt.set(id, this.now);
   }
 
   #checkNodes(): void {
