@@ -42,7 +42,7 @@ describe("invariants", () => {
     const change = fc.oneof(
       { weight: 6, arbitrary: stepArb },
       { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("cordon" as const, "return" as const, "cancel" as const), pick: fc.nat(20) }) },
-      { weight: 1, arbitrary: fc.record({ do: fc.constant("urgent" as const), pick: fc.nat(20), to: fc.nat(3) }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("urgent" as const, "alike" as const), pick: fc.nat(20), to: fc.nat(3) }) },
     );
     fc.assert(
       fc.property(
@@ -57,6 +57,7 @@ describe("invariants", () => {
             else if (step.do === "release") world.release();
             else if (step.do === "finish") world.finish(step.pick);
             else if (step.do === "urgent") world.reprioritize(step.pick, step.to);
+            else if (step.do === "alike") world.submitAlike(step.pick, step.to);
             else if (step.do === "cancel") world.cancel(step.pick);
             else world.setSchedulable(step.pick, step.do === "return");
             if (step.do === "submit" || step.do === "cycle" || step.do === "release") continue;

@@ -140,6 +140,15 @@ export class World {
     this.engine.removeJob(job.id);
   }
 
+  /** Another like one that waits. */
+  submitAlike(pick: number, priority: number): void {
+    const job = this.#waiting(pick);
+    if (job === undefined) return;
+    const input = { ...job, id: `j${this.jobs.size}`, priority, submittedAt: this.jobs.size };
+    this.jobs.set(input.id, input);
+    this.engine.submit(input);
+  }
+
   reprioritize(pick: number, priority: number): void {
     const job = this.#waiting(pick);
     if (job === undefined) return;
