@@ -151,7 +151,10 @@ test("when the leader changes meanwhile, what each of them decided is replayed a
       )),
     );
     waker.wake();
-    await until("all looked at", async () => (await count(pool, "id = ANY($1::text[]) AND state = 'queued' AND wait_reason = 'pending_evaluation'", ids)) === 0);
+    await until(
+      "all looked at",
+      async () => (await count(pool, "id = ANY($1::text[]) AND state = 'queued' AND wait_reason = 'pending_evaluation'", ids)) === 0,
+    );
   };
   const first = await started();
   await until("leading", async () => first.leading);
