@@ -19,7 +19,7 @@ beforeAll(async () => {
   const pool = createPool(server.url, "test", { max: 10 });
   cluster = await TestCluster.create([{ name: "n0" }, { name: "n1", shard: "b" }], { url: server.url, pool, drop: () => pool.end() });
   await cluster.startScheduler();
-  await cluster.startSupervisor({ silence: { suspect: 2000, lost: 3000 } });
+  await cluster.startSupervisor({ silence: { suspect: 3000, lost: 5000 } });
 });
 afterAll(async () => {
   await cluster.close();
@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 
 it("a database that hangs, and one that is killed and comes back: nothing is killed, nothing is lost", async () => {
-  const [gang] = (await cluster.submit({ nodes: 2, accelerator: "h800", resources: { accelerators: 8 }, run: ["sleep", "14"] })) as [string];
+  const [gang] = (await cluster.submit({ nodes: 2, accelerator: "h800", resources: { accelerators: 8 }, run: ["sleep", "18"] })) as [string];
   const [waiting] = (await cluster.submit({ accelerator: "h800", resources: { accelerators: 8 }, run: ["true"] })) as [string];
   await cluster.untilState(gang, "running");
   const workers = processesOf(gang);
@@ -36,14 +36,14 @@ it("a database that hangs, and one that is killed and comes back: nothing is kil
 
   // longer than a node may be silent
   signalAll(processes, "SIGSTOP");
-  await delay(4000);
+  await delay(6000);
   signalAll(processes, "SIGCONT");
   expect(workers.every(isAlive)).toBe(true);
 
   const port = Number(new URL(server.url).port);
   signalAll([server.pid, ...descendants(server.pid)], "SIGKILL");
   await expect.poll(() => isAlive(server.pid), { timeout: 10_000 }).toBe(false);
-  await delay(4000);
+  await delay(6000);
   expect(workers.every(isAlive)).toBe(true);
   server = await startEmbeddedPostgres({ dir, port });
 
