@@ -109,7 +109,11 @@ test("what is left of a running job follows from the steps that it made; its nod
   ]);
   await t.pool.query("INSERT INTO progress (job, attempt, step, total) VALUES ($1, 1, 60, 160)", [id]);
   expect((await t.call("GET", `/v1/jobs/${id}`)).json).toMatchObject({ progress: { step: 60, total: 160, rate: null, seconds_left: 200 } });
+  await t.pool.query("UPDATE progress SET total = 50 WHERE job = $1", [id]);
+  expect((await t.call("GET", `/v1/jobs/${id}`)).json).toMatchObject({ progress: { seconds_left: null } });
   await t.pool.query("UPDATE attempts SET first_step = 60 WHERE job = $1", [id]);
+  await t.pool.query("INSERT INTO incidents (id, kind, project, job) VALUES ('inc_named', 'job_failure', 'default', $1)", [id]);
+  expect((await t.call("GET", `/v1/incidents?job=${id}`)).json).toMatchObject({ items: [{ job: id, job_name: "train" }] });
   expect((await t.call("GET", `/v1/jobs/${id}`)).json).toMatchObject({ progress: { seconds_left: null } });
   await t.pool.query("UPDATE shards SET last_seen = '2026-01-02T03:04:05Z' WHERE name = 'h800'");
   expect((await t.call("GET", "/v1/nodes/n0")).json).toMatchObject({ last_seen: "2026-01-02T03:04:05.000Z" });

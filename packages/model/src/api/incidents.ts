@@ -10,6 +10,7 @@ export const incidentView = z
     closed_at: time.nullable(),
     project: z.string().nullable(),
     job: z.string().nullable(),
+    job_name: z.string().nullable().optional().describe("of an array with its element"),
     attempt: z.int().nullable(),
     node: z.string().nullable(),
     evidence: z.array(z.string()),

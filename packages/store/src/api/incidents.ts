@@ -8,6 +8,7 @@ export interface IncidentRow {
   closed_at: Date | null;
   project: string | null;
   job: string | null;
+  job_name: string | null;
   attempt: number | null;
   node: string | null;
   evidence: unknown[];
@@ -29,6 +30,7 @@ export async function listIncidents(client: Client, filter: IncidentFilter, limi
   const { rows } = await client.query<IncidentRow>({
     name: "api-incidents",
     text: `SELECT i.id, i.kind, i.severity, i.opened_at, i.closed_at, CASE WHEN p.sees THEN i.project END AS project, CASE WHEN p.sees THEN i.job END AS job,
+        CASE WHEN p.sees THEN (SELECT j.name || coalesce('[' || j.array_index || ']', '') FROM jobs j WHERE j.id = i.job) END AS job_name,
         CASE WHEN p.sees THEN i.attempt END AS attempt, i.node, i.evidence || coalesce(own.evidence, '[]') AS evidence, i.class, i.rule, i.action, i.cost
       FROM incidents i CROSS JOIN LATERAL (SELECT $1::text[] IS NULL OR i.project = ANY ($1) AS sees) p
         LEFT JOIN LATERAL (SELECT jsonb_agg(line) AS evidence, count(*) AS lines, bool_or(a.job = $3) AS of_job FROM incident_attempts a

@@ -78,7 +78,7 @@ const DETAILS = `
     coalesce(CASE WHEN a.state IN ('running', 'stopping') THEN extract(epoch FROM now() - a.started_at) END, 0)::float8 AS running_seconds,
     CASE WHEN p.job IS NOT NULL THEN jsonb_build_object('attempt', p.attempt, 'step', p.step, 'total', p.total, 'loss', p.loss,
       'rate', p.rate, 'phase', p.phase, 'at', p.at, 'seconds_left', CASE WHEN j.state = 'running' AND p.attempt = a.number THEN
-        (greatest(0, p.total - a.last_step) * extract(epoch FROM a.last_step_at - a.first_progress_at) / nullif(a.last_step - a.first_step, 0))::float8 END
+        (CASE WHEN p.total >= a.last_step THEN p.total - a.last_step END * extract(epoch FROM a.last_step_at - a.first_progress_at) / nullif(a.last_step - a.first_step, 0))::float8 END
       ) END AS progress,
     c.checkpoint
   FROM page j

@@ -12,7 +12,8 @@ export const decimal = (value: number): string => decimals.format(value);
 export function percent(part: number, whole: number): string {
   if (whole <= 0) return "–";
   const value = (part / whole) * 100;
-  // 99.96 % is not all of it, and 0.02 % is not none.
+  // 99.96 % is not all of it, and 0.02 % is not none; nor is anything several times itself.
+  if (value > 100) return ">100%";
   if (value > 99 && value < 100) return "99%";
   if (value > 0 && value < 1) return "<1%";
   return `${Math.round(value)}%`;

@@ -78,8 +78,8 @@ function Incident({ incident }: { incident: IncidentView }): React.ReactNode {
             </Link>
           ) : null}
           {incident.job ? (
-            <Link to="/jobs/$job" params={{ job: incident.job }} className="mono muted">
-              {incident.job}
+            <Link to="/jobs/$job" params={{ job: incident.job }} className={incident.job_name ? "muted" : "mono muted"} title={incident.job}>
+              {incident.job_name ?? incident.job}
               {incident.attempt === null ? "" : ` #${incident.attempt}`}
             </Link>
           ) : null}
@@ -99,7 +99,7 @@ function Incident({ incident }: { incident: IncidentView }): React.ReactNode {
       <p className="muted">
         {incident.evidence[0] ?? ""}
         {incident.action ? <span className="done"> → {humanize(incident.action)}</span> : null}
-        {open || cost.deviceHours === null || cost.deviceHours === 0 ? null : <span className="faint"> · {decimal(cost.deviceHours)} device-hours</span>}
+        {open || cost.deviceHours === null || cost.deviceHours < 0.005 ? null : <span className="faint"> · {decimal(cost.deviceHours)} device-hours</span>}
       </p>
       {open ? (
         <div className="record">

@@ -58,6 +58,7 @@ function IncidentLink({ incident }: { incident: IncidentView }): React.ReactNode
   const text = (
     <>
       <strong>{humanize(incident.kind)}</strong>
+      {incident.job_name ? <span className="muted"> {incident.job_name}</span> : null}
       {incident.node ? <span className="mono muted"> {incident.node}</span> : null}
       <span className="hidden-text">, {incident.severity}</span>
     </>
