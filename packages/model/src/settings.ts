@@ -17,6 +17,12 @@ export const placementSettings = z.strictObject({
     .describe(
       "what is taken back from queues that hold more than is theirs: also surplus above their fair share, only what was lent of a nominal quota, or nothing",
     ),
+  fair_share_margin: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("part of the cluster by which a queue's share must exceed another's before work is evicted to even them out"),
   unassigned_capacity: z.enum(["borrowable", "closed"]).optional().describe("whether capacity that no queue is guaranteed may be borrowed"),
   usage_half_life: duration.optional().describe("of past usage in the fair order; 0 counts present usage only"),
   backfill: z.enum(["dated", "greedy"]).optional().describe("whether the dated reservation of a blocked job holds back later jobs"),

@@ -9,14 +9,13 @@ test("the defaults that are shown are those that are followed", () => {
   const shown = effectiveSettingsOf({});
   expect(effectiveSettings.parse(shown)).toEqual(shown);
   expect(silenceLimitsOf(shown.silence)).toEqual(SILENCE_LIMITS);
-  const { fairShareMargin: _, ...policy } = DEFAULT_POLICY;
-  expect(policyOf(shown.placement)).toEqual(policy);
+  expect(policyOf(shown.placement)).toEqual(DEFAULT_POLICY);
 });
 
 test("what is set reaches the engine in its units, and the engine takes it", () => {
-  const { placement } = parseSettings({ placement: { protected_runtime: "2m", max_cross_zone_jobs: 3, reclaim: "never" } });
+  const { placement } = parseSettings({ placement: { protected_runtime: "2m", max_cross_zone_jobs: 3, reclaim: "never", fair_share_margin: 0.05 } });
   const policy = policyOf(placement ?? {});
-  expect(policy).toEqual({ protectedRuntimeMs: 120_000, maxCrossZoneJobs: 3, reclaim: "never" });
+  expect(policy).toEqual({ protectedRuntimeMs: 120_000, maxCrossZoneJobs: 3, reclaim: "never", fairShareMargin: 0.05 });
   createEngine().setPolicy(policy);
 });
 

@@ -242,6 +242,7 @@ export function sampleCluster(change: Partial<ClusterView> = {}): ClusterView {
       placement: {
         protected_runtime: 600,
         reclaim: "fair_share",
+        fair_share_margin: 0.001,
         unassigned_capacity: "borrowable",
         usage_half_life: 0,
         backfill: "dated",

@@ -36,7 +36,7 @@ const TYPES = MODELS.flatMap(({ name, sizes, distributed }) =>
 /**
  * The first jobs of Gavel's Poisson process, rebuilt from its description: sizes as in Philly (70 % one device, 10 % two, 15 %
  * four, 5 % eight; all one in the single-device trace), run times on a V100 of 10^u minutes, u uniform over 1.5 to 3 for four
- * of five jobs and over 3 to 4 for the fifth, types by lot. Draws are those of Python's generator at the published seeds.
+ * of five jobs and over 3 to 4 for the fifth, types by lot. Draws are those of Python's generator at the published seeds, in the order of the published sweeps.
  */
 export function gavelJobs(seed: number, perHour: number, count: number, several: boolean): GavelJob[] {
   const speeds = readSpeeds();
@@ -66,10 +66,4 @@ function drawType(random: PythonRandom, distributed: boolean): (typeof TYPES)[nu
 function readSpeeds(): Map<string, number> {
   const rows = readTrace("gavel_throughputs.csv.gz");
   return new Map(rows.map((row) => [`${row["gpu_type"]}/${row["job_type"]}/${row["scale_factor"]}`, Number(row["steps_per_s"])]));
-}
-
-/** Published average JCT in hours by trace, policy and jobs an hour. */
-export function gavelPublished(): Map<string, number> {
-  const rows = readTrace("gavel_published.csv.gz").filter((row) => row["metric"] === "avg_jct_hours");
-  return new Map(rows.map((row) => [`${row["trace"]}/${row["policy"]}/${Number(row["input_jobs_per_hour"])}`, Number(row["value"])]));
 }

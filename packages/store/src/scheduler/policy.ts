@@ -6,6 +6,7 @@ export function policyOf(settings: PlacementSettings): Partial<Policy> {
   return {
     ...(settings.protected_runtime !== undefined && { protectedRuntimeMs: settings.protected_runtime * 1000 }),
     ...(settings.reclaim !== undefined && { reclaim: settings.reclaim }),
+    ...(settings.fair_share_margin !== undefined && { fairShareMargin: settings.fair_share_margin }),
     ...(settings.unassigned_capacity !== undefined && { unassignedCapacity: settings.unassigned_capacity }),
     ...(settings.usage_half_life !== undefined && { usageHalfLifeMs: settings.usage_half_life * 1000 }),
     ...(settings.backfill !== undefined && { backfill: settings.backfill }),
@@ -21,6 +22,7 @@ export function defaultPlacement(): EffectiveSettings["placement"] {
   return {
     protected_runtime: policy.protectedRuntimeMs / 1000,
     reclaim: policy.reclaim,
+    fair_share_margin: policy.fairShareMargin,
     unassigned_capacity: policy.unassignedCapacity,
     usage_half_life: policy.usageHalfLifeMs / 1000,
     backfill: policy.backfill,
