@@ -4,6 +4,7 @@ import { Earmarks } from "./earmarks.ts";
 import { moveBySpeed } from "./by-speed.ts";
 import { growElastic } from "./grow.ts";
 import type { JobRecord } from "./jobs.ts";
+import { durations } from "./learned.ts";
 import { locality } from "./locality.ts";
 import { planMoves, planStopsAndMoves } from "./moves.ts";
 import { ahead, QueueCursor, standing } from "./order.ts";
@@ -90,7 +91,7 @@ class Cycle {
       const { job, lane } = cursor;
       const started = this.#consider(job, lane);
       if (!started && job.queue.input.order === "strict") this.#blockBehind(job);
-      if (cursor.next(started)) order.push(cursor);
+      if (cursor.next(started ? lane.head() : this.#shorter(job, lane))) order.push(cursor);
     }
     this.#kept.releaseAll();
     growElastic(state, this.#decided);
@@ -168,6 +169,11 @@ class Cycle {
   /** Starts a job, or makes room for it, or notes why not. */
   #consider(job: JobRecord, lane: Lane): boolean {
     const state = this.#state;
+    if (job !== lane.head()) {
+      if (!this.#tryStart(job)) return false;
+      lane.opened();
+      return true;
+    }
     if (this.#isBlocked(lane)) {
       this.#skipped++;
       this.#kept.keep(job, this.#leadUsage(job.request));
@@ -202,6 +208,30 @@ class Cycle {
     }
     this.#block(lane, failure, byQuota);
     if (failure !== "no_pool") this.#kept.keep(job, this.#leadUsage(job.request));
+    return false;
+  }
+
+  /**
+   * Where nodes are kept for others from some time on, a job of the lane that ends sooner may fit though its head did not: their
+   * times are alike only up to a factor of two.
+   */
+  #shorter(job: JobRecord, lane: Lane): JobRecord | null {
+    const state = this.#state;
+    if (lane.size < 2 || job.queue.input.order === "strict" || !this.#isTimed()) return null;
+    const { learned } = state;
+    const { likely, longest } = durations(job, learned);
+    if (likely === Infinity) return null;
+    return lane.firstWhere((other) => {
+      const own = durations(other, learned);
+      return own.likely < likely || own.longest < longest;
+    });
+  }
+
+  /** Whether it matters for where a job may start how long it runs. */
+  #isTimed(): boolean {
+    const { dated, windows, placer } = this.#state;
+    if (dated.size > 0 || windows.size > 0) return true;
+    for (const pool of placer.pools.values()) if (pool.leaseEnd !== undefined) return true;
     return false;
   }
 

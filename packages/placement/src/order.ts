@@ -66,10 +66,10 @@ export class QueueCursor {
     return this.#lanes.peek()!;
   }
 
-  /** Goes on to the next job: of the same lane too, or not. False at the end. */
-  next(sameLane: boolean): boolean {
+  /** Goes on to the next job: of the same lane this one, or none. False at the end. */
+  next(ofLane: JobRecord | null): boolean {
     const lane = this.#lanes.pop()!;
-    lane.turn = sameLane ? lane.head() : null;
+    lane.turn = ofLane;
     if (lane.turn !== null) this.#lanes.push(lane);
     const first = this.#lanes.peek();
     if (first === undefined) return false;

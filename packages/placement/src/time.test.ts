@@ -48,6 +48,32 @@ describe("backfill", () => {
     expect(started(engine, HOUR)[0]).toBe("large");
   });
 
+  it("lets the one of several alike run that ends in time, whenever it comes", () => {
+    const engine = cluster(3);
+    engine.submit(job("running", 2, { expectedDuration: 50 * MINUTE }));
+    engine.cycle(0);
+    engine.submit(job("large", 3));
+    engine.submit(job("longer", 1, { timeLimit: 65 * MINUTE }));
+    engine.submit(job("long", 1, { timeLimit: 60 * MINUTE }));
+    expect(engine.cycle(1).starts).toEqual([]);
+    engine.submit(job("short", 1, { timeLimit: 40 * MINUTE }));
+    engine.submit(job("shorter", 1, { timeLimit: 36 * MINUTE }));
+    expect(engine.cycle(2).starts.map((start) => start.job)).toEqual(["short"]);
+    engine.finished("short", 3);
+    engine.submit(job("late", 1, { timeLimit: 38 * MINUTE }));
+    expect(engine.cycle(4).starts.map((start) => start.job)).toEqual(["shorter"]);
+    engine.finished("shorter", 5);
+    expect(engine.cycle(6).starts.map((start) => start.job)).toEqual(["late"]);
+  });
+
+  it("starts before a window whatever ends before it, of several alike", () => {
+    const engine = cluster(1);
+    engine.putWindow({ id: "repair", nodes: ["n0"], start: 50 * MINUTE, end: 60 * MINUTE });
+    engine.submit(job("long", 1, { timeLimit: 60 * MINUTE }));
+    engine.submit(job("short", 1, { timeLimit: 40 * MINUTE }));
+    expect(engine.cycle(1).starts.map((start) => start.job)).toEqual(["short"]);
+  });
+
   it("breaks nothing when run times are wrong", () => {
     const engine = cluster(2);
     engine.submit(job("running", 1, { expectedDuration: HOUR }));

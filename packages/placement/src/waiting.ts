@@ -112,6 +112,8 @@ export class Lane {
   /** The one that goes first, so that most cycles need not look for it; undefined where it must be looked for. */
   #first: Entry | null | undefined;
   readonly #ranked = new Ranked<Entry>();
+  /** The least time that any of its jobs runs that came since it was opened. */
+  #shortest = Infinity;
 
   constructor(queue: QueueNode, request: Request) {
     this.queue = queue;
@@ -125,7 +127,14 @@ export class Lane {
     this.#ranked.add(job.entry);
     this.size++;
     this.#heap.push(job.entry);
-    if (first !== null && !entryBefore(job.entry, first.entry!)) return;
+    const ends = Math.min(job.input.expectedDuration ?? Infinity, job.input.timeLimit ?? Infinity);
+    const endsFirst = ends < this.#shortest;
+    if (endsFirst) this.#shortest = ends;
+    if (first !== null && !entryBefore(job.entry, first.entry!)) {
+      // It may fit before what the others would run into. Where keys tell who goes first, they tell this too.
+      if (endsFirst && job.need === 0) this.blocked = null;
+      return;
+    }
     this.#first = job.entry;
     // What its first job was turned down for need not hold for one that goes before it, least of all for a more urgent one.
     if (first !== null && priority > first.input.priority) this.opened();
@@ -146,6 +155,7 @@ export class Lane {
     this.blocked = null;
     this.searchFrom = 0;
     this.pause = 0;
+    this.#shortest = Infinity;
   }
 
   /** The job that goes first; jobs that left are dropped on the way. */
@@ -179,6 +189,16 @@ export class Lane {
     const need = job.queue === this.queue ? job.need : this.queue.input.order === "least_service" ? -Infinity : 0;
     const own = { priority: job.input.priority, need, submittedAt: job.input.submittedAt, sequence: job.sequence };
     return this.#ranked.before(own, this.#heap.values(), most);
+  }
+
+  /** The first that passes, of those after the head. */
+  firstWhere(passes: (job: JobRecord) => boolean): JobRecord | null {
+    let first: Entry | null = null;
+    for (const entry of this.#heap.values()) {
+      if (entry.job.entry !== entry || entry === this.#first || (first !== null && !entryBefore(entry, first)) || !passes(entry.job)) continue;
+      first = entry;
+    }
+    return first?.job ?? null;
   }
 
   /** All waiting jobs, unordered. */
