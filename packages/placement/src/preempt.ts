@@ -84,6 +84,12 @@ export function atLeast(request: Request, variant: ResolvedVariant): Request {
   return { ...request, variants: [{ ...variant, roles: variant.roles.map((role) => ({ ...role, max: role.min })) }] };
 }
 
+/** A placement at the least size, of the job as it was asked for: it may grow later. */
+function asAsked(request: Request, { variant: { index }, roles }: Placement): Placement {
+  const variant = request.variants.find((one) => one.index === index)!;
+  return { variant, roles: roles.map((placed) => ({ ...placed, role: variant.roles.find(({ name }) => name === placed.role.name)! })) };
+}
+
 function cost(plan: PreemptionPlan): number[] {
   const gangs = plan.units.filter((unit) => !unit.surplus);
   return [
@@ -193,7 +199,7 @@ export class Search {
     }
     this.#state.placer.untake(placement);
     for (const unit of kept) this.#revert(unit);
-    return { placement, units: kept, kinds: new Map(from.map((source) => [source.queue, source.kind])) };
+    return { placement: asAsked(this.#job.request, placement), units: kept, kinds: new Map(from.map((source) => [source.queue, source.kind])) };
   }
 
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */

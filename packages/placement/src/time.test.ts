@@ -444,6 +444,19 @@ describe("disruption", () => {
     expect(started(engine, 2)).toEqual(["high"]);
   });
 
+  it("grows also what began at its least size, as others had to stop for it", () => {
+    const engine = cluster(2, { protectedRuntimeMs: 0 });
+    engine.submit(job("low", 2, { preemptible: true }));
+    engine.cycle(0);
+    engine.submit(job("elastic", 1, { priority: 1, roles: [{ name: "worker", nodes: { min: 1, max: 2 }, resources: { accelerators: 8 } }] }));
+    expect(engine.cycle(1).evictions.map((eviction) => eviction.job)).toEqual(["low"]);
+    engine.released("low", 2);
+    engine.removeJob("low");
+    const { starts } = engine.cycle(3);
+    expect(starts.map((start) => [start.job, start.members.length])).toEqual([["elastic", 1]]);
+    expect(engine.cycle(4).grows.map((grow) => [grow.job, grow.members.length])).toEqual([["elastic", 1]]);
+  });
+
   it("shrinks, undoes a shrink, restarts at the new size and grows again when nobody waits", () => {
     const engine = cluster(4, { protectedRuntimeMs: 0 });
     const elastic = { roles: [{ name: "worker", nodes: { min: 2, max: 4 }, resources: { accelerators: 8 } }], preemptible: true };
