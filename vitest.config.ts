@@ -8,7 +8,8 @@ export default defineConfig({
     setupFiles: ["test/own-server.ts"],
     // tests mostly wait: two at a time suit two cores
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // what they wait for has deadlines of its own; these are for machines that do much else
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

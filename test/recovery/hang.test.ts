@@ -7,7 +7,7 @@ import { TestCluster } from "../support/cluster.ts";
 import { agentPid, processesOf, signalAll } from "../support/processes.ts";
 
 const SILENCE = { suspect: 2000, lost: 60_000 };
-const WAIT = { timeout: 30_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 
 let cluster: TestCluster;
 let stopped: number[] = [];

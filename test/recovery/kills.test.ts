@@ -3,7 +3,7 @@ import { TestCluster } from "../support/cluster.ts";
 import { agentPid, environmentOf, isAlive, processesOf, signalAll } from "../support/processes.ts";
 import { trainer } from "../support/trainer.ts";
 
-const WAIT = { timeout: 40_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 
 let cluster: TestCluster;
 
@@ -34,7 +34,9 @@ describe("SIGKILL of workers", () => {
         processesOf(job, 1).filter((pid) => environmentOf(pid)?.get("MUSTER_NODE") === environmentOf(ranked(job, 0)[0] ?? 0)?.get("MUSTER_NODE")),
     ],
   ])("of %s: the job resumes from what was committed", async (_name, victims) => {
-    const [id] = (await cluster.submit(trainer({ steps: 14, pace: 0.15, nodes: 2, accelerator: "h800", resources: { accelerators: 4 } }))) as [string];
+    const [id] = (await cluster.submit(
+      trainer({ steps: 14, pace: 0.15, nodes: 2, accelerator: "h800", resources: { accelerators: 4 }, env: { TRAINER_STAYS: "1" } }),
+    )) as [string];
     await expect.poll(() => lastSealed(id), WAIT).toBeGreaterThanOrEqual(3);
     const pids = victims(id);
     expect(pids.length).toBeGreaterThan(0);

@@ -6,7 +6,7 @@ import { TestCluster } from "../support/cluster.ts";
 import { agentPid, signalAll } from "../support/processes.ts";
 
 const SILENCE = { suspect: 2000, lost: 4000 };
-const WAIT = { timeout: 40_000, interval: 50 };
+const WAIT = { timeout: 60_000, interval: 50 };
 
 let cluster: TestCluster;
 let agents: number[] = [];

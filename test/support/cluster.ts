@@ -194,7 +194,7 @@ export class TestCluster {
   }
 
   /** Waits for a condition over the job, and fails with what is known of it after the time (ms). */
-  async until(id: string, condition: (job: TestJob) => boolean, within = 30_000): Promise<TestJob> {
+  async until(id: string, condition: (job: TestJob) => boolean, within = 60_000): Promise<TestJob> {
     for (const deadline = Date.now() + within; ; await delay(20)) {
       const job = await this.job(id);
       if (condition(job)) return job;

@@ -1,5 +1,6 @@
 # Counts steps and commits each by a line of its log. Arguments: the last step, seconds a step. The attempt that $TRAINER_VANDAL
-# names, once the file $TRAINER_FLAG is there, overwrites and deletes everything in its own directory and commits far ahead.
+# names, once the file $TRAINER_FLAG is there, overwrites and deletes everything in its own directory and commits far ahead. The
+# attempt that $TRAINER_STAYS names doesn't end by itself.
 step=0
 if [ -e "$MUSTER_RESUME_FROM" ]; then step=$(cat "$MUSTER_RESUME_FROM/step"); fi
 echo "attempt $MUSTER_ATTEMPT rank $RANK begins at step $step"
@@ -18,4 +19,5 @@ while [ "$step" -lt "$1" ]; do
     echo "saved $step $MUSTER_CHECKPOINT_DIR/step-$step"
   fi
 done
+while [ "$TRAINER_STAYS" = "$MUSTER_ATTEMPT" ]; do sleep 0.2; done
 echo "attempt $MUSTER_ATTEMPT rank $RANK done at step $step"
