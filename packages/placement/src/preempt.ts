@@ -4,6 +4,7 @@ import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
 import { place } from "./place.ts";
 import type { Placement } from "./placement.ts";
+import { chargesOf } from "./places.ts";
 import { crossesZones } from "./preference.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
@@ -197,8 +198,12 @@ export class Search {
         }
       }
     }
+    // Who goes only for the sake of a claim, and has room, would come back at once.
+    const own = this.#state.quota.usageOf(chargesOf(placement));
+    const returning = this.#claims === null ? undefined : kept.find((unit) => !breaksGang(kept, unit) && this.#hasRoom(unit, own));
     this.#state.placer.untake(placement);
-    for (const unit of kept) this.#revert(unit);
+    for (const unit of kept) if (unit !== returning) this.#revert(unit);
+    if (returning !== undefined) return null;
     return { placement: asAsked(this.#job.request, placement), units: kept, kinds: new Map(from.map((source) => [source.queue, source.kind])) };
   }
 
@@ -264,28 +269,33 @@ export class Search {
 
   /** Leaves only the units without which this very placement, or the quota for it, would not be there. */
   #putBack(taken: readonly Unit[], placement: Placement): Unit[] {
-    const { quota, placer } = this.#state;
-    const own = quota.usageOf(placement.roles.map(({ partition, role, members }) => ({ partition, shape: role.shape, members: members.length })));
+    const own = this.#state.quota.usageOf(chargesOf(placement));
     let kept = [...taken];
     for (const unit of [...taken].reverse()) {
       if (breaksGang(kept, unit)) continue;
-      let fits = true;
-      const back = [];
-      for (const holding of unit.holdings) {
-        fits = placer.nodes.fits(holding);
-        if (!fits) break;
-        placer.nodes.take(holding);
-        back.push(holding);
-      }
-      if (fits) {
-        quota.charge(unit.job.queue, unit.usage);
-        fits = quota.allows(this.#job.queue, own) && this.#isJust(unit, kept);
-        if (!fits) quota.refund(unit.job.queue, unit.usage);
-      }
-      if (fits) kept = kept.filter((u) => u !== unit);
-      else for (const holding of back) placer.nodes.give(holding);
+      if (!this.#hasRoom(unit, own)) continue;
+      if (this.#isJust(unit, kept)) kept = kept.filter((u) => u !== unit);
+      else this.#apply(unit);
     }
     return kept;
+  }
+
+  /** Puts a unit back where that leaves the job its room and its quota. */
+  #hasRoom(unit: Unit, own: Usage): boolean {
+    const { quota, placer } = this.#state;
+    const back = [];
+    for (const holding of unit.holdings) {
+      if (!placer.nodes.fits(holding)) break;
+      placer.nodes.take(holding);
+      back.push(holding);
+    }
+    if (back.length === unit.holdings.length) {
+      quota.charge(unit.job.queue, unit.usage);
+      if (quota.allows(this.#job.queue, own)) return true;
+      quota.refund(unit.job.queue, unit.usage);
+    }
+    for (const holding of back) placer.nodes.give(holding);
+    return false;
   }
 
   /** Whether each of the others that go could still be asked for, were this one to stay. */

@@ -92,6 +92,23 @@ describe("invariants", () => {
     expect(disturbed).toBeLessThan(2);
   });
 
+  it("settle where work of the own queue that could stay is all that keeps a claim on another's from being just", () => {
+    const world = new World(
+      [
+        { devices: 1, cpus: 1, leaf: 0, pool: 0 },
+        { devices: 0, cpus: 4, leaf: 0, pool: 0 },
+        { devices: 2, cpus: 2, leaf: 0, pool: 0 },
+      ],
+      0,
+    );
+    const common = { more: 0, within: undefined, required: false, colocate: false, share: 0 } as const;
+    world.submit({ ...common, queue: 2, priority: 2, preemptible: true, min: 1, devices: 0, share: 250, cpus: 2 });
+    world.submit({ ...common, queue: 2, priority: 0, preemptible: true, min: 2, devices: 0, cpus: 2, colocate: true });
+    world.submit({ ...common, queue: 0, priority: 2, preemptible: true, min: 2, devices: 1, cpus: 1 });
+    world.submit({ ...common, queue: 0, priority: 0, preemptible: false, min: 1, devices: 1, cpus: 2 });
+    expect(() => world.settle()).not.toThrow();
+  });
+
   it("decisions do not depend on the order in which nodes were told", () => {
     fc.assert(
       fc.property(fc.array(nodeArb, { minLength: 1, maxLength: 8 }), fc.array(jobArb, { maxLength: 12 }), fc.nat(), (nodes, jobs, turn) => {
