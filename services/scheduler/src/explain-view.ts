@@ -24,12 +24,48 @@ const NEXT_STEPS: Record<WaitReason, string> = {
 
 type Body = Omit<ExplainView, "job" | "state">;
 
-/** @param turn of an array's element that waits for its turn: what is said instead of its being gated */
-export function explainBody(explanation: Explanation, input: JobInput, job: string, turn?: { active: number; limit: number }): Body {
-  const { estimate } = explanation;
+/** Said instead of the engine's words, where what keeps the job is nothing that the engine is told of. */
+export interface Instead {
+  reason: WaitReason;
+  message: string;
+  nextStep: string;
+}
+
+/** An array's element waits for its turn. */
+export function waitsForTurn(explanation: Explanation, { active, limit }: { active: number; limit: number }): Instead {
   return {
     reason: explanation.reason,
-    message: turn ? `at most ${turn.limit} elements of its array run at once; ${turn.active} do` : explanation.message,
+    message: `at most ${limit} elements of its array run at once; ${active} do`,
+    nextStep: "Nothing: it starts when one of them has ended.",
+  };
+}
+
+/** What passes by itself once others end is not judged while nothing is started at all. */
+const PASSING: ReadonlySet<WaitReason> = new Set([
+  "quota_exhausted",
+  "behind_higher_priority",
+  "insufficient_capacity",
+  "topology_fragmented",
+  "nodes_unhealthy",
+  "waiting_for_preemption",
+  "pending_evaluation",
+]);
+
+/** Starts are paused; undefined where the job would not start anyway. */
+export function waitsForStarts(explanation: Explanation, why: string): Instead | undefined {
+  if (!PASSING.has(explanation.reason)) return undefined;
+  return {
+    reason: "pending_evaluation",
+    message: `no job is started at the moment: ${why}`,
+    nextStep: "Nothing: it is looked at once starts go on. If that lasts: muster cluster get, muster node list -o wide.",
+  };
+}
+
+export function explainBody(explanation: Explanation, input: JobInput, job: string, instead?: Instead): Body {
+  const { estimate } = explanation;
+  return {
+    reason: instead?.reason ?? explanation.reason,
+    message: instead?.message ?? explanation.message,
     since: iso(explanation.since),
     evaluated_at: iso(explanation.evaluatedAt),
     need: needOf(input),
@@ -44,7 +80,7 @@ export function explainBody(explanation: Explanation, input: JobInput, job: stri
     blocks: explanation.blocks.map((block) => ({ ...block })),
     ahead: { count: explanation.ahead.jobs, devices: Math.ceil(explanation.ahead.devices), top: [...explanation.ahead.top] },
     would_fit_if: [...explanation.wouldFitIf],
-    next_step: turn ? "Nothing: it starts when one of them has ended." : NEXT_STEPS[explanation.reason].replaceAll("JOB", job),
+    next_step: instead?.nextStep ?? NEXT_STEPS[explanation.reason].replaceAll("JOB", job),
     eta: estimate.p50 !== null && estimate.p90 !== null ? { p50: iso(estimate.p50), p90: iso(estimate.p90), basis: estimate.basis } : null,
   };
 }

@@ -4,7 +4,7 @@ import Fastify from "fastify";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { changeInput, jobInput, nodeLike, START_AFTER, mayUseSpares } from "./engine-inputs.ts";
-import { explainBody, notWaiting, planBody } from "./explain-view.ts";
+import { explainBody, notWaiting, planBody, waitsForStarts, waitsForTurn } from "./explain-view.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import type { Term } from "./term.ts";
 
@@ -67,7 +67,9 @@ export function createHttp({ pool, metrics, logger, term }: HttpOptions) {
         return notWaiting(id, state, `it is ${state}`, leading.now());
       const input = jobInput(known.row, known.spec, { arrayFull: !mirror.arrays.isOpen(id), notBefore: known.notBefore, spares: mirror.spares });
       const turn = mirror.arrays.isOpen(id) ? undefined : mirror.arrays.standing(id);
-      const body = explainBody(mirror.engine.explain(id), input, id, turn);
+      const explanation = mirror.engine.explain(id);
+      const paused = leading.pausedFor === null ? undefined : waitsForStarts(explanation, leading.pausedFor);
+      const body = explainBody(explanation, input, id, paused ?? (turn && waitsForTurn(explanation, turn)));
       const kept = mayUseSpares(known.row) ? [] : mirror.spares;
       const filtered = kept.length > 0 ? [{ why: "held back as spares", count: kept.length, sample_nodes: kept.slice(0, 5) }] : [];
       return { job: id, state, ...body, filtered: [...body.filtered, ...filtered] };

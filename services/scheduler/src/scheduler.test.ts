@@ -295,6 +295,26 @@ test("a setting that is put takes effect at once, under the same leader", async 
   await endAttempts(database.pool, [large as string]);
 });
 
+test("says so of jobs that could start while starts are paused, and of no others", async () => {
+  const pause = (paused: boolean) =>
+    database.pool.query("UPDATE cluster SET starts_paused = $1, starts_paused_reason = $2", [paused, paused ? "b is asked what it runs" : null]);
+  const isPaused = async (paused: boolean): Promise<boolean> =>
+    ((await (await ask("/internal/state", {})).json()) as { starts_paused: boolean }).starts_paused === paused;
+  await pause(true);
+  await until("paused", () => isPaused(true));
+  const ids = await run([
+    { accelerator: "h800", resources: { accelerators: 1 } },
+    { nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" },
+  ]);
+  const why = async (id: string | undefined): Promise<unknown> => (await ask("/internal/explain", { job: id })).json();
+  await until("known", async () => (await ask("/internal/explain", { job: ids[1] })).status === 200);
+  expect(await why(ids[0])).toMatchObject({ reason: "pending_evaluation", message: "no job is started at the moment: b is asked what it runs" });
+  expect(await why(ids[1])).toMatchObject({ reason: "exceeds_topology" });
+  await pause(false);
+  await scheduled(ids.slice(0, 1));
+  await endAttempts(database.pool, ids.slice(0, 1));
+});
+
 test("answers only what is signed: why a job waits, and what would become of one", async () => {
   const ids = await run([{ nodes: 40, resources: { accelerators: 8 }, accelerator: "h800" }]);
   await until("known", async () => (await ask("/internal/explain", { job: ids[0] })).status === 200);

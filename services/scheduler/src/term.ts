@@ -92,6 +92,11 @@ export class Term {
     return this.#loadedAt > 0;
   }
 
+  /** Why nothing is started at the moment; null: starts go on. */
+  get pausedFor(): string | null {
+    return this.#cluster?.starts_paused ? (this.#cluster.starts_paused_reason ?? "somebody asked for it") : null;
+  }
+
   state(): TermState {
     const { jobs, nodes } = this.mirror;
     let waiting = 0;
@@ -104,7 +109,7 @@ export class Term {
       jobs: jobs.size,
       waiting,
       nodes: nodes.size,
-      starts_paused: this.#cluster?.starts_paused ?? false,
+      starts_paused: this.pausedFor !== null,
     };
   }
 
