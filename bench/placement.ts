@@ -229,7 +229,7 @@ function reclaim(): number {
 
 export async function run(): Promise<{ figures: Record<string, number>; peers: Record<string, unknown> }> {
   const bench = cluster(12_500, 200);
-  const full = fill(bench, 100_000, 200);
+  const full = fill(bench, 100_000, 500);
   const rss = process.memoryUsage().rss / 2 ** 20;
   const p99 = quantile(full.steady.slice(20), 0.99);
   const placements = oneDevicePlacements();

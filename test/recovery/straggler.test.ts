@@ -52,7 +52,7 @@ it("a rank that slows its gang down is only spoken of where the rule says so, an
     {
       conditions: ["straggler"],
       node: SLOW,
-      data: { own: 0.4, peers: 0.2, evidence: [expect.stringContaining(`on ${SLOW} takes 0.400 s`), expect.any(String)] },
+      data: { own: expect.closeTo(0.4), peers: expect.closeTo(0.2), evidence: [expect.stringContaining(`on ${SLOW} takes 0.400 s`), expect.any(String)] },
     },
   ]);
   expect(await cluster.job(id)).toMatchObject({ state: "running", attempt: 1 });
