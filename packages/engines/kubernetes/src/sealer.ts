@@ -110,10 +110,11 @@ export class Sealer {
       } catch (error) {
         if (!(error instanceof KubeError)) throw error;
         if (error.status !== 409) return fail(`the API server refuses the pod that seals: ${error.message}`);
+        // already asked: its pod tells
+        if (this.open.has(name) || again === AGAIN) return;
+        // one that has told is on its way out, and says nothing more; or it went before this answer came
         const uid = this.told.get(name);
-        // already asked: its pod tells. One that has told is on its way out, and says nothing more
-        if (uid === undefined || again === AGAIN) return;
-        await this.writer.remove({ name, uid }, 0);
+        if (uid !== undefined) await this.writer.remove({ name, uid }, 0);
         await delay(AGAIN_MS);
       }
     }
