@@ -2,7 +2,7 @@
  * Speed of the placement engine in process, on one core: 12,500 nodes of eight devices on a four-level fabric,
  * 100,000 waiting jobs of mixed sizes in 200 queues; then the same on clusters of 1,000 to 1,000,000 devices.
  */
-import { createEngine } from "@muster/placement";
+import { createEngine, DEFAULT_POLICY } from "@muster/placement";
 import type { CycleResult, JobInput, PlacementEngine } from "@muster/placement";
 import { drawLines, type Series } from "./charts/lines.ts";
 
@@ -231,7 +231,10 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const bench = cluster(12_500, 200);
   const full = fill(bench, 100_000, 500);
   const rss = process.memoryUsage().rss / 2 ** 20;
-  const p99 = quantile(full.steady.slice(20), 0.99);
+  // a cycle is a second: from then on what runs may be stopped for others
+  const stoppable = DEFAULT_POLICY.protectedRuntimeMs / 1000;
+  const p99 = quantile(full.steady.slice(20, stoppable), 0.99);
+  const stoppableP99 = quantile(full.steady.slice(stoppable), 0.99);
   const placements = oneDevicePlacements();
   const { gang, impossible } = largeGang();
   const reclaimed = reclaim();
@@ -239,6 +242,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
   const figures = {
     cold_cycle_ms: round(full.cold),
     steady_cycle_p99_ms: round(p99),
+    steady_cycle_stoppable_p99_ms: round(stoppableP99),
     placements_per_second: Math.round(placements),
     gang_4096_ms: round(gang),
     impossible_ms: round(impossible),
@@ -251,6 +255,7 @@ export async function run(): Promise<{ figures: Record<string, number>; peers: R
     ["full cycle from cold, 100,000 devices, 100,000 waiting", `${figures.cold_cycle_ms} ms (${full.placed} started)`, "aim 2,000 ms"],
     ["steady cycle, 100 end and 100 arrive, p50", `${round(quantile(full.steady, 0.5))} ms`, ""],
     ["steady cycle, p99", `${figures.steady_cycle_p99_ms} ms`, "aim 20 ms"],
+    ["the same once what runs may be stopped for others", `${figures.steady_cycle_stoppable_p99_ms} ms`, "aim 20 ms"],
     ["one-device placements", `${figures.placements_per_second}/s`, "aim 50,000/s; kube-scheduler CI floor 680-810 pods/s"],
     ["gang of 4,096 devices in segments", `${figures.gang_4096_ms} ms`, "aim 10 ms"],
     ["an impossible job told so, with its reason", `${figures.impossible_ms} ms`, "aim 5 ms"],
