@@ -206,6 +206,23 @@ describe("what keeps a job of several roles", () => {
     expect(engine.explain("never")).toMatchObject({ reason: "exceeds_quota", message: 'needs 15 accelerators; queue "q" can never use more than 14' });
   });
 
+  it("is no quota that is exceeded only where they all go to one of several pools", () => {
+    const engine = createEngine();
+    engine.putQueue({ id: "q", quotas: [{ resource: "accelerators", pool: "p0", limit: 9000 }] });
+    for (let i = 0; i < 4; i++)
+      engine.putNode({ ...nodeInput({ devices: 3, leaf: 0, pool: i >> 1, healthy: true, used: i === 3 ? 3 : 0 }, i), cpuMillis: 1000 });
+    const [trainer, rollout] = job.roles;
+    engine.submit({
+      ...job,
+      roles: [
+        { ...trainer!, pools: ["p0", "p1"] },
+        { ...rollout!, pools: ["p0"] },
+      ],
+    });
+    engine.cycle(1);
+    expect(engine.explain("rl")).toMatchObject({ reason: "insufficient_capacity" });
+  });
+
   it("is the role that lacks most, in the variant that lacks least", () => {
     const engine = engineWith(3);
     engine.submit({ ...job, variants: [{ roles: { rollout: { nodes: { min: 9, max: 9 } } } }, { roles: { rollout: { resources: { accelerators: 4 } } } }] });

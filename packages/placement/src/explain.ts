@@ -17,6 +17,7 @@ interface Ahead extends WorkAhead {
 }
 
 const NOBODY: Ahead = { jobs: 0, devices: 0, work: { likely: 0, longest: 0 }, top: [] };
+
 /** The dominant reason for which a job waits, judged on the state as it is now. */
 export function reasonFor(state: State, job: JobRecord): WaitReason {
   return judged(state, job).reason;

@@ -3,6 +3,7 @@ import { gateOf, type JobRecord } from "./jobs.ts";
 import { judgePartition } from "./judge-partition.ts";
 import { place, type PlaceOptions } from "./place.ts";
 import type { Placement } from "./placement.ts";
+import { chargesOf } from "./places.ts";
 import { atLeast } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
 import { boundOf, withGaps } from "./recover.ts";
@@ -46,9 +47,8 @@ function judgeVariant(state: State, job: JobRecord, variant: ResolvedVariant): V
 function exceededTogether(state: State, job: JobRecord, variant: ResolvedVariant): Verdict | null {
   const { placer, quota } = state;
   if (variant.roles.length === 1) return null;
-  const ownPool = (role: ResolvedRole) => (role.accelerators === null && role.pools === null ? undefined : placer.matching(variant, role)[0]);
   const verdicts = placer.matching(variant, leadingRole(variant)).map((lead) => {
-    const charges = variant.roles.map((role) => ({ partition: ownPool(role) ?? lead, shape: role.shape, members: role.min }));
+    const charges = variant.roles.map((role) => ({ partition: placer.choices(variant, role, lead)[0]!, shape: role.shape, members: role.min }));
     return quotaExceeded(state, job.queue, quota.usageOf(charges));
   });
   return verdicts.every((verdict) => verdict !== null) ? (verdicts[0] ?? null) : null;
@@ -80,7 +80,7 @@ function judgeTogether(state: State, job: JobRecord, variant: ResolvedVariant): 
     return plain("insufficient_capacity", `roles ${names} would each fit now, but not all of them at once`, ["more nodes become free"]);
   }
   if (find(request, { ...anywhere, allowed }) === null) {
-    const usage = quota.usageOf(found.roles.map(({ partition, role }) => ({ partition, shape: role.shape, members: role.min })));
+    const usage = quota.usageOf(chargesOf(found));
     return quotaExceeded(state, job.queue, usage) ?? quotaExhausted(state, job.queue, usage);
   }
   if (inOneZone === request || find(inOneZone, { ...anywhere, allowed }) !== null) return null;
