@@ -7,7 +7,7 @@ import { createPool, pruneIdempotencyKeys, Waker } from "@muster/store";
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyReply, type FastifyRequest } from "fastify";
 import { serializerCompiler } from "fastify-type-provider-zod";
 import type { ZodTypeProvider } from "fastify-type-provider-zod";
-import { Authenticator, tokenHash } from "./access/authenticator.ts";
+import { Authenticator } from "./access/authenticator.ts";
 import { enforceAccess } from "./access/enforce.ts";
 import type { App, Context } from "./context.ts";
 import { DEFAULT_LIMITS, type Limits } from "./limits.ts";
@@ -87,8 +87,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   await app.register(rateLimit, {
     max: limits.requests,
     timeWindow: 10_000,
-    keyGenerator: (request) => (request.headers.authorization ? tokenHash(request.headers.authorization).toString("base64url") : request.ip),
-    errorResponseBuilder: (_request, { after }) => new Problem("too_many_requests", `Too many requests with this token; try again in ${after}`),
+    keyGenerator: ({ identity, attempt, ip }) => identity?.key ?? (attempt ? `${attempt.job} ${attempt.attempt}` : ip),
+    errorResponseBuilder: (_request, { after }) => new Problem("too_many_requests", `Too many requests; try again in ${after}`),
   });
   const metrics = installMetrics(app, pool, streams);
   await installOpenApi(app);

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeId } from "@muster/model";
-import { findToken, insertToken, type Pool } from "@muster/store";
+import { findTokens, insertToken, type Pool } from "@muster/store";
 
 /**
  * The token that the `muster` command of this user takes without being asked: made at first start, and again where its file or
@@ -10,7 +10,7 @@ import { findToken, insertToken, type Pool } from "@muster/store";
  */
 export async function localToken(pool: Pool, file: string, server: string): Promise<string> {
   const kept = readToken(file);
-  const valid = kept !== undefined && (await findToken(pool, hashOf(kept))) !== undefined;
+  const valid = kept !== undefined && (await findTokens(pool, [hashOf(kept)])).length > 0;
   const token = valid ? kept : `mus_${randomBytes(32).toString("base64url")}`;
   if (!valid) {
     await insertToken(pool, {

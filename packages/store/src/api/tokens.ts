@@ -14,15 +14,21 @@ export interface TokenRow {
 
 const COLUMNS = "id, subject, project, role, description, created_at, expires_at, last_used_at";
 
-/** The token of a hash while it holds, with the memberships of its subject. */
-export async function findToken(client: Client, hash: Buffer): Promise<(TokenRow & { memberships: Record<string, Role> | null }) | undefined> {
-  const { rows } = await client.query<TokenRow & { memberships: Record<string, Role> | null }>({
-    name: "api-find-token",
-    text: `SELECT ${COLUMNS}, (SELECT jsonb_object_agg(m.project, m.role) FROM members m WHERE m.subject = t.subject) AS memberships
-      FROM tokens t WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
-    values: [hash],
+export interface FoundToken extends TokenRow {
+  hash: Buffer;
+  /** Of its subject: project → role. */
+  memberships: Record<string, Role> | null;
+}
+
+/** Those of these hashes that are tokens, and hold. */
+export async function findTokens(client: Client, hashes: readonly Buffer[]): Promise<FoundToken[]> {
+  const { rows } = await client.query<FoundToken>({
+    name: "api-find-tokens",
+    text: `SELECT ${COLUMNS}, hash, (SELECT jsonb_object_agg(m.project, m.role) FROM members m WHERE m.subject = t.subject) AS memberships
+      FROM tokens t WHERE hash = ANY($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())`,
+    values: [hashes],
   });
-  return rows[0];
+  return rows;
 }
 
 /** @returns undefined where the secret exists already */

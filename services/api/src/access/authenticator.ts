@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
-import { findToken, touchTokens, type Pool } from "@muster/store";
+import { findTokens, readCluster, touchTokens, verifyAttemptToken, type AttemptIdentity, type FoundToken, type Pool } from "@muster/store";
+import { Batcher, type Outcome } from "../batcher.ts";
 import { Problem } from "../problems/problem.ts";
 import type { Identity } from "./identity.ts";
 
 /** Milliseconds for which an answer of the database is believed: how long a token revoked elsewhere may still be used. */
 const FRESH = 2000;
 const MOST_CACHED = 10_000;
+/** Tokens asked for at once. */
+const MOST_ASKED = 1000;
 /** Milliseconds between notes of when tokens were last used. */
 const TOUCH_EVERY = 30_000;
 
@@ -14,21 +17,34 @@ export function tokenHash(token: string): Buffer {
 }
 
 interface Cached {
-  identity: Identity | undefined;
+  identity: Identity;
   until: number;
   expires: number;
 }
 
-/** Tells who a bearer token stands for. */
+/**
+ * Tells who a bearer token stands for. Whoever makes tokens up gets no more of the database than one question at a time, which
+ * asks for all that came meanwhile, and drives no valid token out of the cache.
+ */
 export class Authenticator {
   readonly #pool: Pool;
-  readonly #cache = new Map<string, Cached>();
-  readonly #asking = new Map<string, Promise<Identity | undefined>>();
+  readonly #known = new Map<string, Cached>();
+  /** Until when these are taken to be no tokens. */
+  readonly #unknown = new Map<string, number>();
+  readonly #asking = new Map<string, Promise<Cached | undefined>>();
+  readonly #asks: Batcher<Buffer, FoundToken | undefined>;
+  #secret: { value: Promise<Buffer>; until: number } | undefined;
   readonly #used = new Set<string>();
   #touching: NodeJS.Timeout | undefined;
 
   constructor(pool: Pool) {
     this.#pool = pool;
+    this.#asks = new Batcher(
+      (hashes) => findAll(pool, hashes),
+      () => undefined,
+      MOST_ASKED,
+      1,
+    );
   }
 
   /** @throws Problem unauthenticated */
@@ -38,11 +54,24 @@ export class Authenticator {
       throw unauthenticated(header === undefined ? "Send a token: Authorization: Bearer mus_..." : "That is not a token of this API; they begin with mus_");
     const hash = tokenHash(token);
     const key = hash.toString("base64url");
-    const cached = this.#cache.get(key);
+    const cached = this.#known.get(key);
     const now = Date.now();
-    const identity = cached && cached.until > now ? cached.identity : await this.#ask(key, hash);
-    if (!identity || (cached && cached.expires <= now)) throw unauthenticated("The token is unknown, expired or revoked");
-    this.#note(identity.tokenId);
+    const found = cached && cached.until > now ? cached : await this.#ask(key, hash, now);
+    if (!found || found.expires <= now) throw unauthenticated("The token is unknown, expired or revoked");
+    this.#note(found.identity.tokenId);
+    return found.identity;
+  }
+
+  /** The attempt whose own token this is, though it may be over by now. @throws Problem unauthenticated */
+  async authenticateAttempt(header: string | undefined): Promise<AttemptIdentity> {
+    const now = Date.now();
+    if (!this.#secret || this.#secret.until <= now) {
+      const value = readCluster(this.#pool).then(({ secret }) => secret);
+      this.#secret = { value, until: now + FRESH };
+      value.catch(() => (this.#secret = undefined));
+    }
+    const identity = verifyAttemptToken(await this.#secret.value, bearerToken(header) ?? "");
+    if (!identity) throw unauthenticated("Send the token of the attempt, which $MUSTER_TOKEN_FILE holds");
     return identity;
   }
 
@@ -57,26 +86,35 @@ export class Authenticator {
   }
 
   forget(hash: Buffer): void {
-    this.#cache.delete(hash.toString("base64url"));
+    const key = hash.toString("base64url");
+    this.#known.delete(key);
+    this.#unknown.delete(key);
   }
 
   /** Memberships changed: everyone is asked for anew. */
   forgetAll(): void {
-    this.#cache.clear();
+    this.#known.clear();
   }
 
-  async #ask(key: string, hash: Buffer): Promise<Identity | undefined> {
+  async #ask(key: string, hash: Buffer, now: number): Promise<Cached | undefined> {
+    if ((this.#unknown.get(key) ?? 0) > now) return undefined;
     const asking = this.#asking.get(key) ?? this.#load(key, hash).finally(() => this.#asking.delete(key));
     this.#asking.set(key, asking);
     return asking;
   }
 
-  async #load(key: string, hash: Buffer): Promise<Identity | undefined> {
-    const row = await findToken(this.#pool, hash);
-    const identity = row && { subject: row.subject, tokenId: row.id, project: row.project, role: row.role, memberships: row.memberships ?? {}, key };
-    if (this.#cache.size >= MOST_CACHED) this.#cache.clear();
-    this.#cache.set(key, { identity, until: Date.now() + FRESH, expires: row?.expires_at?.getTime() ?? Infinity });
-    return identity;
+  async #load(key: string, hash: Buffer): Promise<Cached | undefined> {
+    const row = await this.#asks.submit(hash);
+    const until = Date.now() + FRESH;
+    if (!row) {
+      this.#known.delete(key);
+      keep(this.#unknown, key, until);
+      return undefined;
+    }
+    const identity = { subject: row.subject, tokenId: row.id, project: row.project, role: row.role, memberships: row.memberships ?? {}, key };
+    const found = { identity, until, expires: row.expires_at?.getTime() ?? Infinity };
+    keep(this.#known, key, found);
+    return found;
   }
 
   #note(id: string): void {
@@ -96,6 +134,21 @@ export class Authenticator {
     clearTimeout(this.#touching);
     await this.#touch();
   }
+}
+
+/** Answers each or fails each: while the database is away nobody waits for others' questions. */
+async function findAll(pool: Pool, hashes: readonly Buffer[]): Promise<Outcome<FoundToken | undefined>[]> {
+  try {
+    const found = new Map((await findTokens(pool, hashes)).map((row) => [row.hash.toString("base64url"), row]));
+    return hashes.map((hash) => ({ ok: true, value: found.get(hash.toString("base64url")) }));
+  } catch (error) {
+    return hashes.map(() => ({ ok: false, error }));
+  }
+}
+
+function keep<Value>(cache: Map<string, Value>, key: string, value: Value): void {
+  if (cache.size >= MOST_CACHED) cache.clear();
+  cache.set(key, value);
 }
 
 function rightsOf({ subject, project, role, memberships }: Identity): string {

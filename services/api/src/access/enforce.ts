@@ -1,4 +1,4 @@
-import { getJobPlace, type JobPlaceRow, type Pool } from "@muster/store";
+import { getJobPlace, type AttemptIdentity, type JobPlaceRow, type Pool } from "@muster/store";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { notFound, Problem } from "../problems/problem.ts";
 import type { Authenticator } from "./authenticator.ts";
@@ -9,6 +9,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Who asks; on routes that need a token. */
     identity: Identity | null;
+    /** Whose token was sent; on routes of scope `attempt`. */
+    attempt: AttemptIdentity | null;
     /** The job that the path names; on routes of scope `job`. */
     place: JobPlaceRow | null;
   }
@@ -20,6 +22,7 @@ declare module "fastify" {
 /** Puts the table of access in front of every route. A route that it lacks is a mistake in this program: it won't start. */
 export function enforceAccess(app: FastifyInstance, pool: Pool, authenticator: Authenticator): void {
   app.decorateRequest("identity", null);
+  app.decorateRequest("attempt", null);
   app.decorateRequest("place", null);
   app.addHook("onRoute", (route) => {
     const methods = Array.isArray(route.method) ? route.method : [route.method];
@@ -31,7 +34,11 @@ export function enforceAccess(app: FastifyInstance, pool: Pool, authenticator: A
   });
   app.addHook("onRequest", async (request) => {
     const access = request.routeOptions.config.access;
-    if (!access || access.scope === "public" || access.scope === "attempt") return;
+    if (!access || access.scope === "public") return;
+    if (access.scope === "attempt") {
+      request.attempt = await authenticator.authenticateAttempt(request.headers.authorization);
+      return;
+    }
     request.identity = await authenticator.authenticate(request.headers.authorization);
     if (access.scope === "cluster") need(roleInCluster(request.identity), access.role, "of all projects");
     if (access.scope === "project") checkProject(request, access.role);
@@ -73,6 +80,11 @@ export function need(role: Identity["role"] | undefined, wanted: Identity["role"
 export function identityOf(request: FastifyRequest): Identity {
   if (!request.identity) throw new Error("a route that needs an identity is public in the table of access");
   return request.identity;
+}
+
+export function attemptOf(request: FastifyRequest): AttemptIdentity {
+  if (!request.attempt) throw new Error("a route that needs an attempt is not of scope attempt in the table of access");
+  return request.attempt;
 }
 
 export function placeOf(request: FastifyRequest): JobPlaceRow {

@@ -1,17 +1,7 @@
 import { posix } from "node:path";
 import { checkpointView, commitBody } from "@muster/model";
-import {
-  acceptCheckpoint,
-  appendEvents,
-  findCheckpoint,
-  getCommitPlace,
-  lockJob,
-  readCluster,
-  transaction,
-  verifyAttemptToken,
-  type AttemptIdentity,
-} from "@muster/store";
-import { bearerToken, unauthenticated } from "../access/authenticator.ts";
+import { acceptCheckpoint, appendEvents, findCheckpoint, getCommitPlace, lockJob, transaction, type AttemptIdentity } from "@muster/store";
+import { attemptOf } from "../access/enforce.ts";
 import type { App, Context } from "../context.ts";
 import { notFound, Problem } from "../problems/problem.ts";
 import { toCheckpointView } from "../views/job.ts";
@@ -31,9 +21,7 @@ export function checkpointRoutes(app: App, { pool, waker }: Context): void {
       },
     },
     async (request, reply) => {
-      const { secret } = await readCluster(pool);
-      const identity = verifyAttemptToken(secret, bearerToken(request.headers.authorization) ?? "");
-      if (!identity) throw unauthenticated("Send the token of the attempt, which $MUSTER_TOKEN_FILE holds");
+      const identity = attemptOf(request);
       const { id } = request.params;
       if (identity.job !== id) throw new Problem("forbidden", "The token is of another job");
       const { step, generation } = request.body;

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { makeId, name, tokenBody, tokenView } from "@muster/model";
-import { appendEvents, findToken, insertToken, listTokens, readCluster, revokeToken, transaction, type Pool } from "@muster/store";
+import { appendEvents, findTokens, insertToken, listTokens, readCluster, revokeToken, transaction, type Pool } from "@muster/store";
 import { z } from "zod";
 import { tokenHash } from "../access/authenticator.ts";
 import { identityOf, need } from "../access/enforce.ts";
@@ -59,7 +59,7 @@ export function tokenRoutes(app: App, { pool, authenticator, cluster }: Context)
       const key = request.headers["idempotency-key"];
       const token = `mus_${(key === undefined ? randomBytes(32) : await derived(pool, identity.subject, key)).toString("base64url")}`;
       const hash = tokenHash(token);
-      const earlier = key === undefined ? undefined : await findToken(pool, hash);
+      const earlier = key === undefined ? undefined : (await findTokens(pool, [hash]))[0];
       if (earlier) {
         const same =
           earlier.subject === body.subject && earlier.project === body.project && earlier.role === body.role && earlier.description === body.description;

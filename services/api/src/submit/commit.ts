@@ -14,7 +14,7 @@ import {
   type Pool,
 } from "@muster/store";
 import { Problem } from "../problems/problem.ts";
-import type { Outcome } from "./batcher.ts";
+import type { Outcome } from "../batcher.ts";
 import { newJobView } from "./new-job-view.ts";
 
 /** One request to submit: its jobs are inserted together or not at all. */

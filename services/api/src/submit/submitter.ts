@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { sqlState, type Pool, type Waker } from "@muster/store";
 import type { Identity } from "../access/identity.ts";
 import { Problem } from "../problems/problem.ts";
-import { Batcher, type Outcome } from "./batcher.ts";
+import { Batcher, type Outcome } from "../batcher.ts";
 import type { Cluster, ClusterCache } from "./cluster-cache.ts";
 import { commitSubmissions, replay, type Submission, type SubmissionAnswer } from "./commit.ts";
 import { bindDependencies } from "./dependencies.ts";
