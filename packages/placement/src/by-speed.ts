@@ -1,4 +1,5 @@
 import { freeDevices } from "./capacity.ts";
+import { couldEverStart } from "./empty-cluster.ts";
 import { moveAlone, type Decided } from "./disrupt.ts";
 import { devicesOf } from "./homes.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
@@ -55,7 +56,7 @@ function wantedBy(state: State): Map<Partition, JobRecord[]> {
   for (const lanes of state.lanes.values()) {
     for (const lane of lanes.values()) {
       const head = lane.head();
-      if (head === null || lane.blocked?.byQuota === true) continue;
+      if (head === null || lane.blocked?.byQuota === true || !couldEverStart(state, lane)) continue;
       for (const partition of state.placer.partitionsFor(lane.request)) {
         const here = wanted.get(partition) ?? [];
         here.push(head);

@@ -1,5 +1,6 @@
 import type { CycleResult } from "./decisions.ts";
 import { moveTogether, preempt, stop, type Decided } from "./disrupt.ts";
+import { couldEverStart } from "./empty-cluster.ts";
 import { Earmarks } from "./earmarks.ts";
 import { moveBySpeed } from "./by-speed.ts";
 import { growElastic } from "./grow.ts";
@@ -90,7 +91,7 @@ class Cycle {
       }
       const { job, lane } = cursor;
       const started = this.#consider(job, lane);
-      if (!started && job.queue.input.order === "strict") this.#blockBehind(job);
+      if (!started && job.queue.input.order === "strict" && couldEverStart(state, lane)) this.#blockBehind(job);
       if (cursor.next(started ? lane.head() : this.#shorter(job, lane))) order.push(cursor);
     }
     this.#kept.releaseAll();

@@ -1,3 +1,4 @@
+import { couldEverStart } from "./empty-cluster.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import type { State } from "./state.ts";
@@ -19,6 +20,7 @@ export class Earmarks {
     if ((queue.input.reclaim ?? "any_priority") === "any_priority" || this.#kept.has(queue)) return;
     const own = need.filter(({ dimension }) => (queue.entitled[dimension] ?? 0) > 0);
     if (own.length === 0 || own.some(({ dimension, amount }) => amount > queue.entitled[dimension]!)) return;
+    if (!couldEverStart(this.#state, job.entry!.lane)) return;
     const usage = own.map(({ dimension, amount }) => ({
       dimension,
       amount: Math.max(0, Math.min(amount, queue.entitled[dimension]! - (queue.held[dimension] ?? 0))),

@@ -34,6 +34,7 @@ class Engine implements PlacementEngine {
   putPool(pool: PoolInput): void {
     this.#state.placer.pools.set(pool.id, pool);
     this.#state.placer.version++;
+    this.#state.empty.version++;
   }
 
   putNode(node: NodeInput): void {

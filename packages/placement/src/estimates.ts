@@ -1,5 +1,6 @@
 import { freeDevices } from "./capacity.ts";
 import { earliestStart } from "./dated.ts";
+import { couldEverStart } from "./empty-cluster.ts";
 import type { StartEstimate, WaitReason } from "./explanation.ts";
 import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
@@ -199,8 +200,10 @@ function* pass(state: State): Generator<void> {
     const turns = new Heap<Turn>(comesFirst);
     for (const [queue, lanes] of state.lanes) {
       const jobs: JobRecord[] = [];
-      for (const lane of lanes.values()) for (const job of lane.jobs()) jobs.push(job);
-      yield;
+      for (const lane of lanes.values()) {
+        if (couldEverStart(state, lane)) for (const job of lane.jobs()) jobs.push(job);
+        yield;
+      }
       if (jobs.length === 0) continue;
       jobs.sort((a, b) => (before(a, b) ? -1 : 1));
       turns.push({ jobs, next: 0, weight: queue.weight, share: heldBy(state, queue) / queue.weight });

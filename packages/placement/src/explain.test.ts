@@ -186,13 +186,35 @@ describe("what keeps a job of several roles", () => {
   };
 
   it("is room for all of them at once, where each alone has it", () => {
-    const engine = engineWith(3);
+    const engine = engineWith(4);
+    engine.submit({ ...job, id: "small", roles: [role("worker", 1, 3)] });
+    engine.cycle(0);
     engine.submit(job);
     engine.cycle(1);
     expect(engine.explain("rl")).toMatchObject({
       reason: "insufficient_capacity",
       message: "roles trainer and rollout would each fit now, but not all of them at once",
     });
+  });
+
+  it("is hardware for all of them at once, where each alone has it", () => {
+    const engine = engineWith(3);
+    engine.submit(job);
+    engine.cycle(1);
+    expect(engine.explain("rl")).toMatchObject({
+      reason: "exceeds_topology",
+      message: expect.stringContaining("trainer (2 nodes with 3 devices; 3 fit in p0) and rollout (2 nodes with 3 devices; 3 fit in p0) never fit all at once"),
+      wouldFitIf: ["nodes are added to pool p0"],
+    });
+    const another = { ...nodeInput({ devices: 3, leaf: 0, pool: 0, healthy: false, used: 3 }, 3), cpuMillis: 1000 };
+    expect(engine.plan({ ...job, id: "p" }, 1)).toMatchObject({ impossible: true });
+    expect(engine.plan({ ...job, id: "p" }, 1, { addNodes: [another] })).toMatchObject({ impossible: false });
+    expect(engine.plan({ ...job, id: "p" }, 1)).toMatchObject({ impossible: true });
+    // Out of service and full, but there.
+    engine.putNode(another);
+    expect(engine.explain("rl").reason).toBe("insufficient_capacity");
+    engine.removeNode("n3");
+    expect(engine.explain("rl").reason).toBe("exceeds_topology");
   });
 
   it("is quota for all of them", () => {

@@ -1,4 +1,5 @@
 import { largestGangs, poolsFree } from "./capacity.ts";
+import { couldEverStart } from "./empty-cluster.ts";
 import { estimateOf, type WorkAhead } from "./estimates.ts";
 import type { Explanation, Need, WaitReason } from "./explanation.ts";
 import type { JobRecord } from "./jobs.ts";
@@ -97,7 +98,7 @@ function aheadOf(state: State, job: JobRecord, partitions: readonly Partition[])
       const { roles } = lane.request.variants[0]!;
       const each = roles.reduce((sum, role) => sum + role.min * (role.shape.devices + role.shape.share / 1000), 0);
       const { jobs: count, first } = lane.before(job, SAMPLE);
-      if (count === 0) continue;
+      if (count === 0 || !couldEverStart(state, lane)) continue;
       jobs += count;
       let [likely, longest] = [0, 0];
       for (const other of first) {

@@ -1,4 +1,5 @@
 import type { Decided } from "./disrupt.ts";
+import { couldEverStart } from "./empty-cluster.ts";
 import { placeGang, type Block } from "./gang.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
@@ -17,7 +18,9 @@ export function growElastic(state: State, decided: Decided): void {
   if (state.running.elastic.size === 0) return;
   const wanted = new Set<Partition>();
   for (const lanes of state.lanes.values()) {
-    for (const lane of lanes.values()) for (const partition of state.placer.partitionsFor(lane.request)) wanted.add(partition);
+    for (const lane of lanes.values()) {
+      if (couldEverStart(state, lane)) for (const partition of state.placer.partitionsFor(lane.request)) wanted.add(partition);
+    }
   }
   let tries = GROWING;
   for (const job of state.running.elastic) {

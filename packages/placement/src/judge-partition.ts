@@ -3,7 +3,7 @@ import type { BlockFit } from "./explanation.ts";
 import { chooseBlock, placeGang, roomFor, type Block, type Layer } from "./gang.ts";
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
-import { isFastEnough } from "./preference.ts";
+import { crossesZones, isFastEnough } from "./preference.ts";
 import type { ResolvedRole } from "./request.ts";
 import type { State } from "./state.ts";
 import { describe, filteredNodes, namesOf, plain, quotaExceeded, quotaExhausted, type Verdict } from "./verdict.ts";
@@ -27,7 +27,8 @@ interface Ask {
 
 /** What keeps a role from starting in a partition, looked at from what is furthest from running to what is closest. */
 export function judgePartition(state: State, job: JobRecord, role: ResolvedRole, partition: Partition): Verdict {
-  const { request } = job;
+  // Where no job may span zones, none ever will.
+  const request = crossesZones(state, job.request, 0);
   const ask: Ask = {
     state,
     job,
@@ -40,6 +41,7 @@ export function judgePartition(state: State, job: JobRecord, role: ResolvedRole,
   return (
     beyondHardware(ask) ??
     beyondQuota(ask) ??
+    beyondPower(ask) ??
     beyondFabric(ask) ??
     withoutQuota(ask) ??
     withoutPower(ask) ??
@@ -57,6 +59,15 @@ function beyondHardware({ state, role, partition, where }: Ask): Verdict | null 
 
 function beyondQuota({ state, job, role, partition }: Ask): Verdict | null {
   return quotaExceeded(state, job.queue, state.quota.usageOf([{ partition, shape: role.shape, members: role.min }]));
+}
+
+function beyondPower({ state, role, partition: { pool } }: Ask): Verdict | null {
+  const most = state.placer.power.most(pool);
+  const busy = role.min * devicesEach(role.shape);
+  if (busy <= most) return null;
+  return plain("exceeds_quota", `needs ${busy} devices in use; the power budget of pool ${pool} never allows more than ${most}`, [
+    `the power budget of pool ${pool} is raised`,
+  ]);
 }
 
 function beyondFabric(ask: Ask): Verdict | null {

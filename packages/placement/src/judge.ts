@@ -9,7 +9,7 @@ import { crossesZones } from "./preference.ts";
 import { boundOf, withGaps } from "./recover.ts";
 import { leadingRole, type Request, type ResolvedRole, type ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
-import { filteredNodes, plain, quotaExceeded, quotaExhausted, SAMPLE, type Verdict } from "./verdict.ts";
+import { describe, filteredNodes, plain, quotaExceeded, quotaExhausted, SAMPLE, type Verdict } from "./verdict.ts";
 import { bounds } from "./windows.ts";
 
 /** From furthest from running to closest. */
@@ -38,7 +38,9 @@ export function judge(state: State, job: JobRecord): Verdict {
 function judgeVariant(state: State, job: JobRecord, variant: ResolvedVariant): Verdict {
   const verdicts = variant.roles.map((role) => judgeRole(state, job, variant, role));
   const worst = verdicts.reduce((a, b) => (stage(b) < stage(a) ? b : a));
-  const exceeded = stage(worst) > STAGES.indexOf("exceeds_quota") ? exceededTogether(state, job, variant) : null;
+  const exceeded =
+    (stage(worst) > STAGES.indexOf("exceeds_quota") ? exceededTogether(state, job, variant) : null) ??
+    (stage(worst) > STAGES.indexOf("exceeds_topology") ? neverTogether(state, job, variant) : null);
   if (exceeded !== null) return exceeded;
   return worst.reason === "behind_higher_priority" ? (judgeTogether(state, job, variant) ?? worst) : worst;
 }
@@ -48,10 +50,24 @@ function exceededTogether(state: State, job: JobRecord, variant: ResolvedVariant
   const { placer, quota } = state;
   if (variant.roles.length === 1) return null;
   const verdicts = placer.matching(variant, leadingRole(variant)).map((lead) => {
-    const charges = variant.roles.map((role) => ({ partition: placer.choices(variant, role, lead)[0]!, shape: role.shape, members: role.min }));
-    return quotaExceeded(state, job.queue, quota.usageOf(charges));
+    return quotaExceeded(state, job.queue, quota.usageOf(placer.chargesFor(variant, lead)!));
   });
   return verdicts.every((verdict) => verdict !== null) ? (verdicts[0] ?? null) : null;
+}
+
+/** What each role could have for itself, some day, there may not be hardware for all of them at once. */
+function neverTogether(state: State, job: JobRecord, variant: ResolvedVariant): Verdict | null {
+  const { placer, empty } = state;
+  if (variant.roles.length === 1) return null;
+  const leads = placer.matching(variant, leadingRole(variant));
+  if (leads.some((lead) => empty.takes(job.request, variant, lead))) return null;
+  const roles = variant.roles.map((role) => {
+    const where = placer.matching(variant, role).map((partition) => `${placer.counts(partition, role.shape, true).total} fit in ${partition.pool}`);
+    return `${role.name} (${role.min} nodes with ${describe(role)}; ${where.join(", ")})`;
+  });
+  return plain("exceeds_topology", `roles ${roles.join(" and ")} never fit all at once, even when every node is healthy and empty`, [
+    `nodes are added to ${[...new Set(leads.map(({ pool }) => `pool ${pool}`))].join(" or ")}`,
+  ]);
 }
 
 function closest(verdicts: readonly Verdict[]): Verdict {

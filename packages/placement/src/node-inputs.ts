@@ -13,6 +13,7 @@ export function putNode(state: State, input: NodeInput): void {
   if (known >= 0 && nodes.members[known]! > 0 && input.devices < nodes.deviceCount[known]!) {
     throw new Error(`${at}: cannot lose devices while jobs hold some; hold the missing ones instead`);
   }
+  state.empty.put(state.nodeInputs.get(input.id), input);
   state.placer.putNode(input);
   const slot = nodes.names.find(input.id);
   const holds: Holding[] = [];
@@ -37,6 +38,7 @@ export function removeNode(state: State, id: string): void {
   for (const hold of state.nodeHolds.get(slot) ?? []) nodes.give(hold);
   state.nodeHolds.delete(slot);
   state.nodeInputs.delete(id);
+  state.empty.remove(id);
   state.placer.removeNode(id);
   state.capacityChanged = true;
 }

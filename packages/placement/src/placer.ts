@@ -4,7 +4,7 @@ import { FreeIndex } from "./free-index.ts";
 import { Levels } from "./levels.ts";
 import { NodeTable, type Holding } from "./nodes.ts";
 import { Partition } from "./partition.ts";
-import type { Placement } from "./placement.ts";
+import type { Charge, Placement } from "./placement.ts";
 import { Power } from "./power.ts";
 import { choosesItself, type Request, type ResolvedRole, type ResolvedVariant } from "./request.ts";
 import { SharedDevices } from "./shared-devices.ts";
@@ -20,8 +20,8 @@ export class Placer {
   readonly levels: Levels;
   readonly nodes = new NodeTable();
   readonly partitions: Partition[] = [];
-  readonly pools = new Map<string, PoolInput>();
-  readonly power = new Power(this.nodes, this.pools, this.partitions);
+  readonly pools: Map<string, PoolInput>;
+  readonly power: Power;
   /** Raised when partitions or pools change, for caches of what matches. */
   version = 0;
   /** Raised when something else than capacity opens places: a reservation or a window that ends. */
@@ -39,8 +39,10 @@ export class Placer {
   readonly #partitionsFor = new WeakMap<Request, { version: number; partitions: Partition[] }>();
   #entries = 0;
 
-  constructor(levels: Levels) {
+  constructor(levels: Levels, pools = new Map<string, PoolInput>()) {
     this.levels = levels;
+    this.pools = pools;
+    this.power = new Power(this.nodes, pools, this.partitions);
   }
 
   putNode(input: NodeInput): void {
@@ -135,6 +137,17 @@ export class Placer {
   /** Where a role may go when the leading one goes to `lead`. */
   choices(variant: ResolvedVariant, role: ResolvedRole, lead: Partition): readonly Partition[] {
     return choosesItself(variant, role) ? this.matching(variant, role) : [lead];
+  }
+
+  /** What a variant uses at its least size when the role that leads goes to `lead`; null where a role has nowhere to go. */
+  chargesFor(variant: ResolvedVariant, lead: Partition): Charge[] | null {
+    const charges: Charge[] = [];
+    for (const role of variant.roles) {
+      const partition = this.choices(variant, role, lead)[0];
+      if (partition === undefined) return null;
+      charges.push({ partition, shape: role.shape, members: role.min });
+    }
+    return charges;
   }
 
   #match(variant: ResolvedVariant, role: ResolvedRole): Partition[] {

@@ -1,4 +1,5 @@
 import type { Start } from "./decisions.ts";
+import { couldEverStart } from "./empty-cluster.ts";
 import { explainJob } from "./explain.ts";
 import type { Explanation, WaitReason } from "./explanation.ts";
 import type { JobInput } from "./job-input.ts";
@@ -76,7 +77,13 @@ function isBehindStrict(state: State, record: JobRecord): boolean {
   const wanted = new Set(state.placer.partitionsFor(record.request));
   for (const lane of state.lanes.get(record.queue)?.values() ?? []) {
     const head = lane.head();
-    if (head !== null && before(head, record) && state.placer.partitionsFor(lane.request).some((partition) => wanted.has(partition))) return true;
+    if (
+      head !== null &&
+      before(head, record) &&
+      couldEverStart(state, lane) &&
+      state.placer.partitionsFor(lane.request).some((partition) => wanted.has(partition))
+    )
+      return true;
   }
   return false;
 }

@@ -20,11 +20,16 @@ export class Power {
     return input?.powerBudget !== undefined && (input.devicePower ?? 0) > 0;
   }
 
-  /** Infinity where the pool has no budget; a device counts as in use as soon as any of it is held. */
-  devicesLeft(pool: string): number {
+  /** Devices that may be in use at a time; infinity where the pool has no budget. */
+  most(pool: string): number {
     if (!this.limited(pool)) return Infinity;
     const { powerBudget, devicePower } = this.#pools.get(pool)!;
-    return Math.max(0, Math.floor(powerBudget! / devicePower!) - this.#devicesInUse(pool));
+    return Math.floor(powerBudget! / devicePower!);
+  }
+
+  /** So many more; a device counts as in use as soon as any of it is held. */
+  devicesLeft(pool: string): number {
+    return this.limited(pool) ? Math.max(0, this.most(pool) - this.#devicesInUse(pool)) : Infinity;
   }
 
   #devicesInUse(pool: string): number {

@@ -33,9 +33,10 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
   if (!couldTake(state, job)) return null;
   for (const variant of job.request.variants) {
     for (const lead of state.placer.matching(variant, leadingRole(variant))) {
+      const charges = state.placer.chargesFor(variant, lead);
+      if (charges === null) continue;
       const choices = variant.roles.map((role) => state.placer.choices(variant, role, lead));
-      if (choices.some((partitions) => partitions.length === 0)) continue;
-      const usage = state.quota.usageOf(variant.roles.map((role, i) => ({ partition: choices[i]![0]!, shape: role.shape, members: role.min })));
+      const usage = state.quota.usageOf(charges);
       if (!state.quota.couldEverAllow(job.queue, usage) || !leaseLasts(state, job, lead)) continue;
       const partitions = [...new Set(choices.flat())];
       const from = sources(state, job, usage, partitions);

@@ -100,11 +100,11 @@ function speedOf(state: State, request: Request): Speed {
 }
 
 /** The request itself, or bound to one zone when as many jobs as the operator allows span several already. */
-export function crossesZones(state: State, request: Request): Request {
+export function crossesZones(state: State, request: Request, crossing = state.holding.crossing): Request {
   const most = state.policy.maxCrossZoneJobs;
   const zone = zoneLevel(state);
   if (most === undefined || zone === 0) return request;
-  if (state.holding.crossing < most) return request;
+  if (crossing < most) return request;
   return { ...request, within: Math.min(request.within, zone), withinRequired: true };
 }
 

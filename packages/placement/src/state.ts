@@ -1,5 +1,6 @@
 import type { ClusterOptions, NodeInput, WindowInput } from "./cluster-input.ts";
 import { DatedReservations } from "./dated.ts";
+import { EmptyCluster } from "./empty-cluster.ts";
 import { enqueue } from "./enqueue.ts";
 import { Estimates } from "./estimates.ts";
 import { Holders } from "./holders.ts";
@@ -49,6 +50,7 @@ export class State {
   readonly dated = new DatedReservations(this);
   readonly estimates = new Estimates(this);
   readonly learned = new Learned();
+  readonly empty = new EmptyCluster(this);
   readonly scarcity = new Scarcity();
   readonly service = new Service();
   readonly windows = new Map<string, WindowInput>();
@@ -79,6 +81,7 @@ export class State {
     this.quota.unassigned = this.policy.unassignedCapacity;
     this.quota.invalidate();
     this.dated.limit();
+    this.empty.version++;
     // What was turned down by what held before is looked at again.
     this.placer.epoch++;
   }

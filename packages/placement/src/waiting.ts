@@ -103,6 +103,9 @@ export class Lane {
   searchFrom = 0;
   pause = 0;
   size = 0;
+  /** Whether its jobs could ever start, and as of when. */
+  ever = true;
+  everAt = -1;
   /** When the keys of its jobs were taken, and what was learned by then. */
   keyedAt = 0;
   keyedVersion = 0;

@@ -42,7 +42,10 @@ export class Fit {
 function emptyCluster(shape: ClusterShape): PlacementEngine {
   const engine = createEngine();
   const levels = new Map(shape.pools.map((pool) => [pool.name, pool.spec.fabric_levels ?? DEFAULT_LEVELS]));
-  for (const pool of shape.pools) engine.putPool({ id: pool.name });
+  for (const { name, spec } of shape.pools) {
+    const { power_budget_watts: powerBudget, device_power_watts: devicePower } = spec;
+    engine.putPool({ id: name, ...(powerBudget !== undefined && { powerBudget }), ...(devicePower !== undefined && { devicePower }) });
+  }
   for (const node of shape.nodes) {
     engine.putNode({
       id: node.name,
