@@ -19,6 +19,8 @@ const ALL = [
   "--set",
   "api.tlsSecretName=muster-tls",
   "--set",
+  "api.gitHosts={git.corp.example,10.1.0.0/16}",
+  "--set",
   "logs.store=s3://logs/muster?region=x",
   "--set",
   "kubeconfigs.east=east",

@@ -40,6 +40,7 @@ import { windowRoutes } from "./routes/windows.ts";
 import { EventHub } from "./stream/event-hub.ts";
 import { Streams } from "./stream/streams.ts";
 import { ClusterCache } from "./submit/cluster-cache.ts";
+import { GitHosts } from "./submit/git-hosts.ts";
 import { Submitter } from "./submit/submitter.ts";
 
 export interface ApiOptions {
@@ -54,6 +55,8 @@ export interface ApiOptions {
   limits?: Partial<Limits>;
   /** Protocols that `source.git` may use; by default https, ssh and http. */
   gitProtocols?: readonly string[];
+  /** Hosts within the operator's own network that `source.git` may name; by default none. */
+  gitHosts?: readonly string[];
 }
 
 export interface Api {
@@ -77,7 +80,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const hub = new EventHub(pool, options.databaseUrl, app.log);
   const authenticator = new Authenticator(pool);
   const streams = new Streams(limits, authenticator);
-  const submitter = new Submitter(pool, cluster, waker, { protocols: options.gitProtocols ?? ["https", "ssh", "http"] });
+  const submitter = new Submitter(pool, cluster, waker, {
+    protocols: options.gitProtocols ?? ["https", "ssh", "http"],
+    hosts: new GitHosts(options.gitHosts ?? []),
+  });
   const context: Context = { pool, waker, cluster, submitter, authenticator, hub, streams, logs: options.logs, limits };
 
   installErrorHandler(app);

@@ -20,7 +20,11 @@ test("beyond this machine it wants TLS, or to be told that it may do without", (
 });
 
 test("says everything that is wrong at once", () => {
-  expect(readConfig({ MUSTER_PORT: "http", MUSTER_TLS_CERT: "c", MUSTER_LOG_LEVEL: "loud", MUSTER_LOG_STORE: "logs" }, ["--verbose"])).toMatchObject({
+  expect(
+    readConfig({ MUSTER_PORT: "http", MUSTER_TLS_CERT: "c", MUSTER_LOG_LEVEL: "loud", MUSTER_LOG_STORE: "logs", MUSTER_GIT_HOSTS: "git.corp, http://x" }, [
+      "--verbose",
+    ]),
+  ).toMatchObject({
     ok: false,
     problems: [
       expect.stringContaining("--verbose"),
@@ -29,6 +33,9 @@ test("says everything that is wrong at once", () => {
       expect.stringContaining("MUSTER_TLS_KEY"),
       expect.stringContaining("MUSTER_LOG_LEVEL"),
       expect.stringContaining("MUSTER_LOG_STORE"),
+      expect.stringContaining(
+        'MUSTER_GIT_HOSTS: expected names, such as git.example.org or *.example.org, addresses, or ranges such as 10.1.0.0/16, not "http://x"',
+      ),
     ],
   });
 });

@@ -1,8 +1,18 @@
 import { isIP } from "node:net";
 import { isAbsolute } from "node:path";
+import { readGitHosts } from "./submit/git-hosts.ts";
 
 export type Config =
-  | { ok: true; databaseUrl: string; host: string; port: number; tls: { certFile: string; keyFile: string } | undefined; logs: string; logLevel: string }
+  | {
+      ok: true;
+      databaseUrl: string;
+      host: string;
+      port: number;
+      tls: { certFile: string; keyFile: string } | undefined;
+      logs: string;
+      logLevel: string;
+      gitHosts: string[];
+    }
   | { ok: false; problems: string[] };
 
 const LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
@@ -30,7 +40,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, wo
   const logs = env["MUSTER_LOG_STORE"] ?? "";
   if (!isAbsolute(logs) && !logs.startsWith("s3://"))
     problems.push("MUSTER_LOG_STORE: expected the absolute path of the folder that keeps job logs, or s3://BUCKET/PREFIX; the same for all services");
-  return problems.length > 0 ? { ok: false, problems } : { ok: true, databaseUrl, host, port, tls, logs, logLevel };
+  let gitHosts: string[] = [];
+  try {
+    gitHosts = readGitHosts(env["MUSTER_GIT_HOSTS"]);
+  } catch (error) {
+    problems.push((error as Error).message);
+  }
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, databaseUrl, host, port, tls, logs, logLevel, gitHosts };
 }
 
 /** Addresses that only this machine reaches. A name other than localhost may be anything. */

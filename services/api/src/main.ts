@@ -26,6 +26,7 @@ const api = await createApi({
   logs: openLogStore(config.logs),
   logger,
   dashboard: join(import.meta.dirname, "../../dashboard/dist"),
+  gitHosts: config.gitHosts,
   ...(config.tls && { tls: config.tls }),
 });
 closeWithGrace({ delay: 10_000, logger }, async ({ err }) => {

@@ -1,5 +1,6 @@
 import { isAbsolute } from "node:path";
 import { parseArgs } from "node:util";
+import { readGitHosts } from "@muster/api";
 import { DEFAULT_PORT, type StandaloneOptions } from "./standalone.ts";
 
 export type Arguments = Omit<StandaloneOptions, "logger"> & { logLevel: string };
@@ -34,6 +35,7 @@ export function parseArguments(argv: string[], env: Readonly<Record<string, stri
     port,
     demoCluster: !values["no-demo"] && values.cluster === undefined,
     logLevel: values["log-level"],
+    gitHosts: readGitHosts(env["MUSTER_GIT_HOSTS"]),
     ...(values["state-dir"] !== undefined && { stateDir: values["state-dir"] }),
     ...(values.cluster !== undefined && { clusterFile: values.cluster }),
     ...(env["DATABASE_URL"] && { databaseUrl: env["DATABASE_URL"] }),

@@ -36,6 +36,8 @@ export interface StandaloneOptions {
   /** Where job logs are kept: a folder or s3://BUCKET/PREFIX; by default a folder of the state directory. */
   logStore?: string;
   limits?: Partial<Limits>;
+  /** Hosts within the operator's own network that `source.git` may name. */
+  gitHosts?: readonly string[];
   /** A file of repair hooks. */
   repairHooks?: string;
   agent?: LocalProviderOptions["agent"];
@@ -83,6 +85,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       ...(options.tls && { tls: options.tls }),
       ...(existsSync(DASHBOARD) && { dashboard: DASHBOARD }),
       ...(options.limits && { limits: options.limits }),
+      ...(options.gitHosts && { gitHosts: options.gitHosts }),
     });
     undo.push(() => api.close());
     const url = await api.listen({ host: options.host ?? "127.0.0.1", port: options.port ?? DEFAULT_PORT });

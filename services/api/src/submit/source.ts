@@ -2,15 +2,28 @@ import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import type { SourceSpec } from "@muster/model";
 import { Problem } from "../problems/problem.ts";
+import type { GitHosts } from "./git-hosts.ts";
 
 /** Milliseconds that a git server may take to say which commit is meant. */
 const TIMEOUT = 15_000;
 const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+/** Names and addresses, without brackets. */
+const HOST = /^[a-z0-9][a-z0-9._-]*$|^[0-9a-f:.]+$/;
 const PROTOCOLS = new Set(["https", "ssh", "file", "http"]);
 
 export interface SourceOptions {
   /** Protocols that `source.git` may use. */
   protocols: readonly string[];
+  hosts: GitHosts;
+}
+
+/** A repository as git is to ask for it. */
+interface Remote {
+  url: string;
+  protocol: string;
+  /** Undefined for a folder. */
+  host: string | undefined;
+  port: string;
 }
 
 /** The commit that a job's source stands for now; null where it has none. @throws Problem source_unavailable */
@@ -21,22 +34,35 @@ export async function resolveSource(source: SourceSpec | undefined, options: Sou
     if (!found?.isDirectory()) throw unavailable("source.dir", `${source.dir} is no folder on this machine`);
     return null;
   }
-  const protocol = protocolOf(source.git);
-  if (!protocol || !PROTOCOLS.has(protocol) || !options.protocols.includes(protocol)) {
+  const remote = remoteOf(source.git);
+  if (!remote || !PROTOCOLS.has(remote.protocol) || !options.protocols.includes(remote.protocol)) {
     throw unavailable("source.git", `expected a URL of ${options.protocols.join(", ")}`);
   }
+  const addresses =
+    remote.host === undefined
+      ? undefined
+      : await options.hosts.addressesOf(remote.host).catch((error: unknown) => {
+          throw unavailable("source.git", (error as Error).message);
+        });
   if (COMMIT.test(source.ref)) return source.ref;
-  const lines = await listRemote(source.git, source.ref, protocol);
+  const lines = await listRemote(remote, source.ref, addresses);
   const commit = pick(lines, source.ref);
   if (!commit) throw unavailable("source.ref", `there is no ${source.ref} in ${withoutPassword(source.git)}`);
   return commit;
 }
 
-function protocolOf(url: string): string | undefined {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(url)?.[1]?.toLowerCase();
-  if (scheme) return scheme;
+/** git gets the address as it was read here, so that both mean the same host. */
+function remoteOf(text: string): Remote | undefined {
   // git's own shorthand: user@host:path
-  return /^[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^:]/.test(url) ? "ssh" : undefined;
+  const short = /^[A-Za-z0-9_.-]+@([A-Za-z0-9][A-Za-z0-9._-]*):[^:]/.exec(text);
+  if (short) return { url: text, protocol: "ssh", host: (short[1] as string).toLowerCase(), port: "" };
+  // what one reader skips and another does not
+  if (/[\s\\]/.test(text) || !/^[a-z][a-z0-9+.-]*:\/\//i.test(text) || !URL.canParse(text)) return undefined;
+  const { protocol, hostname, port, href } = new URL(text);
+  const remote = { url: href, protocol: protocol.slice(0, -1), port };
+  if (remote.protocol === "file") return hostname === "" ? { ...remote, host: undefined } : undefined;
+  const host = hostname.replace(/^\[(.*)\]$/, "$1").toLowerCase();
+  return HOST.test(host) ? { ...remote, host } : undefined;
 }
 
 /** A branch or tag of that name; of an annotated tag, the commit that it points at. */
@@ -48,7 +74,7 @@ function pick(lines: readonly (readonly [string, string])[], ref: string): strin
   return undefined;
 }
 
-function listRemote(url: string, ref: string, protocol: string): Promise<[string, string][]> {
+function listRemote({ url, protocol, host, port }: Remote, ref: string, addresses: readonly string[] | undefined): Promise<[string, string][]> {
   return new Promise((resolve, reject) => {
     const env = {
       PATH: process.env["PATH"] ?? "/usr/bin:/bin",
@@ -57,7 +83,7 @@ function listRemote(url: string, ref: string, protocol: string): Promise<[string
       GIT_TERMINAL_PROMPT: "0",
       GIT_ASKPASS: "/bin/false",
       SSH_ASKPASS: "/bin/false",
-      GIT_SSH_COMMAND: "ssh -oBatchMode=yes -oConnectTimeout=10",
+      GIT_SSH_COMMAND: ["ssh -oBatchMode=yes -oConnectTimeout=10", ...(addresses ? sshOptions(host as string, port, addresses) : [])].join(" "),
       GIT_ALLOW_PROTOCOL: protocol,
       GIT_CONFIG_NOSYSTEM: "1",
     };
@@ -68,6 +94,7 @@ function listRemote(url: string, ref: string, protocol: string): Promise<[string
       "core.askPass=/bin/false",
       "-c",
       "http.followRedirects=false",
+      ...(addresses ? ["-c", `http.curloptResolve=${host}:${port || (protocol === "https" ? 443 : 80)}:${addresses.map(bracketed).join(",")}`] : []),
       "ls-remote",
       "--quiet",
       "--",
@@ -92,6 +119,16 @@ function listRemote(url: string, ref: string, protocol: string): Promise<[string
         );
     });
   });
+}
+
+/** git hands these to a shell: they are made of nothing but addresses, and a name that HOST lets through. */
+function sshOptions(host: string, port: string, [address]: readonly string[]): string[] {
+  const known = port === "" || port === "22" ? host : `[${host}]:${port}`;
+  return [`-oHostName=${address}`, `'-oHostKeyAlias=${known}'`];
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
 }
 
 function lastLine(stderr: string, url: string): string {
