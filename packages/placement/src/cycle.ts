@@ -8,7 +8,7 @@ import type { JobRecord } from "./jobs.ts";
 import { durations } from "./learned.ts";
 import { locality } from "./locality.ts";
 import { planMoves, planStopsAndMoves } from "./moves.ts";
-import { ahead, QueueCursor, standing } from "./order.ts";
+import { ahead, QueueCursor, stand } from "./order.ts";
 import type { Partition } from "./partition.ts";
 import { place } from "./place.ts";
 import type { Placement } from "./placement.ts";
@@ -56,6 +56,7 @@ class Cycle {
   readonly #state: State;
   readonly #decided: Decided = { starts: [], evictions: [], shrinks: [], grows: [], moves: [] };
   readonly #kept: Earmarks;
+  readonly #past: (queue: QueueNode) => number;
   /** Requests for which there is no room, whatever the queue, with the `freed` at which that was so. */
   readonly #full = new Map<Request, number>();
   readonly #strict = new Map<QueueNode, Set<Partition>>();
@@ -71,6 +72,7 @@ class Cycle {
   constructor(state: State) {
     this.#state = state;
     this.#kept = new Earmarks(state);
+    this.#past = (queue) => state.pastUse(queue);
   }
 
   run(): CycleResult {
@@ -309,7 +311,7 @@ class Cycle {
   #stand(cursor: QueueCursor): void {
     const { quota } = this.#state;
     cursor.version = quota.version;
-    cursor.standing = standing(quota, cursor.job, this.#leadUsage(cursor.job.request), (queue) => this.#state.pastUse(queue));
+    stand(cursor.standing, quota, cursor.job, this.#leadUsage(cursor.job.request), this.#past);
   }
 
   #leadUsage(request: Request): Usage {
@@ -319,15 +321,16 @@ class Cycle {
   #block(lane: Lane, kind: Blocked["kind"], byQuota: boolean): void {
     const state = this.#state;
     if (lane.blocked?.kind !== kind) lane.blockedSince = state.now;
-    lane.blocked = {
-      kind,
-      byQuota,
-      capacityFreed: state.placer.freedFor(lane.request),
-      quotaFreed: state.quota.freed,
-      version: state.quota.version,
-      prices: pricesFor(state, lane),
-      until: Math.min(state.protectedUntil, this.#owed),
-    };
+    // Most lanes are turned down in most cycles: what they were turned down for before is written over.
+    lane.blocked ??= { kind, byQuota, capacityFreed: 0, quotaFreed: 0, version: 0, prices: 0, until: 0 };
+    const { blocked } = lane;
+    blocked.kind = kind;
+    blocked.byQuota = byQuota;
+    blocked.capacityFreed = state.placer.freedFor(lane.request);
+    blocked.quotaFreed = state.quota.freed;
+    blocked.version = state.quota.version;
+    blocked.prices = pricesFor(state, lane);
+    blocked.until = Math.min(state.protectedUntil, this.#owed);
   }
 
   /** Nothing that the lane was turned down for has changed since. */

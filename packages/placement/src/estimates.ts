@@ -224,7 +224,7 @@ function* pass(state: State): Generator<void> {
 
 function heldBy(state: State, queue: QueueNode): number {
   let devices = 0;
-  for (const job of state.running.of(queue)) devices += devicesOf(job);
+  for (const job of state.running.of(queue).jobs) devices += devicesOf(job);
   return devices;
 }
 

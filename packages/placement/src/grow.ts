@@ -67,7 +67,7 @@ function grow(state: State, job: JobRecord, decided: Decided): void {
     job.usage = quota.usageOf(chargesOf(job.placement!));
     quota.charge(job.queue, job.usage);
     job.grownFrom = { members: from, startedAt: job.startedAt };
-    job.startedAt = state.now;
+    state.running.restart(job, state.now);
     job.resized = true;
     decided.grows.push({ job: job.input.id, members: membersOf(state, job.placement!).slice(from) });
     return;

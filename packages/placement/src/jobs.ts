@@ -3,6 +3,7 @@ import type { JobInput } from "./job-input.ts";
 import type { Placement } from "./placement.ts";
 import type { QueueNode, Usage } from "./quota.ts";
 import type { Request } from "./request.ts";
+import type { Unit } from "./victims.ts";
 import type { Entry } from "./waiting.ts";
 
 /**
@@ -22,8 +23,10 @@ export interface JobRecord {
   state: JobState;
   entry: Entry | null;
   placement: Placement | null;
-  /** What is charged to its queue. */
+  /** What is charged to its queue; made anew whenever what it holds changes. */
   usage: Usage;
+  /** What can be taken from it, as listed last, and for which usage. */
+  units: { of: Usage; list: readonly Unit[] } | null;
   startedAt: number;
   /** Key in a queue that goes by service, as it was taken last: lower goes first. 0 in other queues. */
   need: number;
@@ -39,7 +42,7 @@ export interface JobRecord {
   /** Members and start before it was grown, until its workers have stopped for that. */
   grownFrom: { members: number; startedAt: number } | null;
   /** Lost ranks by role, while it is recovering. */
-  lost: Map<string, number[]>;
+  lost: ReadonlyMap<string, readonly number[]>;
   /** Jobs whose leaving it must await before it may start. */
   awaits: Set<JobRecord>;
   /** When it starts, by the last pass over all jobs, and as of when that was. */
@@ -48,6 +51,10 @@ export interface JobRecord {
   reasonSince: number;
   evaluatedAt: number;
 }
+
+/** Of most jobs, which lose and await nothing: shared, and never added to. */
+export const NONE_LOST: JobRecord["lost"] = new Map();
+export const NOBODY: JobRecord["awaits"] = new Set();
 
 /** The reason that keeps a job from being considered at all, if any. */
 export function gateOf(job: JobRecord, now: number): { reason: WaitReason; until: number | null } | null {

@@ -1,6 +1,6 @@
 import { dequeue, enqueue } from "./enqueue.ts";
 import type { JobInput } from "./job-input.ts";
-import type { JobRecord } from "./jobs.ts";
+import { NOBODY, NONE_LOST, type JobRecord } from "./jobs.ts";
 import { vacate } from "./places.ts";
 import { requestKey, resolveRequest } from "./request.ts";
 import type { State } from "./state.ts";
@@ -21,16 +21,17 @@ export function makeRecord(state: State, input: JobInput): JobRecord {
     entry: null,
     placement: null,
     usage: [],
+    units: null,
     startedAt: 0,
     need: 0,
     lastCheckpointAt: 0,
     stoppingFor: null,
     leaving: null,
-    awaits: new Set(),
+    awaits: NOBODY,
     larger: null,
     resized: false,
     grownFrom: null,
-    lost: new Map(),
+    lost: NONE_LOST,
     estimate: null,
     reason: "pending_evaluation",
     reasonSince: state.now,

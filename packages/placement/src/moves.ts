@@ -1,7 +1,7 @@
 import { freeDevices } from "./capacity.ts";
 import { focusNodes } from "./focus.ts";
 import { devicesOf, findHomes, type Relocation } from "./homes.ts";
-import { lostWork, type JobRecord } from "./jobs.ts";
+import { lostWork, NOBODY, type JobRecord } from "./jobs.ts";
 import type { Placement } from "./placement.ts";
 import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
@@ -17,8 +17,6 @@ export interface MovePlan {
 
 /** Work that moving may lose, per device of the job that starts by it: what it would gain in this time. */
 const WORTH_MS = 10 * 60_000;
-
-const NOBODY: ReadonlySet<JobRecord> = new Set();
 
 /** Nodes that are looked at for clearing. */
 const CLEARABLE = 256;
@@ -41,7 +39,7 @@ export function planMoves(state: State, job: JobRecord, except: ReadonlySet<JobR
       searched = true;
       const mayMove = (other: JobRecord): boolean =>
         other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, [partition]);
-      const source = new Source({ queue: job.queue, own: true, height: 0, taker: job.queue, giver: job.queue, kind: "consolidation" }, () => {
+      const source = Source.own(job.queue, "consolidation", () => {
         const there = new Set(emptiestNodes(state, partition.nodeAt).flatMap((slot) => state.holding.on(slot)));
         const units: Unit[] = [];
         for (const other of there) if (mayMove(other)) units.push(wholeUnit(state, other));

@@ -9,12 +9,13 @@ export interface Standing {
   shares: number[];
 }
 
-export function standing(quota: QuotaTree, job: JobRecord, usage: Usage, past: (queue: QueueNode) => number): Standing {
-  const shares: number[] = [];
+/** Takes it anew, in place: this is done for each job that is looked at. */
+export function stand(into: Standing, quota: QuotaTree, job: JobRecord, usage: Usage, past: (queue: QueueNode) => number): void {
+  into.borrowHeight = quota.borrowHeight(job.queue, usage);
+  into.shares.length = job.queue.depth;
   for (let queue: QueueNode = job.queue; queue.parent !== null; queue = queue.parent) {
-    shares.push(quota.share(queue) + past(queue));
+    into.shares[queue.depth - 1] = quota.share(queue) + past(queue);
   }
-  return { borrowHeight: quota.borrowHeight(job.queue, usage), shares: shares.reverse() };
 }
 
 /**
@@ -40,7 +41,7 @@ function laneBefore(a: Lane, b: Lane): boolean {
 export class QueueCursor {
   readonly queue: QueueNode;
   job: JobRecord;
-  standing: Standing = { borrowHeight: 0, shares: [] };
+  readonly standing: Standing = { borrowHeight: 0, shares: [] };
   /** Version of the quota tree at which the standing was computed. */
   version = -1;
   readonly #lanes: Heap<Lane>;

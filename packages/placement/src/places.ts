@@ -1,6 +1,6 @@
 import type { MemberPlacement, Start } from "./decisions.ts";
 import { dequeue, enqueue } from "./enqueue.ts";
-import type { JobRecord } from "./jobs.ts";
+import { NOBODY, NONE_LOST, type JobRecord } from "./jobs.ts";
 import type { Charge, Placement } from "./placement.ts";
 import type { State } from "./state.ts";
 
@@ -15,8 +15,9 @@ export function occupy(state: State, job: JobRecord, placement: Placement, at: n
   job.usage = state.quota.usageOf(chargesOf(placement));
   state.quota.charge(job.queue, job.usage);
   state.holding.add(job);
-  job.awaits = state.leaving.awaitedBy(placement);
-  for (const victim of victims) job.awaits.add(victim);
+  const awaits = state.leaving.awaitedBy(placement);
+  for (const victim of victims) awaits.add(victim);
+  job.awaits = awaits;
   if (job.awaits.size > 0) {
     job.state = "reserved";
     state.reserved.add(job);
@@ -48,8 +49,8 @@ export function vacate(state: State, job: JobRecord): void {
   state.recovering.delete(job);
   job.resized = false;
   job.grownFrom = null;
-  job.lost.clear();
-  job.awaits.clear();
+  job.lost = NONE_LOST;
+  job.awaits = NOBODY;
 }
 
 /** A job that held something waits again. */
@@ -64,11 +65,13 @@ export function requeue(state: State, job: JobRecord): void {
 export function loseMembers(state: State, job: JobRecord, lost: readonly { role: string; rank: number }[]): void {
   if (job.state !== "running") throw new Error(`job ${job.input.id}: is not running`);
   dropMembers(state, job, lost);
+  const known = new Map(job.lost);
   for (const { role, rank } of lost)
-    job.lost.set(
+    known.set(
       role,
-      [...(job.lost.get(role) ?? []), rank].sort((a, b) => a - b),
+      [...(known.get(role) ?? []), rank].sort((a, b) => a - b),
     );
+  job.lost = known;
   state.running.remove(job);
   job.state = "recovering";
   state.recovering.add(job);
@@ -76,7 +79,7 @@ export function loseMembers(state: State, job: JobRecord, lost: readonly { role:
 
 /** Some members of a gang are gone; the others keep their places and close ranks. */
 export function dropMembers(state: State, job: JobRecord, gone: readonly { role: string; rank: number }[]): void {
-  state.running.changed(job.queue);
+  state.running.of(job.queue).version++;
   if (job.placement === null) throw new Error(`job ${job.input.id}: holds no places`);
   const { nodes } = state.placer;
   for (const { role, partition, members } of job.placement.roles) {

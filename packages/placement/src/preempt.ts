@@ -10,7 +10,7 @@ import type { QueueNode, Usage } from "./quota.ts";
 import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import { couldTake, mayTake, sources, type Source, type Unit } from "./victims.ts";
+import { claimOn, couldTake, leavesEnough, sources, type Source, type Unit } from "./victims.ts";
 import { bounds, leaseLasts } from "./windows.ts";
 
 /** A start and what must go for it. */
@@ -114,6 +114,9 @@ interface Head {
   source: Source;
   next: number;
   share: number;
+  /** By what right the job takes from it, and at which version of the quota tree that was so. */
+  kind: Source["kind"] | null;
+  judgedAt: number;
 }
 
 /** Other queues before the own, nearer ones before those further off, then the largest share. */
@@ -210,12 +213,10 @@ export class Search {
 
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
   *#inOrder(from: readonly Source[]): Generator<Unit> {
-    const { quota } = this.#state;
-    const { elastic } = this.#state.running;
+    const { quota, running } = this.#state;
     const dims = quota.countedOf(this.#usage);
     const share = (source: Source): number => (source.own ? 0 : quota.share(source.giver, dims));
-    const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source) }));
-    const elasticQueues = new Set([...elastic].map((job) => job.queue));
+    const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source), kind: source.kind, judgedAt: -1 }));
     if (this.#claims !== null) {
       yield* this.#take(
         heads.filter(({ source }) => source.own),
@@ -224,11 +225,13 @@ export class Search {
       );
     }
     // What is above a minimum goes before any gang, wherever it is.
-    yield* this.#take(
-      heads.filter(({ source }) => elasticQueues.has(source.queue)),
-      share,
-      true,
-    );
+    if (running.elastic.size > 0) {
+      yield* this.#take(
+        heads.filter(({ source }) => running.of(source.queue).elastic > 0),
+        share,
+        true,
+      );
+    }
     yield* this.#take(heads, share, false);
   }
 
@@ -239,13 +242,19 @@ export class Search {
       let at = 0;
       for (let i = 1; i < left.length && asked(left[i]!, left[0]!) === 0; i++) if (unitPrecedes(left[i]!, left[at]!)) at = i;
       const best = left[at]!;
-      const unit = best.source.units[best.next];
+      const { version } = this.#state.quota;
+      if (!best.source.own && best.judgedAt !== version) {
+        best.kind = claimOn(this.#state, this.#job, best.source, this.#usage);
+        best.judgedAt = version;
+      }
+      // Without a claim none of its units may go, and what else goes gives none.
+      const unit = best.kind === null ? undefined : best.source.units[best.next];
       if (unit === undefined || (surplus && !unit.surplus)) {
         left.splice(at, 1);
         continue;
       }
       best.next++;
-      if (!mayTake(this.#state, this.#job, best.source, unit, this.#usage)) continue;
+      if (!leavesEnough(this.#state, this.#job, best.source, unit, best.kind!)) continue;
       yield unit;
       for (const head of left.filter(({ source }) => source.giver === best.source.giver)) {
         head.share = share(head.source);
@@ -308,7 +317,8 @@ export class Search {
       const source = claims.get(unit.job.queue)!;
       if (unit === stays || source.own) return true;
       quota.charge(unit.job.queue, unit.usage);
-      const may = mayTake(this.#state, this.#job, source, unit, this.#usage);
+      const kind = claimOn(this.#state, this.#job, source, this.#usage);
+      const may = kind !== null && leavesEnough(this.#state, this.#job, source, unit, kind);
       quota.refund(unit.job.queue, unit.usage);
       return may;
     });

@@ -20,7 +20,6 @@ export function removeQueue(state: State, id: string): void {
   state.lanes.delete(queue!);
   state.jobsOfQueue.delete(queue!);
   state.running.forget(queue!);
-  state.unitCache.delete(queue!);
   state.service.forget(queue!);
 }
 

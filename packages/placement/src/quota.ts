@@ -32,6 +32,10 @@ export class QueueNode {
   past = 0;
   pastAt = 0;
   height = 0;
+  /** Steps from the root. */
+  depth = 0;
+  /** Its share in what is counted, kept until what it holds changes; below 0: to be found anew. */
+  knownShare = -1;
 
   constructor(input: QueueInput) {
     this.id = input.id;
@@ -41,20 +45,27 @@ export class QueueNode {
 
 /** Where two queues meet in the tree: its height, and the branches below it that lead to each. */
 export function meets(x: QueueNode, y: QueueNode): { height: number; a: QueueNode; b: QueueNode } {
-  if (x.parent === y.parent && x.parent !== null) return { height: x.parent.height, a: x, b: y };
-  const path: QueueNode[] = [];
-  for (let up: QueueNode | null = x; up !== null; up = up.parent) path.push(up);
-  for (let b = y; ; b = b.parent!) {
-    const at = path.indexOf(b.parent!);
+  let a = x;
+  let b = y;
+  while (a.parent !== b.parent) {
     // One queue may lie on the way to the other: then it is its own branch.
-    if (path.includes(b)) return { height: b.height, a: path[Math.max(0, path.indexOf(b) - 1)]!, b };
-    if (at > 0) return { height: b.parent!.height, a: path[at - 1]!, b };
-    if (at === 0) return { height: x.height, a: x, b };
+    if (a.parent === b) return { height: b.height, a, b };
+    if (b.parent === a) return { height: a.height, a, b };
+    if (a.depth >= b.depth) a = a.parent!;
+    else b = b.parent!;
   }
+  return { height: a.parent!.height, a, b };
 }
 
 /** What a placement uses, as amounts by dimension. */
 export type Usage = readonly { dimension: number; amount: number }[];
+
+/** A use by a queue that begins or ends. */
+export interface Change {
+  of: QueueNode;
+  usage: Usage;
+  ends: boolean;
+}
 
 /**
  * The tree of queues and what each may use. Nominal quota of a parent covers its subtree. What is idle is lent
@@ -177,14 +188,17 @@ export class QuotaTree {
   }
 
   usageOf(charges: readonly Charge[]): Usage {
-    const amounts = new Map<number, number>();
+    const usage: { dimension: number; amount: number }[] = [];
     for (const { partition, shape, members } of charges) {
       for (const { dimension, resource } of this.#byPartition[partition.index] ?? []) {
         const each = resource === "accelerators" ? shape.devices * WHOLE + shape.share : resource === "cpus" ? shape.cpuMillis : shape.memoryBytes;
-        if (each > 0) amounts.set(dimension, (amounts.get(dimension) ?? 0) + each * members);
+        if (each <= 0) continue;
+        const known = usage.find((one) => one.dimension === dimension);
+        if (known === undefined) usage.push({ dimension, amount: each * members });
+        else known.amount += each * members;
       }
     }
-    return [...amounts].map(([dimension, amount]) => ({ dimension, amount }));
+    return usage;
   }
 
   /** Whether the queue may use this much more now. */
@@ -228,6 +242,7 @@ export class QuotaTree {
 
   charge(queue: QueueNode, usage: Usage): void {
     this.version++;
+    forgetShares(queue);
     for (const { dimension, amount } of usage) {
       for (let up: QueueNode | null = queue; up !== null; up = up.parent) up.held[dimension] = (up.held[dimension] ?? 0) + amount;
       let rest = amount;
@@ -241,6 +256,7 @@ export class QuotaTree {
 
   refund(queue: QueueNode, usage: Usage): void {
     this.version++;
+    forgetShares(queue);
     this.freed++;
     for (const { dimension, amount } of usage) {
       for (let up: QueueNode | null = queue; up !== null; up = up.parent) up.held[dimension] = (up.held[dimension] ?? 0) - amount;
@@ -260,37 +276,38 @@ export class QuotaTree {
 
   /** Those of a use, or all of it where it touches none. */
   countedOf(usage: Usage): readonly number[] {
+    let known = 0;
+    for (const { dimension } of usage) if (this.#counted.includes(dimension)) known++;
+    if (known === this.#counted.length) return this.#counted;
     const counted = usage.map(({ dimension }) => dimension).filter((d) => this.#counted.includes(d));
     return counted.length > 0 ? counted : usage.map(({ dimension }) => dimension);
   }
 
   /**
-   * How far above its nominal a queue is, as the largest part of the cluster over its weight; or would be with this much more use
-   * of a queue in it (less, where amounts are negative). What queues below keep to themselves is no part of it.
+   * How far above its nominal a queue is, as the largest part of the cluster over its weight; or would be with this use of a queue
+   * in it begun or ended. What queues below keep to themselves is no part of it.
    */
-  share(queue: QueueNode, within: readonly number[] = this.#counted, more: { of: QueueNode; usage: Usage } | null = null): number {
-    let most = 0;
-    for (const d of within) {
-      // Of all there is to share: where nothing beyond the quotas may be used, that is their sum.
-      const closed = this.unassigned === "closed" && this.#anyNominal[d] === true;
-      const capacity = Math.max(closed ? this.root.entitled[d]! : this.#capacity[d]!, 1);
-      let above = (queue.usage[d] ?? 0) - (queue.nominal[d] ?? 0);
-      for (const { dimension, amount } of more?.usage ?? []) if (dimension === d) above += this.#reaching(queue, more!.of, d, amount);
-      if (above > 0) most = Math.max(most, above / capacity);
-    }
-    return most / queue.weight;
+  share(queue: QueueNode, within: readonly number[] = this.#counted, change: Change | null = null): number {
+    if (change !== null || within !== this.#counted) return this.#shareOf(queue, within, change);
+    if (queue.knownShare < 0) queue.knownShare = this.#shareOf(queue, within, null);
+    return queue.knownShare;
   }
 
   /** Height of the smallest subtree whose own nominal covers the use: 0 when the queue need not borrow. */
   borrowHeight(queue: QueueNode, usage: Usage): number {
-    // What nobody is guaranteed is not borrowed from anyone.
-    const guaranteed = usage.filter(({ dimension }) => this.#anyNominal[dimension]);
-    for (let up: QueueNode = queue; ; up = up.parent) {
-      if (up.parent === null) return up.height;
-      const covers = ({ dimension, amount }: Usage[number]): boolean =>
-        (up.usage[dimension] ?? 0) + this.#reaching(up, queue, dimension, amount) <= (up.nominal[dimension] ?? 0);
-      if (guaranteed.every(covers)) return up.height;
+    let up = queue;
+    while (up.parent !== null && !this.#covers(up, queue, usage)) up = up.parent;
+    return up.height;
+  }
+
+  /** Whether the use by a queue keeps within the nominal of one above it. */
+  #covers(above: QueueNode, queue: QueueNode, usage: Usage): boolean {
+    for (const { dimension, amount } of usage) {
+      // What nobody is guaranteed is not borrowed from anyone.
+      if (this.#anyNominal[dimension] !== true) continue;
+      if ((above.usage[dimension] ?? 0) + this.#reaching(above, queue, dimension, amount) > (above.nominal[dimension] ?? 0)) return false;
     }
+    return true;
   }
 
   /** What of a use by a queue is charged to one above it, after what those between keep to themselves. */
@@ -301,6 +318,23 @@ export class QuotaTree {
       rest = amount > 0 ? Math.max(0, rest - Math.max(0, kept)) : Math.min(0, Math.max(rest, Math.min(0, kept)));
     }
     return rest;
+  }
+
+  #shareOf(queue: QueueNode, within: readonly number[], change: Change | null): number {
+    let most = 0;
+    for (const d of within) {
+      // Of all there is to share: where nothing beyond the quotas may be used, that is their sum.
+      const closed = this.unassigned === "closed" && this.#anyNominal[d] === true;
+      const capacity = Math.max(closed ? this.root.entitled[d]! : this.#capacity[d]!, 1);
+      let above = (queue.usage[d] ?? 0) - (queue.nominal[d] ?? 0);
+      if (change !== null) {
+        for (const { dimension, amount } of change.usage) {
+          if (dimension === d) above += this.#reaching(queue, change.of, d, change.ends ? -amount : amount);
+        }
+      }
+      if (above > 0) most = Math.max(most, above / capacity);
+    }
+    return most / queue.weight;
   }
 
   #mostOf(queue: QueueNode, dimension: number): number {
@@ -315,6 +349,8 @@ export class QuotaTree {
 
   #build(queue: QueueNode, count: number): void {
     queue.height = 0;
+    queue.depth = queue.parent === null ? 0 : queue.parent.depth + 1;
+    queue.knownShare = -1;
     for (const child of queue.children) {
       this.#build(child, count);
       queue.height = Math.max(queue.height, child.height + 1);
@@ -344,4 +380,9 @@ export class QuotaTree {
       for (let d = 0; d < queue.held.length; d++) up.held[d] = (up.held[d] ?? 0) + sign * (queue.held[d] ?? 0);
     }
   }
+}
+
+/** What a queue holds changes, and so its share and those of all above it. */
+function forgetShares(queue: QueueNode): void {
+  for (let up: QueueNode | null = queue; up !== null; up = up.parent) up.knownShare = -1;
 }

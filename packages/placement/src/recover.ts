@@ -1,6 +1,6 @@
 import type { Decided } from "./disrupt.ts";
 import { placeGang, type Block } from "./gang.ts";
-import type { JobRecord } from "./jobs.ts";
+import { NONE_LOST, type JobRecord } from "./jobs.ts";
 import { locality } from "./locality.ts";
 import type { Holding } from "./nodes.ts";
 import type { PlacedRole } from "./placement.ts";
@@ -13,7 +13,7 @@ export function completeRecovering(state: State, decided: Decided): void {
   for (const job of state.recovering) {
     if (!replaceLost(state, job)) continue;
     state.recovering.delete(job);
-    job.lost.clear();
+    job.lost = NONE_LOST;
     state.quota.refund(job.queue, job.usage);
     job.usage = state.quota.usageOf(chargesOf(job.placement!));
     state.quota.charge(job.queue, job.usage);

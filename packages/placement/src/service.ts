@@ -59,7 +59,7 @@ export class Service {
   behind(state: State, queue: QueueNode, key: number): Behind {
     let known = this.#behind.get(queue);
     if (known?.at !== state.now) {
-      const jobs = [...state.running.of(queue)].filter((job) => job.input.preemptible);
+      const jobs = [...state.running.of(queue).jobs].filter((job) => job.input.preemptible);
       for (const job of jobs) job.need = this.key(job, state.now);
       jobs.sort((a, b) => b.need - a.need);
       const devices = new Float64Array(jobs.length + 1);

@@ -16,10 +16,9 @@ import { spansZones } from "./preference.ts";
 import { QuotaTree, type QueueNode, type Usage } from "./quota.ts";
 import type { Request } from "./request.ts";
 import { Requests } from "./requests.ts";
-import { RunningJobs } from "./running.ts";
+import { RunningJobs, type RunningOfQueue } from "./running.ts";
 import { Scarcity } from "./scarcity.ts";
 import { Service } from "./service.ts";
-import type { Unit } from "./victims.ts";
 import { Heap, type Lane } from "./waiting.ts";
 
 /** Everything the engine knows. The steps by which it changes are functions of their own. */
@@ -54,7 +53,6 @@ export class State {
   readonly scarcity = new Scarcity();
   readonly service = new Service();
   readonly windows = new Map<string, WindowInput>();
-  readonly unitCache = new Map<QueueNode, { stamp: string; units: readonly Unit[] }>();
   /** The next instant at which a protected job may be evicted that somebody could use. */
   protectedUntil = Infinity;
   now = 0;
@@ -138,9 +136,9 @@ export class State {
     return Math.max(1, this.policy.protectedRuntimeMs);
   }
 
-  /** Whether a queue runs anything that is no longer protected; if not, notes when that will be so. */
-  anyUnprotected(queue: QueueNode): boolean {
-    const until = this.running.oldestStart(queue) + this.protectedRuntime;
+  /** Whether a queue runs anything up to a priority that is no longer protected; if not, notes when that will be so. */
+  anyUnprotected(running: RunningOfQueue, most: number): boolean {
+    const until = running.oldestStart(most) + this.protectedRuntime;
     if (until > this.now) this.protectedUntil = Math.min(this.protectedUntil, until);
     return until <= this.now;
   }

@@ -1,5 +1,6 @@
 import { freeDevices } from "./capacity.ts";
 import type { DisruptionCause } from "./decisions.ts";
+import type { JobInput } from "./job-input.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Holding } from "./nodes.ts";
 import type { Partition } from "./partition.ts";
@@ -15,41 +16,62 @@ export interface Unit {
   role: number;
   holdings: readonly Holding[];
   usage: Usage;
+  /** Device-milliseconds; counted anew whenever units are listed. */
   lostWork: number;
 }
 
 /** One queue from which a job may take, and what of it. */
 export class Source {
   readonly queue: QueueNode;
-  readonly own: boolean;
   /** Height at which the two queues meet; nearer ones are asked first. */
   readonly height: number;
   /** The branches below that meeting point: the taker's and the source's. */
   readonly taker: QueueNode;
   readonly giver: QueueNode;
   readonly kind: DisruptionCause["kind"];
-  readonly #list: () => readonly Unit[];
+  /** Only jobs up to this priority give. */
+  readonly most: number;
+  readonly #list: (source: Source) => readonly Unit[];
   #units: readonly Unit[] | null = null;
 
-  constructor(at: Pick<Source, "queue" | "own" | "height" | "taker" | "giver" | "kind">, list: () => readonly Unit[]) {
-    this.queue = at.queue;
-    this.own = at.own;
-    this.height = at.height;
-    this.taker = at.taker;
-    this.giver = at.giver;
-    this.kind = at.kind;
+  constructor(
+    queue: QueueNode,
+    height: number,
+    taker: QueueNode,
+    giver: QueueNode,
+    kind: Source["kind"],
+    most: number,
+    list: (source: Source) => readonly Unit[],
+  ) {
+    this.queue = queue;
+    this.height = height;
+    this.taker = taker;
+    this.giver = giver;
+    this.kind = kind;
+    this.most = most;
     this.#list = list;
+  }
+
+  /** The job's own queue. */
+  static own(queue: QueueNode, kind: Source["kind"], list: (source: Source) => readonly Unit[]): Source {
+    return new Source(queue, 0, queue, queue, kind, Infinity, list);
+  }
+
+  get own(): boolean {
+    return this.taker === this.giver;
   }
 
   /** In the order in which they go; listed when first asked for, as most sources never are. */
   get units(): readonly Unit[] {
-    this.#units ??= this.#list();
+    this.#units ??= this.#list(this);
     return this.#units;
   }
 
   /** Only what touches these nodes. */
   narrow(nodes: ReadonlySet<number>): Source {
-    return new Source(this, () => this.units.filter((unit) => unit.holdings.some((holding) => nodes.has(holding.node))));
+    return new Source(this.queue, this.height, this.taker, this.giver, this.kind, this.most, () =>
+      this.units.filter((unit) => unit.holdings.some((holding) => nodes.has(holding.node))),
+    );
   }
 }
 
@@ -61,10 +83,10 @@ export function couldTake(state: State, taker: JobRecord): boolean {
 /** Whether anything that runs in its own queue comes after it. */
 export function couldTakeFromOwn(state: State, { queue, input, need }: JobRecord): boolean {
   const { withinQueue = "lower_priority" } = queue.input;
-  if (withinQueue === "never" || !state.anyUnprotected(queue)) return false;
-  const least = state.running.leastUrgent(queue);
-  if (byService(queue)) return least < input.priority || state.service.behind(state, queue, need).count > 0;
-  return least < input.priority || (withinQueue === "lower_or_newer_equal" && least === input.priority);
+  const running = state.running.of(queue);
+  if (withinQueue === "never") return false;
+  if (!byService(queue)) return state.anyUnprotected(running, withinQueue === "lower_or_newer_equal" ? input.priority : input.priority - 1);
+  return state.anyUnprotected(running, Infinity) && (running.leastUrgent < input.priority || state.service.behind(state, queue, need).count > 0);
 }
 
 function mayReclaim(state: State, { queue }: JobRecord): boolean {
@@ -78,45 +100,35 @@ function mayReclaim(state: State, { queue }: JobRecord): boolean {
  */
 export function sources(state: State, taker: JobRecord, usage: Usage, partitions: readonly Partition[]): Source[] {
   const found: Source[] = [];
-  const add = (queue: QueueNode, own: boolean, meeting: ReturnType<typeof meets>, kind: DisruptionCause["kind"], accept: (job: JobRecord) => boolean): void => {
-    found.push(
-      new Source({ queue, own, height: meeting.height, taker: meeting.a, giver: meeting.b, kind }, () =>
-        unitsIn(state, queue, partitions).filter((unit) => accept(unit.job)),
-      ),
-    );
-  };
-
   const { input, queue } = taker;
   const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
   if (couldTakeFromOwn(state, taker)) {
-    if (byService(queue)) {
-      const list = unitsByService(state, taker, partitions, state.running.leastUrgent(queue));
-      if (list !== null) found.push(new Source({ queue, own: true, height: 0, taker: queue, giver: queue, kind: "priority" }, list));
-    } else {
-      add(
-        queue,
-        true,
-        { height: 0, a: queue, b: queue },
-        "priority",
-        (job) =>
-          job.input.priority < input.priority ||
-          (withinQueue === "lower_or_newer_equal" && job.input.priority === input.priority && job.input.submittedAt > input.submittedAt),
-      );
-    }
+    const list = byService(queue)
+      ? unitsByService(state, taker, partitions, state.running.of(queue).leastUrgent)
+      : withinQueue === "lower_or_newer_equal"
+        ? () => unitsUpTo(state, queue, partitions, input.priority).filter(({ job: { input: other } }) => comesAfter(other, input))
+        : () => unitsUpTo(state, queue, partitions, input.priority - 1);
+    if (list !== null) found.push(Source.own(queue, "priority", list));
   }
   if (!mayReclaim(state, taker)) return found;
+  const list = (source: Source): readonly Unit[] => unitsUpTo(state, source.queue, partitions, source.most);
   let claim: Claim | null = null;
-  for (const [other, running] of state.running.byQueue) {
-    if (other === queue || running.size === 0) continue;
-    const meeting = meets(queue, other);
-    if (claim?.taker !== meeting.a) claim = new Claim(state, taker, meeting.a, usage);
-    const kind = claim.on(meeting.b);
+  for (const running of state.running.queues) {
+    const other = running.queue;
+    if (other === queue || running.jobs.size === 0) continue;
+    const { height, a, b } = meets(queue, other);
+    if (claim?.taker !== a) claim = new Claim(state, taker, a, usage);
+    const kind = claim.on(b);
     if (kind === null) continue;
-    const below = reclaim === "lower_priority" ? input.priority - 1 : kind === "fair_share" ? input.priority : Infinity;
-    if (state.running.leastUrgent(other) > below || !state.anyUnprotected(other)) continue;
-    add(other, false, meeting, kind, (job) => (reclaim === "lower_priority" ? job.input.priority < input.priority : job.input.priority <= below));
+    const most = reclaim === "lower_priority" ? input.priority - 1 : kind === "fair_share" ? input.priority : Infinity;
+    if (!state.anyUnprotected(running, most)) continue;
+    found.push(new Source(other, height, a, b, kind, most, list));
   }
   return found;
+}
+
+function comesAfter(other: JobInput, job: JobInput): boolean {
+  return other.priority < job.priority || (other.priority === job.priority && other.submittedAt > job.submittedAt);
 }
 
 /**
@@ -130,7 +142,7 @@ function unitsByService(state: State, taker: JobRecord, partitions: readonly Par
   if (least >= priority && (count === 0 || devices + partitions.reduce((sum, partition) => sum + freeDevices(state, partition), 0) < needed)) return null;
   return () => {
     const going = new Set(jobs.slice(0, count).filter((job) => job.input.priority <= priority));
-    if (least < priority) for (const job of state.running.of(taker.queue)) if (job.input.priority < priority) going.add(job);
+    if (least < priority) for (const job of state.running.of(taker.queue).jobs) if (job.input.priority < priority) going.add(job);
     const units: Unit[] = [];
     for (const job of going) if (job.state === "running" && mayGo(state, job, partitions)) units.push(...unitsOf(state, job));
     return units.sort(mostNeededFirst);
@@ -154,7 +166,7 @@ class Claim {
 
   constructor(state: State, job: JobRecord, taker: QueueNode, usage: Usage) {
     const { quota } = state;
-    const more = { of: job.queue, usage };
+    const more = { of: job.queue, usage, ends: false };
     this.taker = taker;
     this.#state = state;
     this.#dims = quota.countedOf(usage);
@@ -170,15 +182,22 @@ class Claim {
   }
 }
 
-/** All that may go of a queue's running jobs, in order; listed once in a cycle unless what runs changes. */
-function unitsIn(state: State, queue: QueueNode, partitions: readonly Partition[]): readonly Unit[] {
-  const stamp = `${state.cycles}/${state.running.version(queue)}/${partitions.map(({ index }) => index).join()}`;
-  const known = state.unitCache.get(queue);
-  if (known?.stamp === stamp) return known.units;
-  const units: Unit[] = [];
-  for (const job of state.running.of(queue)) if (mayGo(state, job, partitions)) units.push(...unitsOf(state, job));
-  units.sort(goesFirst);
-  state.unitCache.set(queue, { stamp, units });
+/** All that may go of a queue's running jobs up to a priority, in order; listed once in a cycle unless what runs changes. */
+function unitsUpTo(state: State, queue: QueueNode, partitions: readonly Partition[], priority: number): readonly Unit[] {
+  const running = state.running.of(queue);
+  const { listed } = running;
+  const isCurrent = listed.cycle === state.cycles && listed.version === running.version;
+  if (!isCurrent || listed.partitions.length !== partitions.length || !listed.partitions.every((one, i) => one === partitions[i])) {
+    const units: Unit[] = [];
+    for (const job of running.jobs) if (mayGo(state, job, partitions)) for (const unit of unitsOf(state, job)) units.push(unit);
+    running.listed = { cycle: state.cycles, version: running.version, partitions, all: units.sort(goesFirst), upTo: new Map() };
+  }
+  const { all, upTo } = running.listed;
+  let units = upTo.get(priority);
+  if (units === undefined) {
+    units = all.every((unit) => unit.job.input.priority <= priority) ? all : all.filter((unit) => unit.job.input.priority <= priority);
+    upTo.set(priority, units);
+  }
   return units;
 }
 
@@ -197,9 +216,15 @@ export function wholeUnit(state: State, job: JobRecord): Unit {
   return { ...base, holdings: units.flatMap((unit) => unit.holdings), usage: job.usage };
 }
 
-function unitsOf(state: State, job: JobRecord): Unit[] {
+function unitsOf(state: State, job: JobRecord): readonly Unit[] {
+  if (job.units?.of !== job.usage) job.units = { of: job.usage, list: listUnits(state, job) };
+  const { list } = job.units;
+  list[list.length - 1]!.lostWork = lostWork(job, state.now);
+  return list;
+}
+
+function listUnits(state: State, job: JobRecord): Unit[] {
   const units: Unit[] = [];
-  const work = lostWork(job, state.now);
   const base: Holding[] = [];
   const charges = [];
   for (const [role, placed] of job.placement!.roles.entries()) {
@@ -218,7 +243,7 @@ function unitsOf(state: State, job: JobRecord): Unit[] {
     for (let i = 0; i < end; i++) base.push(placed.members[i]!);
     charges.push({ partition: placed.partition, shape, members: end });
   }
-  units.push({ job, surplus: false, role: -1, holdings: base, lostWork: work, usage: state.quota.usageOf(charges) });
+  units.push({ job, surplus: false, role: -1, holdings: base, lostWork: 0, usage: state.quota.usageOf(charges) });
   return units;
 }
 
@@ -239,16 +264,21 @@ function size(unit: Unit): number {
   return unit.usage.reduce((sum, { amount }) => sum + amount, 0);
 }
 
-/** Whether taking the unit leaves every queue above it its guarantee, and is still just. */
-export function mayTake(state: State, job: JobRecord, source: Source, unit: Unit, usage: Usage): boolean {
+/** By what right the job may still take from another queue, by what all hold now. */
+export function claimOn(state: State, job: JobRecord, source: Source, usage: Usage): "reclaim" | "fair_share" | null {
+  return new Claim(state, job, source.taker, usage).on(source.giver);
+}
+
+/** Whether taking the unit leaves every queue above it its guarantee, and the giver no less than the taker. */
+export function leavesEnough(state: State, job: JobRecord, source: Source, unit: Unit, kind: Source["kind"]): boolean {
   if (source.own) return true;
-  const kind = new Claim(state, job, source.taker, usage).on(source.giver);
-  if (kind === null) return false;
   // A giver left with less than the taker has already would take it back as soon as others of the taker's fill the rest.
   const mayReturn = kind === "fair_share" && unit.job.input.priority === job.input.priority;
   const { quota } = state;
-  const left = { of: source.queue, usage: without(unit.usage) };
-  if (mayReturn && quota.share(source.giver, quota.counted, left) < quota.share(source.taker) - 1e-12) return false;
+  if (mayReturn) {
+    const left = quota.share(source.giver, quota.counted, { of: source.queue, usage: unit.usage, ends: true });
+    if (left < quota.share(source.taker) - 1e-12) return false;
+  }
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;
@@ -257,8 +287,4 @@ export function mayTake(state: State, job: JobRecord, source: Source, unit: Unit
     if (up === source.giver) break;
   }
   return true;
-}
-
-function without(usage: Usage): Usage {
-  return usage.map(({ dimension, amount }) => ({ dimension, amount: -amount }));
 }
