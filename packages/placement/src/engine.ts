@@ -5,6 +5,7 @@ import type { CycleResult } from "./decisions.ts";
 import { explainJob, reasonFor } from "./explain.ts";
 import type { Explanation, PoolFree, WaitReason } from "./explanation.ts";
 import type { JobInput } from "./job-input.ts";
+import type { JobRecord } from "./jobs.ts";
 import { removeJob, submit, updateJob } from "./known-jobs.ts";
 import { putNode, removeNode } from "./node-inputs.ts";
 import type { FinishedRun, PlacementEngine, RunningJob } from "./placement-engine.ts";
@@ -13,11 +14,18 @@ import { planJob, type Plan } from "./plan.ts";
 import type { Policy } from "./policy.ts";
 import type { QueueInput } from "./queue-input.ts";
 import { putQueue, removeQueue } from "./queues.ts";
+import type { QueueNode } from "./quota.ts";
 import { restore } from "./restore.ts";
 import { State } from "./state.ts";
 import { left, release, unevict, ungrow } from "./stopping.ts";
 import type { ClusterChange } from "./what-if.ts";
 import { putWindow, removeWindow } from "./windows.ts";
+
+function upwards(queue: QueueNode): QueueNode[] {
+  const path: QueueNode[] = [];
+  for (let up: QueueNode | null = queue; up.parent !== null; up = up.parent) path.push(up);
+  return path;
+}
 
 /** The placement engine over one cluster. Create it with `createEngine`. */
 class Engine implements PlacementEngine {
@@ -86,26 +94,33 @@ class Engine implements PlacementEngine {
   }
 
   finished(id: string, at: number): void {
-    const job = this.#state.get(id);
+    const job = this.#usedUntil(id, at);
     this.#state.learned.observe(job, at);
     if (job.state === "running") this.#state.service.finished(job, at);
     removeJob(this.#state, id);
   }
 
-  released(id: string, _at: number): void {
-    release(this.#state, this.#state.get(id));
+  released(id: string, at: number): void {
+    release(this.#state, this.#usedUntil(id, at));
   }
 
-  membersReleased(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
-    const job = this.#state.get(id);
+  membersReleased(id: string, members: readonly { role: string; rank: number }[], at: number): void {
+    const job = this.#usedUntil(id, at);
     if (job.leaving !== null) {
       left(this.#state, job);
       job.resized = false;
     } else dropMembers(this.#state, job, members);
   }
 
-  lost(id: string, members: readonly { role: string; rank: number }[], _at: number): void {
-    loseMembers(this.#state, this.#state.get(id), members);
+  lost(id: string, members: readonly { role: string; rank: number }[], at: number): void {
+    loseMembers(this.#state, this.#usedUntil(id, at), members);
+  }
+
+  /** A job that may be about to give something back: what its queue, and those above it, hold has been used until now. */
+  #usedUntil(id: string, at: number): JobRecord {
+    const job = this.#state.get(id);
+    this.#state.countUse(at, upwards(job.queue));
+    return job;
   }
 
   undo(id: string): void {

@@ -2,6 +2,8 @@ import { freeDevices } from "./capacity.ts";
 import { focusNodes } from "./focus.ts";
 import { devicesOf, findHomes, type Relocation } from "./homes.ts";
 import { lostWork, NOBODY, type JobRecord } from "./jobs.ts";
+import { WHOLE, type NodeTable } from "./nodes.ts";
+import type { Partition } from "./partition.ts";
 import type { Placement } from "./placement.ts";
 import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
@@ -35,12 +37,12 @@ export function planMoves(state: State, job: JobRecord, except: ReadonlySet<JobR
     for (const partition of placer.matching(variant, role)) {
       const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
       const needed = role.min * role.shape.devices;
-      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || freeDevices(state, partition) < needed) continue;
+      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || roomIn(state, partition, needed) < needed) continue;
       searched = true;
       const mayMove = (other: JobRecord): boolean =>
         other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, [partition]);
       const source = Source.own(job.queue, "consolidation", () => {
-        const there = new Set(emptiestNodes(state, partition.nodeAt).flatMap((slot) => state.holding.on(slot)));
+        const there = new Set(emptiestNodes(state, partition).flatMap((slot) => state.holding.on(slot)));
         const units: Unit[] = [];
         for (const other of there) if (mayMove(other)) units.push(wholeUnit(state, other));
         return units.sort(goesFirst);
@@ -75,12 +77,31 @@ function isWorth(state: State, moved: readonly JobRecord[], needed: number): boo
   return lost <= needed * WORTH_MS && moved.reduce((sum, job) => sum + devicesOf(job), 0) <= needed;
 }
 
-/** Nodes that are partly free, the emptiest ones: the others are not worth clearing. */
-function emptiestNodes(state: State, slots: Int32Array): number[] {
+/** Free devices, and where whole ones are not enough what is left of shared ones. */
+function roomIn(state: State, partition: Partition, needed: number): number {
+  const free = freeDevices(state, partition);
+  if (free >= needed || !state.placer.shared[partition.index]!.inUse) return free;
   const { nodes } = state.placer;
+  let parts = 0;
+  for (const slot of partition.nodeAt) if (nodes.schedulable[slot] === 1) parts += partsLeft(nodes, slot);
+  return free + parts;
+}
+
+/** What is left of the devices of a node that are shared. */
+function partsLeft(nodes: NodeTable, slot: number): number {
+  const start = nodes.deviceStart[slot]!;
+  let left = 0;
+  for (let d = start; d < start + nodes.deviceCount[slot]!; d++) if (nodes.held[d]! > 0) left += Math.max(0, WHOLE - nodes.held[d]!);
+  return left / WHOLE;
+}
+
+/** Nodes that are partly free, the emptiest ones: the others are not worth clearing. */
+function emptiestNodes(state: State, partition: Partition): number[] {
+  const { nodes, shared } = state.placer;
   const byFree: number[][] = [];
-  for (const slot of slots) {
-    const free = nodes.freeDevices[slot]!;
+  for (const slot of partition.nodeAt) {
+    const parts = shared[partition.index]!.inUse ? Math.ceil(partsLeft(nodes, slot)) : 0;
+    const free = nodes.freeDevices[slot]! + parts;
     if (nodes.schedulable[slot] === 1 && free > 0) (byFree[free] ??= []).push(slot);
   }
   return byFree.reverse().flat().slice(0, CLEARABLE);

@@ -63,8 +63,14 @@ export function requeue(state: State, job: JobRecord): void {
 
 /** Members of a running gang are lost; the others hold their places until the gang is whole again. */
 export function loseMembers(state: State, job: JobRecord, lost: readonly { role: string; rank: number }[]): void {
-  if (job.state !== "running") throw new Error(`job ${job.input.id}: is not running`);
-  dropMembers(state, job, lost);
+  if (job.state !== "running" && job.state !== "recovering") throw new Error(`job ${job.input.id}: is not running`);
+  // Of one that is not whole yet, those that are left have closed ranks.
+  const before = ({ role, rank }: { role: string; rank: number }): number => (job.lost.get(role) ?? []).filter((gone) => gone < rank).length;
+  dropMembers(
+    state,
+    job,
+    lost.map((member) => ({ role: member.role, rank: member.rank - before(member) })),
+  );
   const known = new Map(job.lost);
   for (const { role, rank } of lost)
     known.set(

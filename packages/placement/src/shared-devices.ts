@@ -25,6 +25,11 @@ export class SharedDevices {
     this.#partition = partition;
   }
 
+  /** Whether any job asked for a share. */
+  get inUse(): boolean {
+    return this.#learning;
+  }
+
   /** Told of every submission of a single member that may come here. */
   observe(shape: MemberShape): void {
     if (shape.share > 0) this.#learning = true;

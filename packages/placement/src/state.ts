@@ -147,9 +147,9 @@ export class State {
   advance(now: number): void {
     if (now < this.now) throw new Error(`time went back from ${this.now} to ${now}`);
     for (const window of this.windows.values()) if (window.end > this.now && window.end <= now) this.placer.epoch++;
+    this.countUse(now);
     this.now = now;
     this.protectedUntil = Infinity;
-    this.#decayUse();
     for (let due = this.timers.peek(); due !== undefined && due.at <= now; due = this.timers.peek()) {
       this.timers.pop();
       if (this.jobs.get(due.job.input.id) === due.job && due.job.entry === null) enqueue(this, due.job);
@@ -168,15 +168,17 @@ export class State {
     return this.policy.usageHalfLifeMs > 0 ? queue.past / queue.weight : 0;
   }
 
-  #decayUse(): void {
+  /** Counts what queues hold as used up to an instant: of all before they are compared, and of those whose use changes between two cycles. */
+  countUse(now: number, queues: Iterable<QueueNode> = this.quota.queues.values()): void {
     const halfLife = this.policy.usageHalfLifeMs;
     if (halfLife === 0) return;
-    for (const queue of this.quota.queues.values()) {
-      const keep = 2 ** (-(this.now - queue.pastAt) / halfLife);
+    for (const queue of queues) {
+      if (now <= queue.pastAt) continue;
+      const keep = 2 ** (-(now - queue.pastAt) / halfLife);
       let use = 0;
       for (const d of this.quota.counted) use = Math.max(use, (queue.held[d] ?? 0) / Math.max(1, this.quota.capacity(d)));
       queue.past = queue.past * keep + use * (1 - keep);
-      queue.pastAt = this.now;
+      queue.pastAt = now;
     }
   }
 
