@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { readCases } from "@muster/placement/scenarios/file/read";
 import { variations } from "@muster/placement/scenarios/metamorphic";
 import { playScenario } from "@muster/placement/scenarios/runner";
@@ -8,8 +8,10 @@ import { parse } from "yaml";
 /** The only case of a file. */
 const read = (text: string) => readCases(parse(text))[0]!;
 
-describe("cases.yaml", () => {
-  const cases = readCases(parse(readFileSync(new URL("cases.yaml", import.meta.url), "utf8")));
+const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".yaml"));
+
+describe.each(files)("%s", (file) => {
+  const cases = readCases(parse(readFileSync(new URL(file, import.meta.url), "utf8")));
   test.each(cases)("$id, in every way of telling it", ({ scenario, unread }) => {
     expect(unread).toBe("");
     expect(playScenario(scenario!)).toEqual([]);

@@ -33,27 +33,67 @@ export interface ScenarioQueue {
   paused?: boolean;
 }
 
-export interface ScenarioJob extends Amounts {
+/** One role of a job with several. */
+export interface ScenarioRole extends Amounts {
+  /** Of one device, instead of whole ones. */
+  share?: number;
+  pods?: number;
+  min?: number;
+  pools?: string[];
+  accelerators?: string[];
+}
+
+export interface ScenarioVariant {
+  pools?: string[];
+  accelerators?: string[];
+  throughput?: number;
+}
+
+export interface ScenarioJob extends ScenarioRole {
   job: string;
   /** That many jobs, named job-1, job-2... */
   count?: number;
   queue?: string;
-  pods?: number;
-  min?: number;
   priority?: number;
   preemptible?: boolean;
   /** Required or preferred level, `?` before it for preferred. */
   within?: string;
   /** Slices: pods that share one block of a level. */
   slices?: { pods: number; within: string }[];
-  /** Pools to try, in order. */
-  pools?: string[];
-  /** For running jobs: the node of each pod. */
+  /** Instead of the pods of one role. */
+  roles?: Record<string, ScenarioRole>;
+  /** Instead of `pools` and `accelerators`, to be tried in order or as the policy says. */
+  variants?: ScenarioVariant[];
+  variantPolicy?: "ordered" | "fastest" | "cheapest";
+  /** Each pod on a node of its own. */
+  apart?: boolean;
+  /** For running jobs: the node of each pod, role by role. */
   on?: string[];
   /** Seconds. */
   started?: number;
   submitted?: number;
   checkpointed?: number;
+  expected?: number;
+  limit?: number;
+  /** It writes checkpoints, and may be stopped after one. */
+  checkpoints?: boolean;
+}
+
+/** Instants in seconds. */
+export interface ScenarioPool {
+  ownership?: "owned" | "leased" | "cloud";
+  price?: number;
+  leaseEnd?: number;
+  powerBudget?: number;
+  devicePower?: number;
+}
+
+export interface ScenarioWindow {
+  nodes: string[];
+  start: number;
+  end: number;
+  jobs?: string[];
+  queues?: string[];
 }
 
 export interface Expectation {
@@ -76,12 +116,20 @@ export interface Expectation {
   move?: Record<string, string[]>;
   moveOneOf?: string[];
   explain?: { job: string; reason: WaitReason; says?: string[] }[];
+  /** Whole devices of which nothing is held, by node. */
+  free?: Record<string, number>;
   /** Consecutive ranks of a job share a block of the level. */
   together?: { job: string; pods: number; within: string }[];
   anyOf?: Expectation[];
 }
 
 export interface Step {
+  /** Seconds that pass before it. */
+  after?: number;
+  /** These jobs end. */
+  finish?: string[];
+  /** These nodes come. */
+  nodes?: Record<string, ScenarioNode>;
   /** These nodes fail, and the members on them are lost. */
   fail?: string[];
   submit?: ScenarioJob[];
@@ -102,6 +150,8 @@ export interface Scenario {
   policy?: Partial<Policy>;
   /** Absent: one node that is large enough for everything, in each pool that is named. */
   nodes?: Record<string, ScenarioNode>;
+  pools?: Record<string, ScenarioPool>;
+  windows?: Record<string, ScenarioWindow>;
   queues: Record<string, ScenarioQueue>;
   running?: ScenarioJob[];
   /** They run too, but nothing is expected of them. */

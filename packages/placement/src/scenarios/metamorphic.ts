@@ -1,4 +1,16 @@
-import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioNode, ScenarioQueue, Step } from "./format.ts";
+import type {
+  Amounts,
+  Expectation,
+  Quota,
+  Scenario,
+  ScenarioJob,
+  ScenarioNode,
+  ScenarioPool,
+  ScenarioQueue,
+  ScenarioRole,
+  ScenarioWindow,
+  Step,
+} from "./format.ts";
 
 /** The same case, told differently: the same decisions must come of it, under the new names. */
 export interface Variation {
@@ -25,12 +37,20 @@ function rename(scenario: Scenario, to: (name: string) => string): Scenario {
     const [, base, copy] = /^(.*?)(-\d+)?$/.exec(name)!;
     return to(base!) + (copy ?? "");
   };
+  const role = <T extends ScenarioRole>(r: T): T => ({ ...r, ...(r.pools === undefined ? {} : { pools: list(r.pools) }) });
   const job = (j: ScenarioJob): ScenarioJob => ({
-    ...j,
+    ...role(j),
     job: jobName(j.job),
     queue: to(j.queue ?? "q"),
     ...(j.on === undefined ? {} : { on: list(j.on) }),
-    ...(j.pools === undefined ? {} : { pools: list(j.pools) }),
+    ...(j.roles === undefined ? {} : { roles: Object.fromEntries(Object.entries(j.roles).map(([name, r]) => [name, role(r)])) }),
+    ...(j.variants === undefined ? {} : { variants: j.variants.map(role) }),
+  });
+  const window = (w: ScenarioWindow): ScenarioWindow => ({
+    ...w,
+    nodes: list(w.nodes),
+    ...(w.jobs === undefined ? {} : { jobs: w.jobs.map(jobName) }),
+    ...(w.queues === undefined ? {} : { queues: list(w.queues) }),
   });
   const jobKeys = <T>(record: Record<string, T>): Record<string, T> => Object.fromEntries(Object.entries(record).map(([k, v]) => [jobName(k), v]));
   const expectation = (e: Expectation): Expectation => ({
@@ -50,6 +70,7 @@ function rename(scenario: Scenario, to: (name: string) => string): Scenario {
     ...(e.runningByQueue === undefined ? {} : { runningByQueue: keys(e.runningByQueue) }),
     ...(e.evictedByQueue === undefined ? {} : { evictedByQueue: keys(e.evictedByQueue) }),
     ...(e.move === undefined ? {} : { move: Object.fromEntries(Object.entries(e.move).map(([k, v]) => [jobName(k), list(v)])) }),
+    ...(e.free === undefined ? {} : { free: keys(e.free) }),
     ...(e.moveOneOf === undefined ? {} : { moveOneOf: e.moveOneOf.map(jobName) }),
     ...(e.explain === undefined ? {} : { explain: e.explain.map((x) => ({ job: jobName(x.job), reason: x.reason })) }),
     ...(e.together === undefined ? {} : { together: e.together.map((t) => ({ ...t, job: jobName(t.job) })) }),
@@ -71,6 +92,8 @@ function rename(scenario: Scenario, to: (name: string) => string): Scenario {
   return {
     ...scenario,
     ...(scenario.nodes === undefined ? {} : { nodes: keys(scenario.nodes, node) }),
+    ...(scenario.pools === undefined ? {} : { pools: keys(scenario.pools) }),
+    ...(scenario.windows === undefined ? {} : { windows: keys(scenario.windows, window) }),
     queues: keys(scenario.queues, queue),
     ...(scenario.running === undefined ? {} : { running: scenario.running.map(job) }),
     steps: scenario.steps.map(
@@ -79,6 +102,8 @@ function rename(scenario: Scenario, to: (name: string) => string): Scenario {
         ...(step.submit === undefined ? {} : { submit: step.submit.map(job) }),
         ...(step.slow === undefined ? {} : { slow: jobKeys(step.slow) }),
         ...(step.fail === undefined ? {} : { fail: list(step.fail) }),
+        ...(step.finish === undefined ? {} : { finish: step.finish.map(jobName) }),
+        ...(step.nodes === undefined ? {} : { nodes: keys(step.nodes, node) }),
         expect: expectation(step.expect),
       }),
     ),
@@ -91,6 +116,8 @@ function permute(scenario: Scenario): Scenario {
   return {
     ...scenario,
     ...(scenario.nodes === undefined ? {} : { nodes: turn(scenario.nodes) }),
+    ...(scenario.pools === undefined ? {} : { pools: turn(scenario.pools) }),
+    ...(scenario.windows === undefined ? {} : { windows: turn(scenario.windows) }),
     queues: turn(scenario.queues),
     ...(scenario.running === undefined ? {} : { running: [...scenario.running].reverse() }),
   };
@@ -116,19 +143,36 @@ function scale(scenario: Scenario, by: number): Scenario {
   };
   const table = <T>(record: Record<string, T>, of: (value: T) => T): Record<string, T> =>
     Object.fromEntries(Object.entries(record).map(([key, value]) => [key, of(value)]));
+  const job = (j: ScenarioJob): ScenarioJob => ({ ...amounts(j), ...(j.roles === undefined ? {} : { roles: table(j.roles, amounts) }) });
+  const pool = (p: ScenarioPool): ScenarioPool => ({ ...p, ...(p.powerBudget === undefined ? {} : { powerBudget: p.powerBudget * by }) });
+  const expectation = (e: Expectation): Expectation => ({ ...e, ...(e.free === undefined ? {} : { free: table(e.free, (free) => free * by) }) });
   return {
     ...scenario,
     ...(scenario.nodes === undefined ? {} : { nodes: table(scenario.nodes, amounts) }),
+    ...(scenario.pools === undefined ? {} : { pools: table(scenario.pools, pool) }),
     queues: table(scenario.queues, queue),
-    ...(scenario.running === undefined ? {} : { running: scenario.running.map(amounts) }),
-    steps: scenario.steps.map((step) => ({ ...step, ...(step.submit === undefined ? {} : { submit: step.submit.map(amounts) }) })),
+    ...(scenario.running === undefined ? {} : { running: scenario.running.map(job) }),
+    steps: scenario.steps.map((step) => ({
+      ...step,
+      ...(step.submit === undefined ? {} : { submit: step.submit.map(job) }),
+      ...(step.nodes === undefined ? {} : { nodes: table(step.nodes, amounts) }),
+      expect: expectation(step.expect),
+    })),
   };
+}
+
+/** A share is one of one device, however many a node has. */
+function hasShares({ running = [], steps }: Scenario): boolean {
+  const jobs = [...running, ...steps.flatMap(({ submit = [] }) => submit)];
+  return jobs.some((job) => [job, ...Object.values(job.roles ?? {})].some(({ share }) => share !== undefined));
 }
 
 /** Other hardware beside it, full of other people's work. */
 function withFullPool(scenario: Scenario): Scenario {
   if (scenario.nodes === undefined) return scenario;
-  const jobsStay = (job: ScenarioJob): ScenarioJob => ({ ...job, pools: job.pools ?? ["pool"] });
+  // Where there are several pools, a list of them would be an order.
+  const [own, ...more] = new Set(Object.values(scenario.nodes).map(({ pool = "pool" }) => pool));
+  const jobsStay = (job: ScenarioJob): ScenarioJob => (more.length === 0 && job.roles === undefined ? { ...job, pools: job.pools ?? [own!] } : job);
   return {
     ...scenario,
     nodes: { ...scenario.nodes, elsewhere: { gpu: 8, cpu: 8, pool: "other", accelerator: "other" } },
@@ -142,16 +186,19 @@ function withFullPool(scenario: Scenario): Scenario {
 function otherAccelerator(scenario: Scenario): Scenario {
   const nodes = scenario.nodes;
   if (nodes === undefined) return scenario;
+  const other = (all: Record<string, ScenarioNode>): Record<string, ScenarioNode> =>
+    Object.fromEntries(Object.entries(all).map(([id, node]) => [id, { ...node, accelerator: node.accelerator ?? "ascend-910b" }]));
   return {
     ...scenario,
-    nodes: Object.fromEntries(Object.entries(nodes).map(([id, node]) => [id, { ...node, accelerator: node.accelerator ?? "ascend-910b" }])),
+    nodes: other(nodes),
+    steps: scenario.steps.map((step) => ({ ...step, ...(step.nodes === undefined ? {} : { nodes: other(step.nodes) }) })),
   };
 }
 
 export const variations: readonly Variation[] = [
   { name: "renamed", apply: (s) => (s.byName === true ? s : rename(s, reversed)) },
   { name: "permuted", apply: permute },
-  { name: "scaled", apply: (s) => scale(s, 3) },
+  { name: "scaled", apply: (s) => (hasShares(s) ? s : scale(s, 3)) },
   { name: "on another accelerator", apply: otherAccelerator },
   { name: "beside a full pool", apply: withFullPool },
 ];

@@ -3,7 +3,7 @@ import type { CycleResult, MemberPlacement } from "../decisions.ts";
 import type { JobInput } from "../job-input.ts";
 import type { PlacementEngine } from "../placement-engine.ts";
 import type { QueueInput, QuotaInput } from "../queue-input.ts";
-import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioQueue, Step } from "./format.ts";
+import type { Amounts, Expectation, Quota, Scenario, ScenarioJob, ScenarioNode, ScenarioQueue, ScenarioRole, Step } from "./format.ts";
 
 const AMPLE = 100_000;
 const CONFIRMING_CYCLES = 5;
@@ -44,8 +44,10 @@ class Player {
       ...(scenario.levels === undefined ? {} : { levels: scenario.levels }),
       policy: { protectedRuntimeMs: 0, ...scenario.policy },
     });
+    this.#addPools();
     this.#addNodes();
     for (const [id, queue] of inTreeOrder(scenario.queues)) this.#engine.putQueue(queueInput(id, queue));
+    this.#addWindows();
     this.#addRunning();
   }
 
@@ -72,6 +74,18 @@ class Player {
     });
   }
 
+  #addPools(): void {
+    for (const [id, { leaseEnd, ...pool }] of Object.entries(this.#scenario.pools ?? {})) {
+      this.#engine.putPool({ id, ...pool, ...(leaseEnd === undefined ? {} : { leaseEnd: leaseEnd * SECOND }) });
+    }
+  }
+
+  #addWindows(): void {
+    for (const [id, window] of Object.entries(this.#scenario.windows ?? {})) {
+      this.#engine.putWindow({ ...window, id, start: window.start * SECOND, end: window.end * SECOND });
+    }
+  }
+
   #addNodes(): void {
     const pools = new Set<string>();
     for (const queue of Object.values(this.#scenario.queues)) {
@@ -79,20 +93,22 @@ class Player {
     }
     if (pools.size === 0) pools.add("pool");
     const nodes = this.#scenario.nodes ?? Object.fromEntries([...pools].map((pool) => [`ample-${pool}`, { gpu: 1000, cpu: AMPLE, pool }]));
-    for (const [id, node] of Object.entries(nodes)) {
-      const pool = node.pool ?? "pool";
-      this.#nodes.set(id, { pool, at: node.at ?? {}, gpu: node.gpu ?? 0, cpu: node.cpu ?? AMPLE });
-      this.#engine.putNode({
-        id,
-        pool,
-        accelerator: node.accelerator ?? "gpu",
-        devices: node.gpu ?? 0,
-        cpuMillis: (node.cpu ?? AMPLE) * 1000,
-        memoryBytes: 2 ** 40,
-        schedulable: true,
-        ...(node.at === undefined ? {} : { fabric: node.at }),
-      });
-    }
+    for (const [id, node] of Object.entries(nodes)) this.#addNode(id, node);
+  }
+
+  #addNode(id: string, node: ScenarioNode): void {
+    const pool = node.pool ?? "pool";
+    this.#nodes.set(id, { pool, at: node.at ?? {}, gpu: node.gpu ?? 0, cpu: node.cpu ?? AMPLE });
+    this.#engine.putNode({
+      id,
+      pool,
+      accelerator: node.accelerator ?? "gpu",
+      devices: node.gpu ?? 0,
+      cpuMillis: (node.cpu ?? AMPLE) * 1000,
+      memoryBytes: 2 ** 40,
+      schedulable: true,
+      ...(node.at === undefined ? {} : { fabric: node.at }),
+    });
   }
 
   #addRunning(): void {
@@ -102,20 +118,24 @@ class Player {
       this.#jobs.set(job.job, job);
       this.#engine.submit(jobInput(job, 0));
       const members: MemberPlacement[] = [];
-      for (let rank = 0; rank < (job.pods ?? 1); rank++) {
-        const node = job.on?.[rank % job.on.length] ?? this.#firstWithRoom(job, used, usedCpus);
-        const first = used.get(node) ?? 0;
-        used.set(node, first + (job.gpu ?? 0));
-        usedCpus.set(node, (usedCpus.get(node) ?? 0) + (job.cpu ?? 0));
-        members.push({
-          role: "worker",
-          rank,
-          node,
-          devices: Array.from({ length: job.gpu ?? 0 }, (_, d) => first + d),
-          share: 1000,
-          cpuMillis: (job.cpu ?? 0) * 1000,
-          memoryBytes: 0,
-        });
+      for (const [role, { pods = 1, gpu = 0, cpu = 0, share = 0, pools }] of rolesOf(job)) {
+        for (let rank = 0; rank < pods; rank++) {
+          const node = job.on?.[members.length % job.on.length] ?? this.#firstWithRoom(job.job, { gpu, cpu }, pools ?? job.pools, used, usedCpus);
+          // Shares that run are each on a device of their own.
+          const first = used.get(node) ?? 0;
+          const devices = share > 0 ? 1 : gpu;
+          used.set(node, first + devices);
+          usedCpus.set(node, (usedCpus.get(node) ?? 0) + cpu);
+          members.push({
+            role,
+            rank,
+            node,
+            devices: Array.from({ length: devices }, (_, d) => first + d),
+            share: share > 0 ? thousandths(share) : 1000,
+            cpuMillis: cpu * 1000,
+            memoryBytes: 0,
+          });
+        }
       }
       this.#engine.started(job.job, {
         variant: 0,
@@ -128,16 +148,28 @@ class Player {
     this.#now = 10 * SECOND;
   }
 
-  #firstWithRoom(job: ScenarioJob, gpus: ReadonlyMap<string, number>, cpus: ReadonlyMap<string, number>): string {
+  #firstWithRoom(
+    job: string,
+    asked: Required<Amounts>,
+    pools: readonly string[] | undefined,
+    gpus: ReadonlyMap<string, number>,
+    cpus: ReadonlyMap<string, number>,
+  ): string {
     for (const [id, { pool, gpu, cpu }] of this.#nodes) {
-      if (job.pools !== undefined && job.pools[0] !== pool) continue;
-      if ((gpus.get(id) ?? 0) + (job.gpu ?? 0) <= gpu && (cpus.get(id) ?? 0) + (job.cpu ?? 0) <= cpu) return id;
+      if (pools !== undefined && pools[0] !== pool) continue;
+      if ((gpus.get(id) ?? 0) + asked.gpu <= gpu && (cpus.get(id) ?? 0) + asked.cpu <= cpu) return id;
     }
-    throw new Error(`${this.#scenario.id}: no node has room for ${job.job}, which runs`);
+    throw new Error(`${this.#scenario.id}: no node has room for ${job}, which runs`);
   }
 
   #step(step: Step): Observed {
     const seen: Observed = { evicted: [], shrunk: [], moved: new Map() };
+    this.#now += (step.after ?? 0) * SECOND;
+    for (const job of step.finish ?? []) {
+      this.#engine.finished(job, this.#now);
+      this.#placed.delete(job);
+    }
+    for (const [id, node] of Object.entries(step.nodes ?? {})) this.#addNode(id, node);
     for (const job of expand(step.submit ?? [])) {
       this.#jobs.set(job.job, job);
       this.#engine.submit(jobInput(job, this.#now));
@@ -184,7 +216,11 @@ class Player {
       seen.shrunk.push(job);
       this.#shrinking.set(job, [...members]);
     }
-    for (const { job, members } of result.grows) this.#placed.set(job, [...this.#placed.get(job)!, ...members]);
+    // Who grows stops once, and starts again with all of its members.
+    for (const { job, members } of result.grows) {
+      this.#placed.set(job, [...this.#placed.get(job)!, ...members]);
+      this.#leaving.set(job, 0);
+    }
     for (const { job, start } of result.moves) {
       seen.moved.set(
         job,
@@ -245,6 +281,10 @@ class Player {
     for (const job of expect.keep ?? []) {
       if (seen.evicted.includes(job) || seen.shrunk.includes(job) || seen.moved.has(job)) problems.push(`${job} was disturbed`);
       if (!this.#placed.has(job)) problems.push(`${job} does not run`);
+    }
+    for (const [node, free] of Object.entries(expect.free ?? {})) {
+      const held = new Set([...this.#placed.values()].flatMap((members) => members.filter((member) => member.node === node).flatMap(({ devices }) => devices)));
+      equal(`whole devices left on ${node}`, this.#nodes.get(node)!.gpu - held.size, free);
     }
     for (const [job, pods] of Object.entries(expect.keepPods ?? {})) {
       equal(`pods left of ${job}`, nodes(job).length, pods);
@@ -355,27 +395,50 @@ function queueInput(id: string, queue: ScenarioQueue): QueueInput {
   };
 }
 
+/** A job without roles has one, `worker`. */
+function rolesOf(job: ScenarioJob): [string, ScenarioRole][] {
+  return Object.entries(job.roles ?? { worker: { ...job, pools: undefined, accelerators: undefined } });
+}
+
+function thousandths(share: number): number {
+  return Math.round(share * 1000);
+}
+
 function jobInput(job: ScenarioJob, now: number): JobInput {
-  const pods = job.pods ?? 1;
   const perPod = Math.max(job.gpu ?? 0, 1);
+  const { pools, accelerators } = job;
+  const variants = job.variants ?? (pools === undefined && accelerators === undefined ? undefined : [{ ...pick({ pools, accelerators }) }]);
   return {
     id: job.job,
     queue: job.queue ?? "q",
     priority: job.priority ?? 0,
     preemptible: job.preemptible ?? true,
     submittedAt: job.submitted === undefined ? now : job.submitted * SECOND,
-    roles: [
-      {
-        name: "worker",
-        nodes: { min: job.min ?? pods, max: pods },
-        colocate: true,
-        resources: { ...(job.gpu === undefined ? {} : { accelerators: job.gpu }), ...(job.cpu === undefined ? {} : { cpuMillis: job.cpu * 1000 }) },
+    roles: rolesOf(job).map(([name, { pods = 1, min = pods, gpu, cpu, share, ...where }]) => ({
+      name,
+      nodes: { min, max: pods },
+      colocate: job.apart !== true,
+      resources: {
+        ...(gpu === undefined ? {} : { accelerators: gpu }),
+        ...(share === undefined ? {} : { share: thousandths(share) }),
+        ...(cpu === undefined ? {} : { cpuMillis: cpu * 1000 }),
       },
-    ],
-    ...(job.pools === undefined ? {} : { variants: [{ pools: job.pools }] }),
+      ...pick({ pools: where.pools, accelerators: where.accelerators }),
+    })),
+    ...pick({ variants, variantPolicy: job.variantPolicy, checkpoint: job.checkpoints === true ? {} : undefined }),
+    ...pick({ expectedDuration: ofSeconds(job.expected), timeLimit: ofSeconds(job.limit) }),
     ...(job.within === undefined ? {} : { within: { within: job.within.replace("?", ""), mode: job.within.startsWith("?") ? "preferred" : "required" } }),
     ...(job.slices === undefined
       ? {}
       : { segments: job.slices.map((slice) => ({ ranks: slice.pods * perPod, within: slice.within, mode: "required" as const })) }),
   };
+}
+
+function ofSeconds(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * SECOND;
+}
+
+/** Without what is undefined. */
+function pick<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

@@ -71,3 +71,9 @@ export function quotaOf(value: unknown, path: string): Quota {
     Object.entries(fields).map(([pool, amounts]) => [pool, typeof amounts === "number" ? { gpu: amounts } : amountsOf(amounts, `${path}.${pool}`)]),
   );
 }
+
+export function choice<T extends string>(of: Readonly<Record<string, T>>, value: unknown, path: string): T {
+  const found = of[textOf(value, path).replaceAll("-", "_")];
+  if (found === undefined) throw new Unread(`${path}: must be one of ${Object.keys(of).join(", ")}`);
+  return found;
+}

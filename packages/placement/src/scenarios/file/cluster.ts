@@ -1,6 +1,6 @@
 import type { FabricLevel } from "../../cluster-input.ts";
-import type { ScenarioNode, ScenarioQueue } from "../format.ts";
-import { amountsOf, fieldsOf, namesOf, numberOf, only, quotaOf, resourceOf, textOf, Unread, type Fields } from "./amounts.ts";
+import type { ScenarioNode, ScenarioPool, ScenarioQueue, ScenarioWindow } from "../format.ts";
+import { amountsOf, choice, fieldsOf, namesOf, numberOf, only, quotaOf, resourceOf, secondsOf, textOf, Unread, type Fields } from "./amounts.ts";
 
 /** What levels are called elsewhere, from the bottom up. */
 const LADDER: readonly FabricLevel[] = [
@@ -131,13 +131,47 @@ function readQueue(fields: Fields, path: string): ScenarioQueue {
   return queue;
 }
 
-function choice<T extends string>(of: Readonly<Record<string, T>>, value: unknown, path: string): T {
-  const found = of[textOf(value, path).replaceAll("-", "_")];
-  if (found === undefined) throw new Unread(`${path}: must be one of ${Object.keys(of).join(", ")}`);
-  return found;
-}
-
 /** Pools in the order in which jobs try them, where the case has such an order. */
 export function poolOrder(fields: Fields, path: string): string[] {
   return namesOf(fields.flavours_in_order ?? fields.pools_in_order, `${path}.flavours_in_order`);
+}
+
+const OWNERSHIP = { owned: "owned", leased: "leased", cloud: "cloud" } as const;
+const POOL_FIELDS = ["ownership", "price", "lease_end", "power_budget", "device_power"];
+
+/** What is known of pools: whose they are, what they cost, how long they last, and what power they may draw. */
+export function readPools(value: unknown, path: string): Record<string, ScenarioPool> {
+  const pools: Record<string, ScenarioPool> = {};
+  for (const [id, given] of Object.entries(fieldsOf(value, path))) {
+    const at = `${path}.${id}`;
+    const fields = fieldsOf(given, at);
+    only(fields, POOL_FIELDS, at);
+    const { ownership, price, lease_end: leaseEnd, power_budget: powerBudget, device_power: devicePower } = fields;
+    pools[id] = {
+      ...(ownership !== undefined && { ownership: choice(OWNERSHIP, ownership, `${at}.ownership`) }),
+      ...(price !== undefined && { price: numberOf(price, `${at}.price`) }),
+      ...(leaseEnd !== undefined && { leaseEnd: secondsOf(leaseEnd, `${at}.lease_end`) }),
+      ...(powerBudget !== undefined && { powerBudget: numberOf(powerBudget, `${at}.power_budget`) }),
+      ...(devicePower !== undefined && { devicePower: numberOf(devicePower, `${at}.device_power`) }),
+    };
+  }
+  return pools;
+}
+
+/** Maintenance, or reservations for some jobs or queues. */
+export function readWindows(value: unknown, path: string): Record<string, ScenarioWindow> {
+  const windows: Record<string, ScenarioWindow> = {};
+  for (const [id, given] of Object.entries(fieldsOf(value, path))) {
+    const at = `${path}.${id}`;
+    const fields = fieldsOf(given, at);
+    only(fields, ["nodes", "start", "end", "jobs", "queues"], at);
+    windows[id] = {
+      nodes: namesOf(fields.nodes, `${at}.nodes`),
+      start: secondsOf(fields.start, `${at}.start`),
+      end: secondsOf(fields.end, `${at}.end`),
+      ...(fields.jobs !== undefined && { jobs: namesOf(fields.jobs, `${at}.jobs`) }),
+      ...(fields.queues !== undefined && { queues: namesOf(fields.queues, `${at}.queues`) }),
+    };
+  }
+  return windows;
 }

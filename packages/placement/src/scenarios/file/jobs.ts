@@ -1,5 +1,5 @@
-import type { ScenarioJob } from "../format.ts";
-import { amountsOf, fieldsOf, namesOf, numberOf, only, secondsOf, textOf, Unread } from "./amounts.ts";
+import type { ScenarioJob, ScenarioRole, ScenarioVariant } from "../format.ts";
+import { amountsOf, choice, fieldsOf, listOf, namesOf, numberOf, only, secondsOf, textOf, Unread, type Fields } from "./amounts.ts";
 import { levelName } from "./cluster.ts";
 
 const JOB_FIELDS = [
@@ -23,7 +23,16 @@ const JOB_FIELDS = [
   "submitted",
   "checkpointed",
   "topology",
+  "roles",
+  "variants",
+  "variant_policy",
+  "accelerators",
+  "apart",
+  "expected",
+  "limit",
+  "checkpoints",
 ];
+const VARIANT_POLICY = { ordered: "ordered", fastest: "fastest", cheapest: "cheapest" } as const;
 
 /** Jobs named by their queue alone are told apart by their round. A job is a table, or as `b1 b cpu=2`, `b1..b5 b cpu=1 each`, `A: 16 jobs cpu=1 class0`, `C: one gang of 32 x cpu=1`, `j1 8xB300`. */
 export function readJobs(value: unknown, pools: readonly string[], path: string, round = ""): ScenarioJob[] {
@@ -39,21 +48,54 @@ function inFull(value: unknown, pools: readonly string[], path: string): Scenari
   const fields = fieldsOf(value, path);
   only(fields, JOB_FIELDS, path);
   if (typeof fields.job !== "string") throw new Unread(`${path}.job: a name is expected`);
-  const job: ScenarioJob = { job: fields.job, ...amountsOf(fields.req, `${path}.req`), ...readTopology(fields.topology, `${path}.topology`) };
+  const job: ScenarioJob = { job: fields.job, ...readRole(fields, path), ...readTopology(fields.topology, `${path}.topology`) };
   if (fields.queue !== undefined) job.queue = textOf(fields.queue, `${path}.queue`);
   const priority = fields.prio ?? fields.priority;
   if (priority !== undefined) job.priority = priorityOf(priority, `${path}.prio`);
   if (fields.preemptible !== undefined) job.preemptible = fields.preemptible === true;
-  for (const name of ["count", "pods", "min"] as const) if (fields[name] !== undefined) job[name] = numberOf(fields[name], `${path}.${name}`);
+  if (fields.count !== undefined) job.count = numberOf(fields.count, `${path}.count`);
+  for (const name of ["apart", "checkpoints"] as const) if (fields[name] !== undefined) job[name] = fields[name] === true;
+  for (const name of ["expected", "limit"] as const) if (fields[name] !== undefined) job[name] = secondsOf(fields[name], `${path}.${name}`);
+  if (fields.variant_policy !== undefined) job.variantPolicy = choice(VARIANT_POLICY, fields.variant_policy, `${path}.variant_policy`);
+  if (fields.variants !== undefined) job.variants = listOf(fields.variants, `${path}.variants`).map((one, i) => readVariant(one, `${path}.variants[${i}]`));
+  if (fields.roles !== undefined) {
+    const roles = Object.entries(fieldsOf(fields.roles, `${path}.roles`));
+    job.roles = Object.fromEntries(roles.map(([name, role]) => [name, readRole(fieldsOf(role, `${path}.roles.${name}`), `${path}.roles.${name}`)]));
+    for (const [name, role] of roles) only(fieldsOf(role, path), ROLE_FIELDS, `${path}.roles.${name}`);
+  }
   if (fields.on !== undefined) job.on = typeof fields.on === "string" ? [fields.on] : namesOf(fields.on, `${path}.on`);
   const submitted = fields.created ?? fields.submitted;
   if (submitted !== undefined) job.submitted = secondsOf(submitted, `${path}.created`);
   const started = fields.admitted ?? fields.started;
   if (started !== undefined) job.started = secondsOf(started, `${path}.admitted`);
   if (fields.checkpointed !== undefined) job.checkpointed = secondsOf(fields.checkpointed, `${path}.checkpointed`);
+  return job.pools !== undefined || pools.length === 0 ? job : { ...job, pools: [...pools] };
+}
+
+const ROLE_FIELDS = ["pods", "min", "req", "flavour", "flavor", "pool", "pools", "accelerators"];
+
+/** What of it each pod asks, how many there are, and where they may go. Less than one device is a share of one. */
+function readRole(fields: Fields, path: string): ScenarioRole {
+  const { gpu, ...amounts } = amountsOf(fields.req, `${path}.req`);
+  const role: ScenarioRole = gpu === undefined ? amounts : gpu > 0 && gpu < 1 ? { ...amounts, share: gpu } : { ...amounts, gpu };
+  for (const name of ["pods", "min"] as const) if (fields[name] !== undefined) role[name] = numberOf(fields[name], `${path}.${name}`);
+  return { ...role, ...readWhere(fields, path) };
+}
+
+function readWhere(fields: Fields, path: string): Pick<ScenarioRole, "pools" | "accelerators"> {
   const pool = fields.flavour ?? fields.flavor ?? fields.pool;
-  const own = fields.pools === undefined ? (pool === undefined ? pools : [textOf(pool, `${path}.flavour`)]) : namesOf(fields.pools, `${path}.pools`);
-  return own.length === 0 ? job : { ...job, pools: [...own] };
+  const where: Pick<ScenarioRole, "pools" | "accelerators"> = {};
+  if (fields.pools !== undefined) where.pools = namesOf(fields.pools, `${path}.pools`);
+  else if (pool !== undefined) where.pools = [textOf(pool, `${path}.flavour`)];
+  if (fields.accelerators !== undefined) where.accelerators = namesOf(fields.accelerators, `${path}.accelerators`);
+  return where;
+}
+
+function readVariant(value: unknown, path: string): ScenarioVariant {
+  const fields = fieldsOf(value, path);
+  only(fields, ["flavour", "flavor", "pool", "pools", "accelerators", "throughput"], path);
+  const where = readWhere(fields, path);
+  return fields.throughput === undefined ? where : { ...where, throughput: numberOf(fields.throughput, `${path}.throughput`) };
 }
 
 function priorityOf(value: unknown, path: string): number {

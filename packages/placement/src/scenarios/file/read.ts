@@ -1,7 +1,7 @@
 import type { Policy } from "../../policy.ts";
 import type { Expectation, Scenario, ScenarioJob, Step } from "../format.ts";
-import { fieldsOf, listOf, namesOf, numberOf, only, textOf, Unread, type Fields } from "./amounts.ts";
-import { poolOrder, readCluster, readNodes, readQueues, type Fabric } from "./cluster.ts";
+import { fieldsOf, listOf, namesOf, numberOf, only, secondsOf, textOf, Unread, type Fields } from "./amounts.ts";
+import { poolOrder, readCluster, readNodes, readPools, readQueues, readWindows, type Fabric } from "./cluster.ts";
 import { readJobs, readTopology } from "./jobs.ts";
 
 /** A case of a file: what is played, or why it could not be read. */
@@ -18,6 +18,8 @@ const CASE_FIELDS = [
   "policy",
   "cluster",
   "nodes",
+  "pools",
+  "windows",
   "queues",
   "cohort",
   "cohorts",
@@ -88,8 +90,10 @@ function toScenario(id: string, fields: Fields): Scenario {
       ? [readStep({ ...fields, submit: fields.submit ?? fields.submit_in_order ?? shorthand(fields) }, pools, id)]
       : listOf(fields.rounds, `${id}.rounds`).map((round, i) => {
           const at = `${id}.rounds[${i}]`;
-          only(fieldsOf(round, at), ["submit", "fail", "slow", "expect", "note"], at);
-          return readStep(fieldsOf(round, at), pools, at, i === 0 ? "" : `.${i + 1}`);
+          only(fieldsOf(round, at), ["after", "finish", "nodes", "submit", "fail", "slow", "expect", "note"], at);
+          const { nodes, ...fields } = fieldsOf(round, at);
+          const step = readStep(fields, pools, at, i === 0 ? "" : `.${i + 1}`);
+          return nodes === undefined ? step : { ...step, nodes: readNodes(nodes, "gpu", `${at}.nodes`).nodes };
         });
   const queues = readQueues(fields, id);
   const leaf = Object.keys(queues).find((name) => Object.values(queues).every((queue) => queue.parent !== name))!;
@@ -100,6 +104,8 @@ function toScenario(id: string, fields: Fields): Scenario {
     source: textOf(fields.source ?? "", `${id}.source`),
     queues,
     running: running.map(inQueue),
+    ...(fields.pools === undefined ? {} : { pools: readPools(fields.pools, `${id}.pools`) }),
+    ...(fields.windows === undefined ? {} : { windows: readWindows(fields.windows, `${id}.windows`) }),
     steps: steps.map((step) => ({ ...step, inOrder, submit: step.submit!.map(inQueue), expect: withPlaces(step.expect, fabric, id) })),
     // Without nodes there is room for all, and quota alone decides: nothing beyond it is there to borrow.
     policy: { ...(fabric === null ? { unassignedCapacity: "closed" as const } : {}), ...readPolicy(fields.policy) },
@@ -157,6 +163,8 @@ function readStep(fields: Fields, pools: readonly string[], path: string, round 
   const slow = fieldsOf(fields.slow, `${path}.slow`);
   return {
     submit,
+    ...(fields.after === undefined ? {} : { after: secondsOf(fields.after, `${path}.after`) }),
+    ...(fields.finish === undefined ? {} : { finish: namesOf(fields.finish, `${path}.finish`) }),
     fail: namesOf(fields.fail, `${path}.fail`),
     slow: Object.fromEntries(Object.entries(slow).map(([job, cycles]) => [job, numberOf(cycles, `${path}.slow.${job}`)])),
     expect: readExpectation(fields.expect, submit, `${path}.expect`),
@@ -178,6 +186,7 @@ const EXPECTED = [
   "evicted",
   "reason",
   "together",
+  "free",
 ];
 
 function readExpectation(value: unknown, submitted: readonly ScenarioJob[], path: string): Expectation {
@@ -193,6 +202,7 @@ function readExpectation(value: unknown, submitted: readonly ScenarioJob[], path
   if (fields.pods !== undefined) expected.pods = { ...expected.pods, ...counts(fields.pods, `${path}.pods`) };
   if (fields.running !== undefined) expected.runningByQueue = counts(fields.running, `${path}.running`);
   if (fields.evicted !== undefined) expected.evictedByQueue = counts(fields.evicted, `${path}.evicted`);
+  if (fields.free !== undefined) expected.free = counts(fields.free, `${path}.free`);
   if (fields.place !== undefined) {
     const job = submitted[0]?.job;
     if (job === undefined || Array.isArray(fields.place)) throw new Unread(`${path}.place: pods by block or node of the first job submitted are expected`);
