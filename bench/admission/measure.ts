@@ -47,7 +47,7 @@ export async function measure({ url: serverUrl, pid }: { url: string; pid: numbe
   };
   const executor = new Executor({ pool, databaseUrl: url.href, workOf });
   const waker = new Waker(pool);
-  const scheduler = spawn(process.execPath, [fileURLToPath(new URL("../../services/scheduler/src/main.ts", import.meta.url))], {
+  const scheduler = spawn(process.execPath, [...process.execArgv, fileURLToPath(new URL("../../services/scheduler/src/main.ts", import.meta.url))], {
     env: { ...process.env, DATABASE_URL: url.href },
     stdio: ["ignore", "ignore", "inherit"],
   });

@@ -34,7 +34,19 @@ export async function startMuster(dir: string, nodes: number, account: CpuAccoun
   ];
   writeFileSync(cluster, documents.join("\n---\n"));
   const main = join(import.meta.dirname, "../../services/standalone/src/main.ts");
-  const [file, ...words] = account.wrap([process.execPath, main, "--state-dir", state, "--port", "0", "--cluster", cluster, "--log-level", "error"]);
+  const [file, ...words] = account.wrap([
+    process.execPath,
+    ...process.execArgv,
+    main,
+    "--state-dir",
+    state,
+    "--port",
+    "0",
+    "--cluster",
+    cluster,
+    "--log-level",
+    "error",
+  ]);
   const server = spawn(file as string, words, { stdio: ["ignore", "ignore", "pipe"] });
   await new Promise<void>((resolve, reject) => {
     let said = "";

@@ -26,8 +26,8 @@ labels:
 {{- end }}
 
 {{/*
-A Deployment of one service: what all three share. Takes root, component, port, args, env, volumes, mounts, serviceAccountToken,
-scheme and settings (replicas, resources).
+A Deployment of one service: what all three share. Takes root, component, port, node (flags of Node.js), args, env, volumes, mounts,
+serviceAccountToken, scheme and settings (replicas, resources).
 */}}
 {{- define "muster.deployment" -}}
 apiVersion: apps/v1
@@ -92,7 +92,7 @@ spec:
           imagePullPolicy: {{ .root.Values.image.pullPolicy }}
           workingDir: /muster
           command:
-            {{- concat (list "node" (printf "services/%s/src/main.ts" .component)) (.args | default list) | toYaml | nindent 12 }}
+            {{- concat (list "node") (.node | default list) (list (printf "services/%s/src/main.ts" .component)) (.args | default list) | toYaml | nindent 12 }}
           env:
             - name: DATABASE_URL
               valueFrom: {secretKeyRef: {name: {{ .root.Values.database.secretName }}, key: {{ .root.Values.database.secretKey }}}}
