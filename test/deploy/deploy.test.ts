@@ -50,7 +50,7 @@ describe("one host", () => {
     for (const service of Object.values(compose.services)) {
       expect(service.image).toBe(`\${MUSTER_IMAGE:-muster:${program.version}}`);
       expect(service.command[0]).toBe("node");
-      const [main] = service.command.slice(1).filter((word) => !word.startsWith("--"));
+      const main = service.command.slice(1).find((word) => !word.startsWith("--"));
       expect(existsSync(join(ROOT, main ?? ""))).toBe(true);
     }
     expect(readApiConfig(filled(compose.services["api"]?.environment ?? {}), [])).toMatchObject({ ok: true, host: "127.0.0.1", port: 7380 });
