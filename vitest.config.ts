@@ -11,5 +11,6 @@ export default defineConfig({
     // what they wait for has deadlines of its own; these are for machines that do much else
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });

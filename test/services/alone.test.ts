@@ -8,7 +8,7 @@ import { stopAgent } from "@muster/agent";
 import { start as startCommand, type Run } from "@muster/cli/testing";
 import { onServer } from "@muster/store/testing";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { agentPid, isAlive, pidsWhere } from "../support/processes.ts";
+import { agentPid, isAlive, nothingLeft, pidsWhere } from "../support/processes.ts";
 
 /* Every service as a process of its own, two of each, on one database that was empty when they began. */
 
@@ -87,6 +87,7 @@ describe("services that run alone", () => {
     await Promise.all(services.map((service) => service.exit));
     const agents = join(dir, "agents");
     for (const shard of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(join(agents, shard), true);
+    await nothingLeft(dir);
     await onServer(process.env["MUSTER_TEST_DATABASE_URL"] ?? "", `DROP DATABASE ${database} WITH (FORCE)`);
     rmSync(dir, { recursive: true, force: true });
   }, 60_000);

@@ -23,7 +23,7 @@ import {
 } from "@muster/store";
 import { createSupervisor, localProvider, type LocalProviderOptions, type Supervisor } from "@muster/supervisor";
 import { pino } from "pino";
-import { agentPid, descendants, pidsWhere, processesNaming } from "./processes.ts";
+import { agentPid, descendants, endAll, nothingLeft, pidsWhere, signalAll } from "./processes.ts";
 import { testDatabase, type TestDatabase } from "@muster/store/testing";
 
 const logger = pino({ level: process.env["MUSTER_TEST_LOG"] ?? "silent" });
@@ -239,16 +239,21 @@ export class TestCluster {
     return join(this.dir, "agents", shard);
   }
 
+  /** Ends all that it started, and fails where something is left, or did not end as it should. */
   async close(): Promise<void> {
-    for (const supervisor of this.supervisors) await supervisor.close();
-    for (const scheduler of this.schedulers) await scheduler.close();
-    for (const shard of this.#shards) await stopAgent(this.agentDir(shard), true);
-    await this.#waker.close();
-    await this.logs.close();
-    await this.db.drop();
-    for (const end = Date.now() + 10_000; processesNaming(this.dir).length > 0; await delay(50)) {
-      if (Date.now() > end) throw new Error(`left behind: ${JSON.stringify(processesNaming(this.dir))}`);
-    }
+    await endAll([
+      ...this.supervisors.map((supervisor) => () => supervisor.close()),
+      ...this.schedulers.map((scheduler) => () => scheduler.close()),
+      ...[...this.#shards].map((shard) => async () => {
+        // a test that failed may have left it standing still
+        signalAll(this.shardProcesses(shard), "SIGCONT");
+        await stopAgent(this.agentDir(shard), true);
+      }),
+      () => this.#waker.close(),
+      () => this.logs.close(),
+      () => this.db.drop(),
+      () => nothingLeft(this.dir),
+    ]);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

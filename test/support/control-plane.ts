@@ -8,7 +8,7 @@ import { stopAgent } from "@muster/agent";
 import { clientDefaultsFile } from "@muster/client";
 import type { JobView, SubmittedJobSpec } from "@muster/model";
 import pg from "pg";
-import { descendants, isAlive, processesNaming, signalAll } from "./processes.ts";
+import { descendants, endAll, isAlive, nothingLeft, signalAll } from "./processes.ts";
 import { freePort } from "./free-ports.ts";
 
 const MAIN = fileURLToPath(new URL("../../services/standalone/src/main.ts", import.meta.url));
@@ -187,21 +187,22 @@ export class ControlPlane {
 
   /** Ends all that it started, and fails where something is left. */
   async close(): Promise<void> {
-    let failure: unknown;
-    if (this.running) {
-      await this.stop().catch(async (error: unknown) => {
-        failure = error;
-        await this.kill();
-      });
-    }
     const agents = join(this.stateDir, "agents");
-    for (const shard of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(join(agents, shard), true);
-    signalAll(this.#databasePids(), "SIGKILL");
-    for (const end = Date.now() + 10_000; processesNaming(this.dir).length > 0; await delay(50)) {
-      if (Date.now() > end) throw new Error(`left behind: ${JSON.stringify(processesNaming(this.dir))}`);
-    }
+    await endAll([
+      async () => {
+        if (!this.running) return;
+        await this.stop().catch(async (error: unknown) => {
+          await this.kill();
+          throw error;
+        });
+      },
+      async () => {
+        for (const shard of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(join(agents, shard), true);
+      },
+      async () => signalAll(this.#databasePids(), "SIGKILL"),
+      () => nothingLeft(this.dir),
+    ]);
     rmSync(this.dir, { recursive: true, force: true });
-    if (failure) throw failure;
   }
 }
 

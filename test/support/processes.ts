@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 
 /* What runs on this machine, read from /proc: tests look there, not into what the product believes. */
 
@@ -82,6 +83,24 @@ function statOf(pid: number): string[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Does each, whatever became of those before, and fails as the first that failed. */
+export async function endAll(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Waits until no process names a folder; kills what does after all that time, and fails. */
+export async function nothingLeft(dir: string): Promise<void> {
+  for (const end = Date.now() + 30_000; Date.now() < end; await delay(50)) if (processesNaming(dir).length === 0) return;
+  const left = processesNaming(dir);
+  signalAll(
+    left.map(({ pid }) => pid),
+    "SIGKILL",
+  );
+  throw new Error(`left behind: ${JSON.stringify(left)}`);
 }
 
 /** Living processes whose command or environment names a path, with their commands. */

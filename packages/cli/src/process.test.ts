@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FakeServer, JOB_ID, sampleJob, sampleWorker, startStream } from "@muster/client/testing";
-import { COMMAND, start } from "./testing/run.ts";
+import { COMMAND, endStarted, start } from "./testing/run.ts";
 
 let server: FakeServer;
 let dir: string;
@@ -13,6 +13,7 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "muster-cli-"));
 });
 afterEach(async () => {
+  endStarted();
   rmSync(dir, { recursive: true });
   await server.stop();
 });

@@ -6,8 +6,8 @@ export interface Lease {
 }
 
 /**
- * Takes or renews a lease by the database's clock. A holder whose renewal fails, or comes late, is not the holder any more:
- * everything it writes is checked against the epoch.
+ * Takes or renews a lease by the database's clock. From its end on anyone may take it; a holder that comes late and finds that nobody
+ * did goes on where it was, as nothing can have been written in its place. Everything it writes is checked against the epoch.
  * @returns the lease, or undefined where someone else holds it
  */
 export async function takeLease(pool: Pool, name: string, holder: string, seconds: number, address: string | null = null): Promise<Lease | undefined> {
@@ -15,7 +15,7 @@ export async function takeLease(pool: Pool, name: string, holder: string, second
     name: "take-lease",
     text: `INSERT INTO leases AS l (name, holder, address, expires_at) VALUES ($1, $2, $4, now() + make_interval(secs => $3))
       ON CONFLICT (name) DO UPDATE SET holder = $2, address = $4, expires_at = now() + make_interval(secs => $3),
-        epoch = CASE WHEN l.holder = $2 AND l.expires_at > now() THEN l.epoch ELSE l.epoch + 1 END
+        epoch = CASE WHEN l.holder = $2 THEN l.epoch ELSE l.epoch + 1 END
       WHERE l.holder = $2 OR l.expires_at <= now()
       RETURNING epoch::text`,
     values: [name, holder, seconds, address],
@@ -28,7 +28,7 @@ export async function dropLease(pool: Pool, name: string, holder: string): Promi
   await pool.query({ name: "drop-lease", text: "UPDATE leases SET expires_at = now() WHERE name = $1 AND holder = $2", values: [name, holder] });
 }
 
-/** Statement to run inside a transaction: fails the transaction (MU009) unless the lease is still ours. Locks it shared until the commit. */
+/** Statement to run inside a transaction: fails it unless the lease is still ours. Locks it shared until the commit, so that nobody takes it before. */
 export async function checkLease(
   client: { query: (config: { name: string; text: string; values: unknown[] }) => Promise<{ rowCount: number | null }> },
   lease: Lease,
@@ -36,7 +36,7 @@ export async function checkLease(
 ): Promise<void> {
   const { rowCount } = await client.query({
     name: "check-lease",
-    text: "SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > now() FOR SHARE",
+    text: "SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 FOR SHARE",
     values: [lease.name, holder, lease.epoch],
   });
   if (rowCount === 0) throw new LeaseLost(`${lease.name} is no longer ours`);

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Unreachable } from "@muster/engine";
 import { startAgent, stopAgent } from "./index.ts";
@@ -155,6 +156,32 @@ describe.each(["spawner.pl", "spawner.mjs"])("an agent that was killed, its work
     expect(spawnSync("find", ["/sys/fs/cgroup", "-maxdepth", "6", "-name", base], { encoding: "utf8" }).stdout).toBe("");
   });
 });
+
+test("an agent that is only coming up when it is told to end is ended, too", async () => {
+  const dir = await mkdtemp("/tmp/muster-agent-");
+  const starting = startAgent({ shard: "test", state_dir: dir, nodes: [{ name: "node-a" }] }).catch((error: unknown) => error);
+  // it has its lock before it answers
+  await until("the agent", () => commandsNaming(dir).length > 0 && existsSync(`${dir}/lock`));
+  await until("its end", async () => {
+    await stopAgent(dir, true);
+    return commandsNaming(dir).length === 0;
+  });
+  await starting;
+  expect(commandsNaming(dir)).toEqual([]);
+  await rm(dir, { recursive: true });
+});
+
+function commandsNaming(dir: string): string[] {
+  return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && readStat(Number(pid))?.state !== "Z" && commandOf(pid).includes(dir));
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  } catch {
+    return "";
+  }
+}
 
 function workFolder(pid: number): string {
   return spawnSync("readlink", [`/proc/${pid}/cwd`], { encoding: "utf8" }).stdout.trim();

@@ -41,6 +41,7 @@ if (existsSync(refuse) && readFileSync(refuse, "utf8").split("\n").includes("*")
 
 const agent = await Agent.open(config, log);
 const startedAt = new Date().toISOString();
+let ending = false;
 const server = buildServer(agent, {
   info: () => ({
     shard: config.shard,
@@ -56,6 +57,8 @@ const server = buildServer(agent, {
     agent.reload(config);
   },
   shutdown: (kill) => {
+    if (ending) return;
+    ending = true;
     void server
       .close()
       .then(() => agent.close(kill))

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { spawn } from "node:child_process";
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { agentConfig, type AgentConfig, type AgentConfigInput } from "./config.ts";
 
@@ -82,30 +83,29 @@ export async function startAgent(input: AgentConfigInput): Promise<RunningAgent>
       const message = `the agent of ${config.state_dir} did not come up (${ended ?? "no answer"}): ${readFileSync(logPath, "utf8").slice(-1000)}`;
       throw ended !== undefined && !locked ? new AgentEnded(message) : new Error(message);
     }
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await delay(20);
   }
 }
 
-/** Ends the agent of a state directory and resolves when it is gone; `kill` ends its workers first. */
+/** Ends the agent of a state directory and resolves when it is gone; `kill` ends its workers first. One that is slow to answer is asked again. */
 export async function stopAgent(stateDir: string, kill: boolean): Promise<void> {
   const socket = socketPath(stateDir);
-  const there = await health(socket);
-  if (!there) return;
-  await call(socket, "POST", "/v1/shutdown", { kill });
-  while (alive(there.pid)) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+  while (isKept(stateDir)) {
+    // what it says doesn't matter: its lock tells when it is gone
+    await call(socket, "POST", "/v1/shutdown", { kill }).catch(() => {});
+    await delay(50);
   }
 }
 
-function alive(pid: number): boolean {
+/** Whether an agent keeps this state: it holds the lock for as long as it lives. */
+function isKept(stateDir: string): boolean {
+  const lock = join(stateDir, "lock");
+  if (!existsSync(lock)) return false;
+  const descriptor = openSync(lock, "r");
   try {
-    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1]?.[0] !== "Z";
-  } catch {
-    return false;
+    return spawnSync("flock", ["--shared", "--nonblock", "3"], { stdio: ["ignore", "ignore", "ignore", descriptor] }).status !== 0;
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -1,10 +1,11 @@
 import { appearAsSupervisor, dropLease, readShards, takeLease, type Pool } from "@muster/store";
 import type { Logger } from "pino";
+import { OwnClock } from "./own-clock.ts";
 import { ShardKeeper, type EngineProvider, type KeeperOptions } from "./shard-keeper.ts";
 
 const LEASE_SECONDS = 5;
 
-export interface OwnershipOptions extends Omit<KeeperOptions, "shard" | "provider"> {
+export interface OwnershipOptions extends Omit<KeeperOptions, "shard" | "provider" | "clock"> {
   pool: Pool;
   logger: Logger;
   engines: Readonly<Record<string, EngineProvider>>;
@@ -14,6 +15,7 @@ export interface OwnershipOptions extends Omit<KeeperOptions, "shard" | "provide
 export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #keepers = new Map<string, ShardKeeper>();
+  readonly #clock = new OwnClock();
   #appeared = false;
 
   constructor(options: OwnershipOptions) {
@@ -51,7 +53,10 @@ export class Ownership {
         keeper.renew(lease);
       } else {
         logger.info({ shard: shard.name, epoch: lease.epoch }, "keeping shard");
-        this.#keepers.set(shard.name, new ShardKeeper({ ...this.#options, provider: engines[shard.engine] as EngineProvider, shard }, lease));
+        this.#keepers.set(
+          shard.name,
+          new ShardKeeper({ ...this.#options, clock: this.#clock, provider: engines[shard.engine] as EngineProvider, shard }, lease),
+        );
       }
     }
     for (const name of this.#keepers.keys()) if (!shards.some((shard) => shard.name === name)) await this.#let(name);
@@ -66,6 +71,7 @@ export class Ownership {
 
   async close(): Promise<void> {
     await Promise.all([...this.#keepers.keys()].map((name) => this.#let(name)));
+    this.#clock.close();
     await dropLease(this.#options.pool, `supervisor:${this.#options.holder}`, this.#options.holder).catch(() => {});
   }
 }

@@ -23,6 +23,7 @@ import { dispatchCommands, sealCommits, type DispatchContext } from "./dispatch.
 import type { Backoff } from "./judge.ts";
 import { keepLogs } from "./keep-logs.ts";
 import { recordObservations } from "./observe.ts";
+import type { OwnClock } from "./own-clock.ts";
 import { noticeOlder } from "./restored.ts";
 import { Signal } from "./signal.ts";
 
@@ -57,6 +58,7 @@ export interface KeeperOptions {
   /** Milliseconds without an answer after which a shard counts as unreachable (not as failed), and between signs of life. */
   unreachableAfter: number;
   beatEvery: number;
+  clock: OwnClock;
 }
 
 /** Keeps one shard for as long as this supervisor owns it: adopts, observes, sends commands, keeps logs. */
@@ -68,13 +70,14 @@ export class ShardKeeper {
   #lease: Lease;
   #nodes = new Set<string>();
   #welcoming = false;
-  /** When the shard last answered. */
-  #heard = performance.now();
+  /** When the shard last answered, by the supervisor's own clock. */
+  #heard: number;
   #done: Promise<void>;
 
   constructor(options: KeeperOptions, lease: Lease) {
     this.#options = options;
     this.#lease = lease;
+    this.#heard = options.clock.now();
     this.#done = this.#run();
   }
 
@@ -114,7 +117,7 @@ export class ShardKeeper {
         } else if (error instanceof Unreachable) {
           logger.warn({ shard: shard.name, error: error.message }, "shard does not answer");
           if (error instanceof Dead && ++deaths === STARTS_TRIED && wasThere) await this.#gone().catch(() => (deaths = 0));
-          if (performance.now() - this.#heard > this.#options.unreachableAfter) await this.#report(false).catch(() => {});
+          if (this.#options.clock.now() - this.#heard > this.#options.unreachableAfter) await this.#report(false).catch(() => {});
         } else if (!(error instanceof Gone)) {
           logger.error({ shard: shard.name, err: error }, isConnectionError(error) ? "database does not answer" : "keeping a shard failed; starting over");
         }
@@ -167,12 +170,25 @@ export class ShardKeeper {
   async #beat(engine: Engine, signal: AbortSignal): Promise<void> {
     const { pool, shard, beatEvery } = this.#options;
     while (!signal.aborted) {
-      await engine.ping();
-      this.#heard = performance.now();
+      await this.#ping(engine);
+      this.#heard = this.#options.clock.now();
       const held = await recordBeat(pool, shard.name);
       // it was silent for less than a connection takes to break; what fails here is tried again at the next sign of life
       if (held && !this.#welcoming) void this.#welcome(signal).catch(() => {});
       await delay(beatEvery, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** An answer may have come while this process stood still, and its time be over before it is read: then it is asked for again. */
+  async #ping(engine: Engine): Promise<void> {
+    const { clock } = this.#options;
+    for (;;) {
+      const { stood } = clock;
+      try {
+        return await engine.ping();
+      } catch (error) {
+        if (clock.stood === stood) throw error;
+      }
     }
   }
 
@@ -220,7 +236,7 @@ export class ShardKeeper {
   async #observe(engine: Engine, from: { epoch: string; seq: number }, signal: AbortSignal): Promise<void> {
     const { pool, shard, holder, waker, logger } = this.#options;
     for await (const observations of engine.observe(from.epoch, from.seq, signal)) {
-      this.#heard = performance.now();
+      this.#heard = this.#options.clock.now();
       const restored = await noticeOlder(pool, shard.name, observations);
       for (let at = 0; at < observations.length; ) {
         const some = observations.slice(at, at + observationsAtOnce(observations.length - at));

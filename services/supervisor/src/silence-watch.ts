@@ -65,8 +65,9 @@ export class SilenceWatch {
     const limits = { ...this.#options.limits, ...silenceLimitsOf((await readSettings(pool)).silence ?? {}) };
     this.#limits = limits;
     const { now, shards } = await readWatchedShards(pool);
-    // a gap, as when the database was away: whatever was sent meanwhile could not be recorded
-    if (this.#watchingSince === null || now - this.#lastRound > limits.lost / 2) this.#watchingSince = now;
+    // a gap, as when the database was away or this machine did much else: whatever was sent meanwhile could not be recorded
+    const gap = Math.min(limits.lost / 2, Math.max(limits.suspect / 2, LEASE_SECONDS * 1000));
+    if (this.#watchingSince === null || now - this.#lastRound > gap) this.#watchingSince = now;
     this.#lastRound = now;
     const heard = new Map(
       shards.map((shard) => [

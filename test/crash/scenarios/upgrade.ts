@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { stopAgent } from "@muster/agent";
 import { migrateDownTo, onServer } from "@muster/store/testing";
 import pg from "pg";
-import { commandOf, descendants, doubles, processesNaming, processesOf } from "../../support/processes.ts";
+import { commandOf, descendants, doubles, nothingLeft, processesOf } from "../../support/processes.ts";
 import { hasRelease, programBefore, RELEASE, releasedProgram } from "../../support/program.ts";
 import { Service, type ServiceName } from "../../support/service.ts";
 
@@ -192,8 +192,7 @@ class Installation {
     const agents = join(this.dir, "agents");
     for (const shard of existsSync(agents) ? readdirSync(agents) : []) await stopAgent(join(agents, shard), true);
     await onServer(process.env["MUSTER_TEST_DATABASE_URL"] ?? "", `DROP DATABASE ${this.#name} WITH (FORCE)`);
-    for (const end = Date.now() + 20_000; processesNaming(this.dir).length > 0; await delay(50))
-      if (Date.now() > end) throw new Error(`left behind: ${JSON.stringify(processesNaming(this.dir))}`);
+    await nothingLeft(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { runCli } from "../program.ts";
@@ -45,12 +45,20 @@ export interface Spawned {
   end: Promise<Run>;
 }
 
+const running = new Set<ChildProcess>();
+
+/** Kills what was started and has not ended: for after a test, which may have failed. */
+export function endStarted(): void {
+  for (const child of running) child.kill("SIGKILL");
+}
+
 /** Starts the real command as a process of its own. */
 export function start(args: readonly string[], { env = {}, stdin = "" }: { env?: Record<string, string>; stdin?: string } = {}): Spawned {
   const child = spawn(COMMAND, [...args], {
     env: { PATH: process.env["PATH"], HOME: "/nonexistent", MUSTER_STATE_DIR: "/nonexistent", ...env },
     stdio: "pipe",
   });
+  running.add(child);
   let out = "";
   let err = "";
   let check: () => void = () => {};
@@ -65,7 +73,10 @@ export function start(args: readonly string[], { env = {}, stdin = "" }: { env?:
   child.stdin.end(stdin);
   const end = new Promise<Run>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve({ code: code ?? -1, out, err }));
+    child.on("close", (code) => {
+      running.delete(child);
+      resolve({ code: code ?? -1, out, err });
+    });
   });
   const saw = (text: string): Promise<void> =>
     new Promise((resolve, reject) => {

@@ -16,7 +16,7 @@ export async function commitReasons(client: Client, lease: Lease, holder: string
     text: `UPDATE jobs j SET wait_reason = r.reason, wait_since = to_timestamp(r.since / 1000)
       FROM unnest($4::text[], $5::text[], $6::float8[]) AS r(job, reason, since)
       WHERE j.id = r.job AND j.state IN ('queued', 'held') AND j.wait_reason IS DISTINCT FROM r.reason
-        AND EXISTS (SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > now())`,
+        AND EXISTS (SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3)`,
     values: [lease.name, holder, lease.epoch, reasons.map((one) => one.job), reasons.map((one) => one.reason), reasons.map((one) => one.since)],
   });
 }

@@ -45,7 +45,7 @@ export interface StartsCommitted {
  * changed; attempts, workers and events are made of the jobs that really changed.
  */
 const OPEN = `WITH lease AS (
-    SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 AND expires_at > now() FOR SHARE
+    SELECT FROM leases WHERE name = $1 AND holder = $2 AND epoch = $3 FOR SHARE
   ), open_nodes AS (
     SELECT n.name FROM unnest($4::text[], $5::text[]) AS u(name, shard) JOIN nodes n ON n.name = u.name AND n.shard = u.shard
     WHERE n.schedulable AND n.reachable ORDER BY n.name FOR SHARE OF n
