@@ -267,6 +267,30 @@ describe("a first cut of placement", () => {
     expect(() => engine.started("old", { variant: 0, startedAt: 0, members: [] })).toThrow("already holds");
   });
 
+  it("a job that runs where another is still leaving, and a third is to start, runs: it isn't started again", () => {
+    const engine = createEngine();
+    fabric(engine, 1, 2);
+    engine.submit(job("victim", { roles: [role(2)] }));
+    expect(nodesOf(engine)).toEqual({ victim: ["n0", "n1"] });
+    engine.submit(job("urgent", { priority: 5, roles: [role(2)] }));
+    expect(engine.cycle(1_000_000).evictions.map((one) => one.job)).toEqual(["victim"]);
+    // the victim has left, and another took a replacement there before the scheduler heard of it: both are told in either order
+    engine.submit(job("back"));
+    engine.started("back", {
+      variant: 0,
+      startedAt: 1_000_001,
+      members: [{ role: "worker", rank: 0, node: "n0", devices: [0, 1, 2, 3, 4, 5, 6, 7], share: 1000, cpuMillis: 8000, memoryBytes: GIB }],
+    });
+    engine.released("victim", 1_000_002);
+    const tried = engine.cycle(1_000_003).starts.map((start) => start.job);
+    expect(tried).not.toContain("back");
+    for (const id of tried) engine.undo(id);
+    // by now only the other node is free
+    expect(nodesOf(engine, 1_000_004)).toEqual({});
+    engine.released("back", 1_000_005);
+    expect(nodesOf(engine, 1_000_006)).toEqual({ urgent: ["n0", "n1"] });
+  });
+
   it("plans without changing anything, also on a changed cluster", () => {
     const engine = createEngine();
     fabric(engine, 1, 2);

@@ -9,12 +9,7 @@ import type { State } from "./state.ts";
  * still leaving them, or while the victims given are.
  */
 export function occupy(state: State, job: JobRecord, placement: Placement, at: number, victims: Iterable<JobRecord> = []): void {
-  dequeue(state, job);
-  if (job.state === "waiting") state.waiting--;
-  job.placement = placement;
-  job.usage = state.quota.usageOf(chargesOf(placement));
-  state.quota.charge(job.queue, job.usage);
-  state.holding.add(job);
+  hold(state, job, placement);
   const awaits = state.leaving.awaitedBy(placement);
   for (const victim of victims) awaits.add(victim);
   job.awaits = awaits;
@@ -25,6 +20,16 @@ export function occupy(state: State, job: JobRecord, placement: Placement, at: n
   } else {
     run(state, job, at);
   }
+}
+
+/** A job waits no longer, and is charged for these places. */
+export function hold(state: State, job: JobRecord, placement: Placement): void {
+  dequeue(state, job);
+  if (job.state === "waiting") state.waiting--;
+  job.placement = placement;
+  job.usage = state.quota.usageOf(chargesOf(placement));
+  state.quota.charge(job.queue, job.usage);
+  state.holding.add(job);
 }
 
 export function run(state: State, job: JobRecord, at: number): void {

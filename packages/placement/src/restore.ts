@@ -3,7 +3,7 @@ import type { Holding } from "./nodes.ts";
 import type { RunningJob } from "./placement-engine.ts";
 import type { Placement } from "./placement.ts";
 import type { Placer } from "./placer.ts";
-import { occupy } from "./places.ts";
+import { hold, run } from "./places.ts";
 import type { State } from "./state.ts";
 import { evict } from "./stopping.ts";
 
@@ -14,7 +14,9 @@ export function restore(state: State, id: string, running: RunningJob): void {
   state.settle();
   const placement = placementOf(state.placer, job, running);
   state.placer.take(placement);
-  occupy(state, job, placement, running.startedAt);
+  // whoever else was leaving these places has left them, though that may be told only later
+  hold(state, job, placement);
+  run(state, job, running.startedAt);
   job.lastCheckpointAt = running.lastCheckpointAt ?? running.startedAt;
   if (running.stoppingFor !== undefined) evict(state, job, running.stoppingFor);
 }
