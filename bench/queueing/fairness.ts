@@ -24,7 +24,7 @@ export function fairness(c: Case): Part {
   const guaranteed = simulate(jobs, muster("runtimes", c.nodes, 8, devices), { nodes: c.nodes, nodeDevices: 8, firstStartCosts: false });
   for (const [policy, key, result] of [
     ["shared order (no quotas)", "shared_order", shared],
-    ["quotas guaranteed, the rest lent", "quotas", guaranteed],
+    ["quotas guaranteed, the rest lent, reclaim: nominal", "quotas", guaranteed],
   ] as const) {
     const rows = [...quotas].map(([tenant, nodes]) => {
       const together = result.jobs.filter((job) => job.trace.tenant === tenant);

@@ -42,7 +42,7 @@ function compare(a: Price, b: Price): number {
 }
 
 /** What it costs to clear each node, in flat arrays: this looks at all nodes of a cluster. */
-class Prices {
+export class Prices {
   /** Where it is possible at all. */
   readonly positions: number[] = [];
   readonly #priority: Float64Array;
@@ -92,7 +92,7 @@ class Prices {
   }
 }
 
-function priceNodes(
+export function priceNodes(
   state: State,
   job: JobRecord,
   shape: Parameters<typeof fitsOnNode>[2],
@@ -138,16 +138,17 @@ function priceNodes(
 }
 
 /** For each node the units that hold something of it, in their order. */
-class UnitsByNode {
+export class UnitsByNode {
   readonly #first: Int32Array;
   readonly #last: Int32Array;
   readonly #next: number[] = [];
   readonly #units: Unit[] = [];
+  readonly #sources: Source[] = [];
 
   constructor(slots: number, from: readonly Source[]) {
     this.#first = new Int32Array(slots).fill(-1);
     this.#last = new Int32Array(slots).fill(-1);
-    for (const source of from) for (const unit of source.units) for (const { node } of unit.holdings) this.#put(node, unit);
+    for (const source of from) for (const unit of source.units) for (const { node } of unit.holdings) this.#put(node, unit, source);
   }
 
   first(slot: number): number {
@@ -162,11 +163,16 @@ class UnitsByNode {
     return this.#units[at]!;
   }
 
-  #put(slot: number, unit: Unit): void {
+  source(at: number): Source {
+    return this.#sources[at]!;
+  }
+
+  #put(slot: number, unit: Unit, source: Source): void {
     const last = this.#last[slot]!;
     if (last !== -1 && this.#units[last] === unit) return;
     const at = this.#units.length;
     this.#units.push(unit);
+    this.#sources.push(source);
     this.#next.push(-1);
     if (last === -1) this.#first[slot] = at;
     else this.#next[last] = at;
@@ -174,7 +180,7 @@ class UnitsByNode {
   }
 }
 
-function blocksOf(partition: Partition, level: number, positions: readonly number[]): Iterable<number[]> {
+export function blocksOf(partition: Partition, level: number, positions: readonly number[]): Iterable<number[]> {
   const blocks = new Map<number, number[]>();
   for (const position of positions) {
     let block = position;

@@ -8,7 +8,7 @@ import type { Placement } from "./placement.ts";
 import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
 import type { State } from "./state.ts";
-import { couldTakeFromOwn, goesFirst, mayGo, Source, sources, wholeUnit, type Unit } from "./victims.ts";
+import { couldTakeFromOwn, giveUp, goesFirst, mayGo, Source, sources, takeBack, wholeUnit, type Unit } from "./victims.ts";
 import { leaseLasts } from "./windows.ts";
 
 /** A start, and running jobs with the new homes that make room for it. */
@@ -137,7 +137,7 @@ export function planStopsAndMoves(state: State, job: JobRecord, plan: Preemption
     }
     if (missing > 0 || stops.some((unit) => unit.surplus) || stops.reduce((sum, unit) => sum + devicesIn(unit), 0) >= most) continue;
     const { freed, version } = quota;
-    for (const unit of stops) give(state, unit);
+    for (const unit of stops) giveUp(state, unit);
     const { plan: moves } = planMoves(state, job, new Set(stops.map((unit) => unit.job)));
     for (const unit of stops) takeBack(state, unit);
     quota.freed = freed;
@@ -149,14 +149,4 @@ export function planStopsAndMoves(state: State, job: JobRecord, plan: Preemption
 
 function devicesIn(unit: Unit): number {
   return unit.holdings.reduce((sum, { devices }) => sum + devices.length, 0);
-}
-
-function give(state: State, unit: Unit): void {
-  for (const holding of unit.holdings) state.placer.nodes.give(holding);
-  state.quota.refund(unit.job.queue, unit.usage);
-}
-
-function takeBack(state: State, unit: Unit): void {
-  for (const holding of unit.holdings) state.placer.nodes.take(holding);
-  state.quota.charge(unit.job.queue, unit.usage);
 }

@@ -1,3 +1,4 @@
+import { clearNodes } from "./clear-nodes.ts";
 import type { DisruptionCause } from "./decisions.ts";
 import { focusNodes } from "./focus.ts";
 import type { JobRecord } from "./jobs.ts";
@@ -10,7 +11,7 @@ import type { QueueNode, Usage } from "./quota.ts";
 import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import { claimOn, couldTake, leavesEnough, sources, type Source, type Unit } from "./victims.ts";
+import { claimOn, couldTake, giveUp, leavesEnough, mayReclaim, ownSource, sources, takeBack, type Source, type Unit } from "./victims.ts";
 import { bounds, leaseLasts } from "./windows.ts";
 
 /** A start and what must go for it. */
@@ -40,21 +41,24 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
       if (!state.quota.couldEverAllow(job.queue, usage) || !leaseLasts(state, job, lead)) continue;
       const partitions = [...new Set(choices.flat())];
       const from = sources(state, job, usage, partitions);
-      if (from.length === 0) continue;
+      if (from.length === 0 && !byService(job.queue)) continue;
       const least = atLeast(crossesZones(state, job.request), variant);
       const search = new Search(state, job, least, choices, usage);
       // Those who hold more than their own are asked before the job's own queue gives up work.
       const others = from.filter((source) => !source.own);
-      for (const group of others.length === 0 || others.length === from.length ? [from] : [others, from]) {
+      for (const group of [...(others.length > 0 ? [others] : []), ...(others.length < from.length ? [from] : [])]) {
         // Where the order itself says who goes, the cheapest nodes do not.
         const focus = thorough && !byService(job.queue) ? focusNodes(state, job, least, lead, group) : null;
         const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
         const best = cheaper(focused, search.run(group));
         if (best !== null) return best;
       }
-      const all = byService(job.queue) ? from : onceGone(state, job, usage, partitions, from);
+      const all = onceGone(state, job, usage, partitions, from);
       const best = all.length > from.length ? search.run(all, true) : null;
       if (best !== null) return best;
+      const scattered = thorough && all.some(({ kind }) => kind === "reclaim") ? clearNodes(state, job, least, lead, all, usage) : null;
+      const whole = scattered === null ? null : search.run(all, true, scattered);
+      if (whole !== null) return whole;
     }
   }
   return null;
@@ -63,8 +67,11 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
 /** With those on whom the job has a claim only once less urgent work of its own queue, or of those nearer to it, is gone. */
 function onceGone(state: State, job: JobRecord, usage: Usage, partitions: readonly Partition[], from: readonly Source[]): readonly Source[] {
   const { quota } = state;
+  if (!mayReclaim(state, job) || !state.running.anyBeside(job.queue)) return from;
   const { freed, version } = quota;
   const all = [...from];
+  const own = byService(job.queue) && !from.some((source) => source.own) ? ownSource(state, job, partitions, true) : null;
+  if (own !== null) all.push(own);
   for (let known = 0; all.length > known; ) {
     known = all.length;
     // Those who meet it only at the root are in no branch that it shares.
@@ -74,11 +81,12 @@ function onceGone(state: State, job: JobRecord, usage: Usage, partitions: readon
     const then = sources(state, job, usage, partitions);
     for (const unit of gone) quota.charge(unit.job.queue, unit.usage);
     const before = new Set(all.map(({ queue }) => queue));
-    all.push(...then.filter(({ queue }) => !before.has(queue)));
+    // What comes after it by service now may come before it later: that goes for what is guaranteed alone.
+    all.push(...then.filter(({ queue, kind }) => !before.has(queue) && (kind === "reclaim" || !byService(job.queue))));
   }
   quota.freed = freed;
   quota.version = version;
-  return all;
+  return byService(job.queue) && !all.some(({ kind }) => kind === "reclaim") ? from : all;
 }
 
 /** The request of one variant, at the least size: nothing is evicted so that a job may be larger. */
@@ -157,22 +165,23 @@ export class Search {
     this.#within = bounds(state, job);
   }
 
-  run(from: readonly Source[], nearestFirst = false): PreemptionPlan | null {
+  /** `units`: what is to go, in order, where that was found already. */
+  run(from: readonly Source[], nearestFirst = false, units: Iterable<Unit> = this.#inOrder(from)): PreemptionPlan | null {
     const { freed, version } = this.#state.quota;
     this.#claims = nearestFirst ? new Map(from.map((source) => [source.queue, source])) : null;
-    const plan = this.#search(from);
+    const plan = this.#search(from, units);
     // What was tried and taken back has freed and changed nothing.
     this.#state.quota.freed = freed;
     this.#state.quota.version = version;
     return plan;
   }
 
-  #search(from: readonly Source[]): PreemptionPlan | null {
+  #search(from: readonly Source[], units: Iterable<Unit>): PreemptionPlan | null {
     const taken: Unit[] = [];
     let placement: Placement | null = null;
     let nextTry = 1;
-    for (const unit of this.#inOrder(from)) {
-      this.#apply(unit);
+    for (const unit of units) {
+      giveUp(this.#state, unit);
       taken.push(unit);
       // Failed attempts come ever rarer; what was taken too many is put back afterwards.
       if (taken.length < nextTry || !this.#couldFit()) continue;
@@ -182,7 +191,7 @@ export class Search {
     }
     if (placement === null && taken.length > 0 && this.#couldFit()) placement = this.#place();
     if (placement === null) {
-      for (const unit of taken) this.#revert(unit);
+      for (const unit of taken) takeBack(this.#state, unit);
       return null;
     }
     let kept = this.#putBack(taken, placement);
@@ -190,11 +199,11 @@ export class Search {
       for (const unit of [...kept].reverse()) {
         if (breaksGang(kept, unit)) continue;
         this.#state.placer.untake(placement);
-        this.#revert(unit);
+        takeBack(this.#state, unit);
         const rest = kept.filter((u) => u !== unit);
         const other = this.#isJust(unit, rest) ? this.#place() : null;
         if (other === null) {
-          this.#apply(unit);
+          giveUp(this.#state, unit);
           this.#state.placer.take(placement);
         } else {
           placement = other;
@@ -206,7 +215,7 @@ export class Search {
     const own = this.#state.quota.usageOf(chargesOf(placement));
     const returning = this.#claims === null ? undefined : kept.find((unit) => !breaksGang(kept, unit) && this.#hasRoom(unit, own));
     this.#state.placer.untake(placement);
-    for (const unit of kept) if (unit !== returning) this.#revert(unit);
+    for (const unit of kept) if (unit !== returning) takeBack(this.#state, unit);
     if (returning !== undefined) return null;
     return { placement: asAsked(this.#job.request, placement), units: kept, kinds: new Map(from.map((source) => [source.queue, source.kind])) };
   }
@@ -285,7 +294,7 @@ export class Search {
       if (breaksGang(kept, unit)) continue;
       if (!this.#hasRoom(unit, own)) continue;
       if (this.#isJust(unit, kept)) kept = kept.filter((u) => u !== unit);
-      else this.#apply(unit);
+      else giveUp(this.#state, unit);
     }
     return kept;
   }
@@ -322,16 +331,6 @@ export class Search {
       quota.refund(unit.job.queue, unit.usage);
       return may;
     });
-  }
-
-  #apply(unit: Unit): void {
-    for (const holding of unit.holdings) this.#state.placer.nodes.give(holding);
-    this.#state.quota.refund(unit.job.queue, unit.usage);
-  }
-
-  #revert(unit: Unit): void {
-    for (const holding of unit.holdings) this.#state.placer.nodes.take(holding);
-    this.#state.quota.charge(unit.job.queue, unit.usage);
   }
 }
 

@@ -88,6 +88,27 @@ describe("a queue that goes by least service", () => {
     for (let i = 2; i < 7; i++) expect(engine.cycle(i * MINUTE)).toMatchObject({ evictions: [], moves: [] });
   });
 
+  it("takes back what its queue lent, together with what its own gives up for that", () => {
+    for (const reclaim of ["nominal", "fair_share"] as const) {
+      const engine = cluster(4, { quotas: [{ resource: "accelerators", nominal: 16_000 }] });
+      engine.setPolicy({ reclaim });
+      engine.putQueue({ id: "other", order: "least_service", quotas: [{ resource: "accelerators", nominal: 16_000 }] });
+      engine.submit(job("own", 900));
+      for (const id of ["x", "y", "z"]) engine.submit(job(id, 100, { queue: "other" }));
+      expect(started(engine, 0)).toHaveLength(4);
+      const roles = [{ name: "worker", nodes: { min: 2, max: 2 }, resources: { accelerators: 8 } }];
+      engine.submit(job("wide", 10, { submittedAt: MINUTE, roles }));
+      const { evictions } = engine.cycle(MINUTE);
+      expect(evictions.map(({ job: id, cause }) => [id === "own" ? id : "lent", cause.kind, cause.forJob])).toEqual([
+        ["own", "priority", "wide"],
+        ["lent", "reclaim", "wide"],
+      ]);
+      for (const { job: id } of evictions) engine.released(id, MINUTE);
+      expect(started(engine, MINUTE)).toEqual(["wide"]);
+      for (let i = 2; i < 7; i++) expect(engine.cycle(i * MINUTE)).toMatchObject({ starts: [], evictions: [], moves: [] });
+    }
+  });
+
   it("lets a job wait for one that ends just before it would", () => {
     const engine = cluster(1);
     engine.submit(job("running", 61));

@@ -89,7 +89,8 @@ export function couldTakeFromOwn(state: State, { queue, input, need }: JobRecord
   return state.anyUnprotected(running, Infinity) && (running.leastUrgent < input.priority || state.service.behind(state, queue, need).count > 0);
 }
 
-function mayReclaim(state: State, { queue }: JobRecord): boolean {
+/** Whether its queue may take from others at all. */
+export function mayReclaim(state: State, { queue }: JobRecord): boolean {
   return queue.input.reclaim !== "never" && state.policy.reclaim !== "never";
 }
 
@@ -99,17 +100,10 @@ function mayReclaim(state: State, { queue }: JobRecord): boolean {
  * would still be below the giver's; only the guaranteed part reaches more urgent work.
  */
 export function sources(state: State, taker: JobRecord, usage: Usage, partitions: readonly Partition[]): Source[] {
-  const found: Source[] = [];
   const { input, queue } = taker;
-  const { withinQueue = "lower_priority", reclaim = "any_priority" } = queue.input;
-  if (couldTakeFromOwn(state, taker)) {
-    const list = byService(queue)
-      ? unitsByService(state, taker, partitions, state.running.of(queue).leastUrgent)
-      : withinQueue === "lower_or_newer_equal"
-        ? () => unitsUpTo(state, queue, partitions, input.priority).filter(({ job: { input: other } }) => comesAfter(other, input))
-        : () => unitsUpTo(state, queue, partitions, input.priority - 1);
-    if (list !== null) found.push(Source.own(queue, "priority", list));
-  }
+  const { reclaim = "any_priority" } = queue.input;
+  const own = ownSource(state, taker, partitions, false);
+  const found: Source[] = own === null ? [] : [own];
   if (!mayReclaim(state, taker)) return found;
   const list = (source: Source): readonly Unit[] => unitsUpTo(state, source.queue, partitions, source.most);
   let claim: Claim | null = null;
@@ -127,19 +121,32 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partitions
   return found;
 }
 
+/** What a job's own queue may give up for it, or null. `helped`: others may add what it lacks. */
+export function ownSource(state: State, taker: JobRecord, partitions: readonly Partition[], helped: boolean): Source | null {
+  if (!couldTakeFromOwn(state, taker)) return null;
+  const { input, queue } = taker;
+  const list = byService(queue)
+    ? unitsByService(state, taker, partitions, state.running.of(queue).leastUrgent, helped)
+    : queue.input.withinQueue === "lower_or_newer_equal"
+      ? () => unitsUpTo(state, queue, partitions, input.priority).filter(({ job: { input: other } }) => comesAfter(other, input))
+      : () => unitsUpTo(state, queue, partitions, input.priority - 1);
+  return list === null ? null : Source.own(queue, "priority", list);
+}
+
 function comesAfter(other: JobInput, job: JobInput): boolean {
   return other.priority < job.priority || (other.priority === job.priority && other.submittedAt > job.submittedAt);
 }
 
 /**
- * In a queue that goes by service: less urgent work, and what needs more, the most first. Null where that cannot be
- * enough, by numbers of devices alone.
+ * In a queue that goes by service: less urgent work, and what needs more, the most first. Null where others do not
+ * help and that cannot be enough, by numbers of devices alone.
  */
-function unitsByService(state: State, taker: JobRecord, partitions: readonly Partition[], least: number): (() => Unit[]) | null {
+function unitsByService(state: State, taker: JobRecord, partitions: readonly Partition[], least: number, helped: boolean): (() => Unit[]) | null {
   const { priority } = taker.input;
   const { jobs, count, devices } = state.service.behind(state, taker.queue, taker.need);
   const needed = taker.request.variants[0]!.roles.reduce((sum, role) => sum + (role.shape.share > 0 ? 0 : role.min * role.shape.devices), 0);
-  if (least >= priority && (count === 0 || devices + partitions.reduce((sum, partition) => sum + freeDevices(state, partition), 0) < needed)) return null;
+  const enough = (): boolean => devices + partitions.reduce((sum, partition) => sum + freeDevices(state, partition), 0) >= needed;
+  if (least >= priority && (count === 0 || !(helped || enough()))) return null;
   return () => {
     const going = new Set(jobs.slice(0, count).filter((job) => job.input.priority <= priority));
     if (least < priority) for (const job of state.running.of(taker.queue).jobs) if (job.input.priority < priority) going.add(job);
@@ -287,4 +294,15 @@ export function leavesEnough(state: State, job: JobRecord, source: Source, unit:
     if (up === source.giver) break;
   }
   return true;
+}
+
+/** Its places and its quota count as free, until they are taken back. */
+export function giveUp(state: State, unit: Unit): void {
+  for (const holding of unit.holdings) state.placer.nodes.give(holding);
+  state.quota.refund(unit.job.queue, unit.usage);
+}
+
+export function takeBack(state: State, unit: Unit): void {
+  for (const holding of unit.holdings) state.placer.nodes.take(holding);
+  state.quota.charge(unit.job.queue, unit.usage);
 }

@@ -193,4 +193,21 @@ export const quotas: Scenario[] = [
       },
     ],
   },
+  {
+    id: "N02",
+    title: "what was lent comes back as whole nodes, though it lies scattered among what is others' own",
+    source: "ours: an account's guarantee as in a cluster of its own",
+    nodes: { n0: { gpu: 8 }, n1: { gpu: 8 }, n2: { gpu: 8 }, n3: { gpu: 8 }, n4: { gpu: 8 } },
+    queues: { a: { nominal: { gpu: 16 } }, b: { nominal: { gpu: 16 } }, c: { nominal: { gpu: 0 } }, d: { nominal: { gpu: 8 } } },
+    running: [
+      { job: "b0", queue: "b", gpu: 8, on: ["n0"], started: 3 },
+      { job: "b1", queue: "b", gpu: 8, on: ["n1"], started: 3 },
+      { job: "c0", queue: "c", gpu: 8, on: ["n2"], started: 0 },
+      { job: "d0", queue: "d", gpu: 4, on: ["n3"], started: 0 },
+      { job: "d1", queue: "d", gpu: 4, on: ["n4"], started: 0 },
+      { job: "b2", queue: "b", gpu: 4, on: ["n3"], started: 6 },
+      { job: "b3", queue: "b", gpu: 4, on: ["n4"], started: 6 },
+    ],
+    steps: [{ submit: [{ job: "j", queue: "a", pods: 2, gpu: 8 }], expect: { start: ["j"], evictedByQueue: { b: 1, c: 1 }, keep: ["b2", "b3", "d0", "d1"] } }],
+  },
 ];

@@ -8,15 +8,16 @@ import type { Scheduler, SimJob } from "./simulation.ts";
  * Stopping and starting costs what the trace says, and loses nothing else: jobs go on from where they were stopped. They are left
  * alone for twice the dearest start, as one that is stopped before it has got on never ends.
  */
-const POLICY: Partial<Policy> = { protectedRuntimeMs: 120_000, fairShareMargin: 0 };
+const POLICY: Partial<Policy> = { protectedRuntimeMs: 120_000 };
 
 /**
  * The placement engine itself, the code of the scheduler, on a floor of equal nodes: queues go by least service. It is told
  * of a job's run time only what the class allows.
- * @param quotas devices by tenant that are guaranteed, each tenant in a queue of its own; absent: one queue for all
+ * @param quotas devices by tenant that are guaranteed, each tenant in a queue of its own, the rest lent to whoever asks first and
+ * taken back for them alone; absent: one queue for all
  */
 export function muster(knowledge: Knowledge, nodes: number, nodeDevices: number, quotas?: ReadonlyMap<string, number>): Scheduler {
-  const engine = createEngine({ policy: POLICY });
+  const engine = createEngine({ policy: quotas === undefined ? POLICY : { ...POLICY, reclaim: "nominal" } });
   for (let n = 0; n < nodes; n++) {
     engine.putNode({ id: String(n), pool: "floor", accelerator: "gpu", devices: nodeDevices, cpuMillis: 1, memoryBytes: 1, schedulable: true });
   }
