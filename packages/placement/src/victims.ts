@@ -184,7 +184,8 @@ class Claim {
   on(giver: QueueNode): "reclaim" | "fair_share" | null {
     const { quota, policy } = this.#state;
     if (this.#within) return quota.share(giver, this.#dims) > 1e-12 ? "reclaim" : null;
-    if (policy.reclaim !== "fair_share") return null;
+    // Who holds too much of something else keeps what is its own of this.
+    if (policy.reclaim !== "fair_share" || quota.share(giver, this.#dims) <= 1e-12) return null;
     return quota.share(giver) > this.#share + Math.max(1e-12, policy.fairShareMargin) ? "fair_share" : null;
   }
 }
