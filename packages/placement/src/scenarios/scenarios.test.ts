@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { scenarios } from "./index.ts";
 import { variations } from "./metamorphic.ts";
+import { crowdedArb } from "../testing/crowded-scenarios.ts";
 import { scenarioArb } from "../testing/random-scenarios.ts";
 import { outcomesOf, playScenario } from "./runner.ts";
 
@@ -24,6 +25,15 @@ for (const variation of variations) {
 }
 
 describe("random cases", () => {
+  it("settle, where two pools are full of small jobs", () => {
+    fc.assert(
+      fc.property(crowdedArb, (scenario) => {
+        expect(outcomesOf(scenario)).toHaveLength(scenario.steps.length);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
   // Names decide between nodes that are alike, and the order of arrival between jobs that are.
   for (const variation of variations.filter(({ name }) => name !== "renamed" && name !== "permuted")) {
     it(`settle, and end alike ${variation.name}`, () => {
