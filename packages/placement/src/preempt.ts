@@ -11,7 +11,7 @@ import type { QueueNode, Usage } from "./quota.ts";
 import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
-import { claimOn, couldTake, giveUp, leavesEnough, mayReclaim, ownSource, sources, takeBack, type Source, type Unit } from "./victims.ts";
+import { claimOn, couldTake, giveUp, leavesEnough, mayReclaim, ownSource, size, type Source, sources, takeBack, type Unit } from "./victims.ts";
 import { bounds, leaseLasts } from "./windows.ts";
 
 /** A start and what must go for it. */
@@ -20,6 +20,9 @@ export interface PreemptionPlan {
   units: Unit[];
   /** By queue of the victims: in whose name they go. */
   kinds: ReadonlyMap<QueueNode, DisruptionCause["kind"]>;
+  /** Of those whose gangs go: how far off the furthest is in the tree, and the least share that one of them holds. */
+  reach: number;
+  share: number;
 }
 
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
@@ -50,8 +53,13 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
         // Where the order itself says who goes, the cheapest nodes do not.
         const focus = thorough && !byService(job.queue) ? focusNodes(state, job, least, lead, group) : null;
         const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
-        const best = cheaper(focused, search.run(group));
-        if (best !== null) return best;
+        const found = cheaper(state, focused, search.run(group));
+        if (found === null) continue;
+        const isSeveral = thorough && !byService(job.queue) && found.units.filter((unit) => !unit.surplus).length > 1;
+        if (!isSeveral) return found;
+        // Fewer gangs that are no larger together may do as well.
+        const larger = search.run(group.map((source) => source.largestFirst()));
+        return larger === null || sizeOf(larger) > sizeOf(found) ? found : cheaper(state, found, larger)!;
       }
       const all = onceGone(state, job, usage, partitions, from);
       const best = all.length > from.length ? search.run(all, true) : null;
@@ -100,20 +108,27 @@ function asAsked(request: Request, { variant: { index }, roles }: Placement): Pl
   return { variant, roles: roles.map((placed) => ({ ...placed, role: variant.roles.find(({ name }) => name === placed.role.name)! })) };
 }
 
-function cost(plan: PreemptionPlan): number[] {
+function sizeOf(plan: PreemptionPlan): number {
+  return plan.units.reduce((sum, unit) => sum + size(unit), 0);
+}
+
+/** Nearer ones give before those further off, and of as many gangs those of whoever has more. */
+function cost(state: State, plan: PreemptionPlan): number[] {
   const gangs = plan.units.filter((unit) => !unit.surplus);
   return [
+    plan.reach,
     gangs.reduce((most, unit) => Math.max(most, unit.job.input.priority), -Infinity),
     gangs.length,
+    -Math.round(plan.share / Math.max(1e-9, state.policy.fairShareMargin)),
     plan.units.reduce((sum, unit) => sum + unit.lostWork, 0),
     plan.units.reduce((sum, unit) => sum + unit.holdings.length, 0),
   ];
 }
 
-function cheaper(a: PreemptionPlan | null, b: PreemptionPlan | null): PreemptionPlan | null {
+function cheaper(state: State, a: PreemptionPlan | null, b: PreemptionPlan | null): PreemptionPlan | null {
   if (a === null || b === null) return a ?? b;
-  const costA = cost(a);
-  const costB = cost(b);
+  const costA = cost(state, a);
+  const costB = cost(state, b);
   for (let i = 0; i < costA.length; i++) if (costA[i] !== costB[i]) return costA[i]! < costB[i]! ? a : b;
   return a;
 }
@@ -217,7 +232,24 @@ export class Search {
     this.#state.placer.untake(placement);
     for (const unit of kept) if (unit !== returning) takeBack(this.#state, unit);
     if (returning !== undefined) return null;
-    return { placement: asAsked(this.#job.request, placement), units: kept, kinds: new Map(from.map((source) => [source.queue, source.kind])) };
+    return {
+      placement: asAsked(this.#job.request, placement),
+      units: kept,
+      kinds: new Map(from.map((source) => [source.queue, source.kind])),
+      ...this.#asked(from, kept),
+    };
+  }
+
+  /** Who is asked for whole gangs. */
+  #asked(from: readonly Source[], units: readonly Unit[]): Pick<PreemptionPlan, "reach" | "share"> {
+    const { quota } = this.#state;
+    const dims = quota.countedOf(this.#usage);
+    const queues = new Set(units.filter((unit) => !unit.surplus).map((unit) => unit.job.queue));
+    const givers = from.filter((source) => !source.own && queues.has(source.queue));
+    return {
+      reach: givers.reduce((most, source) => Math.max(most, source.height), 0),
+      share: givers.reduce((least, source) => Math.min(least, quota.share(source.giver, dims)), Infinity),
+    };
   }
 
   /** Units in the order in which they go; what is no longer just once others are gone is passed over. */

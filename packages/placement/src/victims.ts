@@ -69,9 +69,18 @@ export class Source {
 
   /** Only what touches these nodes. */
   narrow(nodes: ReadonlySet<number>): Source {
-    return new Source(this.queue, this.height, this.taker, this.giver, this.kind, this.most, () =>
-      this.units.filter((unit) => unit.holdings.some((holding) => nodes.has(holding.node))),
+    return this.#listing(() => this.units.filter((unit) => unit.holdings.some((holding) => nodes.has(holding.node))));
+  }
+
+  /** Of those that are as urgent. */
+  largestFirst(): Source {
+    return this.#listing(() =>
+      [...this.units].sort((a, b) => Number(b.surplus) - Number(a.surplus) || a.job.input.priority - b.job.input.priority || size(b) - size(a)),
     );
+  }
+
+  #listing(list: () => readonly Unit[]): Source {
+    return new Source(this.queue, this.height, this.taker, this.giver, this.kind, this.most, list);
   }
 }
 
@@ -268,7 +277,7 @@ export function goesFirst(a: Unit, b: Unit): number {
   );
 }
 
-function size(unit: Unit): number {
+export function size(unit: Unit): number {
   return unit.usage.reduce((sum, { amount }) => sum + amount, 0);
 }
 
