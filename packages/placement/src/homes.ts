@@ -1,7 +1,9 @@
 import type { JobRecord } from "./jobs.ts";
 import type { Partition } from "./partition.ts";
 import { place } from "./place.ts";
-import type { Placement } from "./placement.ts";
+import type { Charge, Placement } from "./placement.ts";
+import { chargesOf } from "./places.ts";
+import type { Usage } from "./quota.ts";
 import type { State } from "./state.ts";
 import { bounds } from "./windows.ts";
 
@@ -14,23 +16,31 @@ export interface Relocation {
 const TRIES = 32;
 
 /**
- * New homes for jobs that leave theirs, the largest first. Where none is free, small neighbours change places so that
- * scattered free devices come together. All of it is tried on the node table and taken back.
+ * New homes for jobs that leave theirs, the largest first, within what their queues may use once `job` has its place. Where none is
+ * free, small neighbours change places so that scattered free devices come together. All of it is tried and taken back.
  */
 export function findHomes(
   state: State,
-  partition: Partition,
+  partitions: readonly Partition[],
+  job: JobRecord,
   placement: Placement,
-  jobs: readonly JobRecord[],
+  leaving: readonly JobRecord[],
   mayMove: (job: JobRecord) => boolean,
 ): Relocation[] | null {
-  const search = new HomeSearch(state, partition, mayMove);
-  for (const job of jobs) search.leave(job);
-  state.placer.take(placement);
-  const found = [...jobs].sort((a, b) => devicesOf(b) - devicesOf(a)).every((job) => search.house(job));
-  search.undo();
-  state.placer.untake(placement);
-  for (const job of search.left) state.placer.take(job.placement!);
+  const { placer, quota } = state;
+  const { freed, version } = quota;
+  const search = new HomeSearch(state, partitions, mayMove);
+  for (const other of leaving) search.leave(other);
+  const usage = quota.usageOf(chargesOf(placement));
+  placer.take(placement);
+  quota.charge(job.queue, usage);
+  const found = [...leaving].sort((a, b) => devicesOf(b) - devicesOf(a)).every((other) => search.house(other));
+  search.undo(search.moves);
+  placer.untake(placement);
+  quota.refund(job.queue, usage);
+  for (const other of search.left) search.comeBack(other);
+  quota.freed = freed;
+  quota.version = version;
   return found ? search.moves : null;
 }
 
@@ -42,36 +52,52 @@ class HomeSearch {
   readonly moves: Relocation[] = [];
   readonly left = new Set<JobRecord>();
   readonly #state: State;
-  readonly #partition: Partition;
+  readonly #partitions: readonly Partition[];
   readonly #mayMove: (job: JobRecord) => boolean;
   #neighbours: Map<number, JobRecord[]> | null = null;
 
-  constructor(state: State, partition: Partition, mayMove: (job: JobRecord) => boolean) {
+  constructor(state: State, partitions: readonly Partition[], mayMove: (job: JobRecord) => boolean) {
     this.#state = state;
-    this.#partition = partition;
+    this.#partitions = partitions;
     this.#mayMove = mayMove;
   }
 
   leave(job: JobRecord): void {
     this.left.add(job);
     this.#state.placer.untake(job.placement!);
+    this.#state.quota.refund(job.queue, job.usage);
+  }
+
+  comeBack(job: JobRecord): void {
+    this.#state.placer.take(job.placement!);
+    this.#state.quota.charge(job.queue, job.usage);
   }
 
   house(job: JobRecord): boolean {
     return this.#settle(job, []) || this.#makeRoom(job);
   }
 
-  undo(): void {
-    for (const { home } of this.moves) this.#state.placer.untake(home);
+  undo(moves: readonly Relocation[]): void {
+    const { placer, quota } = this.#state;
+    for (const { job, home } of moves) {
+      placer.untake(home);
+      quota.refund(job.queue, quota.usageOf(chargesOf(home)));
+    }
   }
 
   /** A home of the same size. */
   #settle(job: JobRecord, avoid: readonly number[]): boolean {
     const { variant, roles } = job.placement!;
     const sized = { ...variant, roles: variant.roles.map((role, i) => ({ ...role, min: roles[i]!.members.length, max: roles[i]!.members.length })) };
+    const { placer, quota } = this.#state;
     const within = bounds(this.#state, job);
-    const home = place(this.#state.placer, { ...job.request, variants: [sized] }, { usable: within.usable, avoid: [...within.avoid, ...avoid] });
+    // What its queue uses already it may go on using, were it more than it may by now.
+    const isAsBefore = (usage: Usage): boolean =>
+      usage.every((one) => job.usage.some(({ dimension, amount }) => dimension === one.dimension && amount >= one.amount));
+    const allowed = (charges: readonly Charge[]): boolean => isAsBefore(quota.usageOf(charges)) || within.allowed(charges);
+    const home = place(placer, { ...job.request, variants: [sized] }, { usable: within.usable, allowed, avoid: [...within.avoid, ...avoid] });
     if (home === null) return false;
+    quota.charge(job.queue, quota.usageOf(chargesOf(home)));
     this.moves.push({ job, home: { ...home, variant, roles: home.roles.map((placed, i) => ({ ...placed, role: variant.roles[i]! })) } });
     return true;
   }
@@ -84,10 +110,10 @@ class HomeSearch {
       const before = this.moves.length;
       for (const other of neighbours) this.leave(other);
       if (neighbours.every((other) => this.#settle(other, [node])) && this.#settle(job, [])) return true;
-      for (const { home } of this.moves.splice(before)) this.#state.placer.untake(home);
+      this.undo(this.moves.splice(before));
       for (const other of neighbours) {
         this.left.delete(other);
-        this.#state.placer.take(other.placement!);
+        this.comeBack(other);
       }
     }
     return false;
@@ -120,7 +146,7 @@ class HomeSearch {
     if (this.#neighbours === null) {
       this.#neighbours = new Map();
       for (const job of this.#state.holding) {
-        if (!alone(job) || job.placement!.roles[0]!.partition !== this.#partition || !this.#mayMove(job)) continue;
+        if (!alone(job) || !this.#partitions.includes(job.placement!.roles[0]!.partition) || !this.#mayMove(job)) continue;
         const { node } = job.placement!.roles[0]!.members[0]!;
         const here = this.#neighbours.get(node) ?? [];
         here.push(job);

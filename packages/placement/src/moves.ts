@@ -7,6 +7,7 @@ import type { Partition } from "./partition.ts";
 import type { Placement } from "./placement.ts";
 import { atLeast, Search, type PreemptionPlan } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
+import { leadingRole } from "./request.ts";
 import type { State } from "./state.ts";
 import { couldTakeFromOwn, giveUp, goesFirst, mayGo, Source, sources, takeBack, wholeUnit, type Unit } from "./victims.ts";
 import { leaseLasts } from "./windows.ts";
@@ -29,33 +30,34 @@ const CLEARABLE = 256;
  */
 export function planMoves(state: State, job: JobRecord, except: ReadonlySet<JobRecord> = NOBODY): { plan: MovePlan | null; searched: boolean } {
   const { placer, quota } = state;
-  const { freed } = quota;
   let searched = false;
   for (const variant of job.request.variants) {
-    const role = variant.roles[0]!;
-    if (variant.roles.length > 1 || role.shape.devices === 0) continue;
-    for (const partition of placer.matching(variant, role)) {
-      const usage = quota.usageOf([{ partition, shape: role.shape, members: role.min }]);
-      const needed = role.min * role.shape.devices;
-      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, partition) || roomIn(state, partition, needed) < needed) continue;
+    const needed = variant.roles.reduce((sum, { min, shape }) => sum + min * shape.devices, 0);
+    if (needed === 0) continue;
+    for (const lead of placer.matching(variant, leadingRole(variant))) {
+      const charges = placer.chargesFor(variant, lead);
+      if (charges === null) continue;
+      const choices = variant.roles.map((role) => placer.choices(variant, role, lead));
+      const partitions = [...new Set(choices.flat())];
+      const usage = quota.usageOf(charges);
+      if (!quota.allows(job.queue, usage) || !leaseLasts(state, job, lead) || roomIn(state, partitions, needed) < needed) continue;
       searched = true;
       const mayMove = (other: JobRecord): boolean =>
-        other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, [partition]);
+        other.state === "running" && !except.has(other) && other.input.priority <= job.input.priority && mayGo(state, other, partitions);
       const source = Source.own(job.queue, "consolidation", () => {
-        const there = new Set(emptiestNodes(state, partition).flatMap((slot) => state.holding.on(slot)));
+        const there = new Set(partitions.flatMap((partition) => emptiestNodes(state, partition)).flatMap((slot) => state.holding.on(slot)));
         const units: Unit[] = [];
         for (const other of there) if (mayMove(other)) units.push(wholeUnit(state, other));
         return units.sort(goesFirst);
       });
       const least = atLeast(crossesZones(state, job.request), variant);
-      const focus = focusNodes(state, job, least, partition, [source]);
-      if (focus === null) continue;
-      const plan = new Search(state, job, least, [[partition]], usage).run([source.narrow(focus)]);
+      const focus = variant.roles.length > 1 ? null : focusNodes(state, job, least, lead, [source]);
+      if (focus === null && variant.roles.length === 1) continue;
+      const plan = new Search(state, job, least, choices, usage).run([focus === null ? source : source.narrow(focus)]);
       if (plan === null || plan.units.length === 0) continue;
       const leaving = plan.units.map((unit) => unit.job);
       if (!isWorth(state, leaving, needed)) continue;
-      const moves = findHomes(state, partition, plan.placement, leaving, mayMove);
-      quota.freed = freed;
+      const moves = findHomes(state, partitions, job, plan.placement, leaving, mayMove);
       if (
         moves === null ||
         !isWorth(
@@ -78,13 +80,14 @@ function isWorth(state: State, moved: readonly JobRecord[], needed: number): boo
 }
 
 /** Free devices, and where whole ones are not enough what is left of shared ones. */
-function roomIn(state: State, partition: Partition, needed: number): number {
-  const free = freeDevices(state, partition);
-  if (free >= needed || !state.placer.shared[partition.index]!.inUse) return free;
-  const { nodes } = state.placer;
-  let parts = 0;
-  for (const slot of partition.nodeAt) if (nodes.schedulable[slot] === 1) parts += partsLeft(nodes, slot);
-  return free + parts;
+function roomIn(state: State, partitions: readonly Partition[], needed: number): number {
+  const { nodes, shared } = state.placer;
+  let room = partitions.reduce((sum, partition) => sum + freeDevices(state, partition), 0);
+  for (const { index, nodeAt } of room < needed ? partitions : []) {
+    if (!shared[index]!.inUse) continue;
+    for (const slot of nodeAt) if (nodes.schedulable[slot] === 1) room += partsLeft(nodes, slot);
+  }
+  return room;
 }
 
 /** What is left of the devices of a node that are shared. */
