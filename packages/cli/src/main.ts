@@ -8,10 +8,11 @@ process.on("SIGINT", () => {
   interrupt.abort(new Error("interrupted"));
 });
 // a reader that has seen enough, such as head, is no error
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(EXIT.ok);
-});
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(EXIT.ok);
+  });
 
 process.exitCode = await runCli(process.argv.slice(2), {
   stdin: process.stdin,

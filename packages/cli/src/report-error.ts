@@ -18,6 +18,9 @@ export function reportError(error: unknown, io: Io, about?: string): void {
   io.stderr.write(`${lines.join("\n")}\n`);
 }
 
+/** Kinds that the command lists. */
+const LISTED = ["job", "node", "pool", "queue", "project", "window", "token"];
+
 function messageOf(error: unknown): string {
   if (error instanceof ProblemError) return `${clean(error.message)} (${clean(error.code)})`;
   return error instanceof Error ? error.message : String(error);
@@ -34,8 +37,11 @@ function hintOf(error: unknown): string | undefined {
       return "the token is missing, unknown or has expired: give one with --token-file FILE or MUSTER_TOKEN";
     case 403:
       return "this token's role or project does not allow it; an admin makes another with muster token create";
-    case 404:
-      return "muster job list, or muster get pools|nodes|queues|projects, show what there is";
+    case 404: {
+      if (error.problem.instance?.endsWith("/logs")) return "muster job workers JOB shows its workers";
+      const kind = LISTED.find((one) => error.problem.instance?.startsWith(`/v1/${one}s`));
+      return kind ? `muster ${kind} list shows which there are` : "muster job list, or muster get pools|nodes|queues|projects, show what there is";
+    }
     case 409:
       if (error.message.includes("possible now")) return undefined;
       return "its state does not allow it now; muster job get shows its state";

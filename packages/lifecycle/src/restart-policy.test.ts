@@ -40,6 +40,14 @@ describe("decideRestart", () => {
     expect(decide({ verdict: infrastructure, maxRestarts: 0, ledgers: { user: 3, infrastructure: 50, unknown: 3 } }).restart).toBe(true);
   });
 
+  it("doesn't try again what can't be started as it is described, and says no word of that twice", () => {
+    const verdict = classify([{ ...base, reason: "invalid: there is no volume x" }], []);
+    const { restart, why } = decide({ verdict });
+    expect(restart).toBe(false);
+    expect(verdict.message).not.toContain(why);
+    expect(why).not.toContain(verdict.message);
+  });
+
   it("gives up on the unexplained after three in a row without progress", () => {
     expect(decide({ verdict: unknown, ledgers: { user: 0, infrastructure: 0, unknown: 2 } }).restart).toBe(true);
     expect(decide({ verdict: unknown, ledgers: { user: 0, infrastructure: 0, unknown: 3 } }).restart).toBe(false);

@@ -35,7 +35,7 @@ export function decideRestart({ verdict, ledgers, maxRestarts, progressed, previ
   const counted: Ledgers = progressed ? { user: 0, infrastructure: 0, unknown: 0 } : ledgers;
   const give = (why: string, next: Ledgers): RestartDecision => ({ restart: false, ledgers: next, backoff: 0, why });
   const again = (why: string, next: Ledgers, earlier: number): RestartDecision => ({ restart: true, ledgers: next, backoff: backoffAfter(earlier), why });
-  if (verdict.action === "fail") return give(verdict.message, { ...counted, user: counted.user + 1 });
+  if (verdict.action === "fail") return give("it is not tried again", { ...counted, user: counted.user + 1 });
   if (verdict.class === "preempted" || verdict.class === "transient" || verdict.action === "ignore") return again("not counted", counted, 0);
   if (verdict.class === "user") {
     const next = { ...counted, user: counted.user + 1 };

@@ -12,6 +12,20 @@ export function formatPath(path: readonly PropertyKey[]): string {
   return text;
 }
 
+/** How other systems call what is meant. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  cmd: "run",
+  command: "run",
+  environment: "env",
+  gpu: "accelerators",
+  gpus: "accelerators",
+  npus: "accelerators",
+  replicas: "nodes",
+  script: "run",
+  timeout: "time_limit",
+  walltime: "time_limit",
+};
+
 /** The issues of a failed parse as field errors, with the nearest known name for each unknown field. */
 export function fieldErrors(error: z.ZodError, schema?: z.ZodType): FieldError[] {
   const known = schema ? knownKeys(schema) : [];
@@ -21,7 +35,7 @@ export function fieldErrors(error: z.ZodError, schema?: z.ZodType): FieldError[]
 function flatten(issue: z.core.$ZodIssue, known: readonly string[]): FieldError[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
-      const near = nearest(key, known);
+      const near = [SYNONYMS[key], nearest(key, known)].find((word) => word !== undefined && known.includes(word));
       return {
         path: formatPath([...issue.path, key]),
         message: near ? `unknown field; did you mean ${near}?` : "unknown field; remove it or check its spelling",
@@ -34,9 +48,13 @@ function flatten(issue: z.core.$ZodIssue, known: readonly string[]): FieldError[
     const best = inner.sort((a, b) => a.length - b.length)[0];
     if (best) return best.flatMap((one) => flatten({ ...one, path: [...issue.path, ...one.path] }, known));
   }
+  if (issue.code === "invalid_key") return [{ path: formatPath(issue.path), message: `as a name: ${issue.issues[0]?.message ?? "not valid"}` }];
   if (issue.code === "invalid_type" && issue.input === undefined && /received undefined/.test(issue.message)) {
     return [{ path: formatPath(issue.path), message: `is missing (expected ${issue.expected})` }];
   }
+  // what YAML takes for a number, or for true
+  if (issue.code === "invalid_type" && issue.expected === "string" && /received (number|boolean)/.test(issue.message))
+    return [{ path: formatPath(issue.path), message: 'expected text: put it in quotes, such as "1"' }];
   return [{ path: formatPath(issue.path), message: issue.message.replace(/^Invalid input: /, "") }];
 }
 
@@ -58,10 +76,10 @@ function knownKeys(schema: z.ZodType): string[] {
   return [...keys];
 }
 
-/** The known name at an edit distance of at most two, if any. */
+/** The known name at an edit distance of at most two, if any; of short words most letters must agree. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
-  let bestDistance = 3;
+  let bestDistance = Math.min(3, Math.ceil(word.length / 2));
   for (const candidate of known) {
     const distance = editDistance(word, candidate, bestDistance);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];

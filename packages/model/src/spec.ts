@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { duration, name, size } from "./units.ts";
+import { duration, instant, name, size } from "./units.ts";
 import { FABRIC_LEVELS } from "./words.ts";
 
 /*
@@ -16,13 +16,23 @@ const envName = z
 const noNul = (text: string): boolean => !text.includes("\0");
 const text = z.string().max(32_768).refine(noNul, "must not contain a NUL character");
 const env = z.record(envName, text);
-const run = z.array(text, { error: "expected a list of words, such as [python3, train.py]; a script is [bash, -c, ...]" }).min(1).max(4096);
+const run = z
+  .array(text, { error: "expected a list of words, such as [python3, train.py]; a script is [bash, -c, ...]" })
+  .min(1)
+  .max(4096)
+  .refine(([command]) => command !== "", "expected a command as the first word");
 const absolutePath = z
   .string()
   .max(4096)
   .regex(/^\//, "expected an absolute path")
   .refine(noNul, "must not contain a NUL character")
   .refine((path) => !path.split("/").includes(".."), "must not contain '..'");
+const pathBelow = (expected: string) =>
+  z
+    .string()
+    .max(256)
+    .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, expected)
+    .refine((path) => !path.split("/").some((part) => part === "." || part === ".."), "must not contain '.' or '..' as a part");
 const label = z.record(z.string().min(1).max(128), z.string().max(256));
 
 export const nodesSpec = z.union(
@@ -45,7 +55,7 @@ export const resourcesSpec = z.strictObject({
     .lt(1)
     .refine((part) => Math.abs(part * 1000 - Math.round(part * 1000)) < 1e-9, "expected at most three decimals, such as 0.25")
     .optional(),
-  cpus: z.number().gt(0).max(4096).optional(),
+  cpus: z.number().min(0.001).max(4096).optional(),
   memory: size.optional(),
   shm: size.optional(),
   ephemeral_storage: size.optional(),
@@ -211,10 +221,7 @@ export const jobSpec = z.strictObject({
     .array(
       z.strictObject({
         env: envName,
-        from: z
-          .string()
-          .max(256)
-          .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected folder/name"),
+        from: pathBelow("expected folder/name"),
       }),
     )
     .max(64)
@@ -223,10 +230,7 @@ export const jobSpec = z.strictObject({
     .array(
       z.strictObject({
         at: absolutePath,
-        from: z
-          .string()
-          .max(256)
-          .regex(/^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, "expected the name of a volume"),
+        from: pathBelow("expected the name of a volume"),
         read_only: z.boolean().default(false),
       }),
     )
@@ -234,10 +238,15 @@ export const jobSpec = z.strictObject({
     .default([]),
   time_limit: duration.optional(),
   expected_duration: duration.optional(),
-  start_after: z.iso.datetime({ offset: true }).optional(),
-  deadline: z.iso.datetime({ offset: true }).optional(),
+  start_after: instant.optional(),
+  deadline: instant.optional(),
   after: z
-    .array(z.strictObject({ job: z.string().min(1).max(128), on: z.enum(["succeeded", "failed", "finished", "started"]).default("succeeded") }))
+    .array(
+      z.strictObject(
+        { job: z.string().min(1).max(128), on: z.enum(["succeeded", "failed", "finished", "started"]).default("succeeded") },
+        { error: ({ code }) => (code === "invalid_type" ? "expected {job: NAME or ID, on: succeeded}" : undefined) },
+      ),
+    )
     .max(256)
     .default([]),
   array: z.strictObject({ count: z.int().min(1).max(100_000), limit: z.int().min(1).optional() }).optional(),

@@ -52,6 +52,11 @@ export const size = z.union([z.string().max(64), z.number()], { error: "expected
   return z.NEVER;
 });
 
+/** A time with its zone, as RFC 3339 has it. */
+export const instant = z.iso
+  .datetime({ offset: true, error: "expected a time such as 2026-12-01T08:00:00Z" })
+  .refine((text) => !(Date.parse(text) < 0), "expected a time after 1970");
+
 /** A name of at most 63 characters that is also a DNS label, so that every engine can carry it. */
 export const name = z
   .string()

@@ -29,6 +29,15 @@ test("requests are limited by token, not for everyone", async () => {
   expect((await t.call("GET", "/v1/me", { token: calm })).status).toBe(200);
 });
 
+test("a filter that isn't known is refused: without it the answer would be of much else", async () => {
+  const token = await t.token("viewer", null, "filters");
+  expect((await t.call("GET", "/v1/jobs?stat=running", { token })).json).toMatchObject({
+    status: 400,
+    code: "invalid_request",
+    errors: [{ path: "stat", message: "unknown field; did you mean state?" }],
+  });
+});
+
 test("bodies are limited, and of a kind that is understood", async () => {
   const token = await t.token("admin", null, "writer");
   const large = { name: "x", run: ["y".repeat(3000)] };

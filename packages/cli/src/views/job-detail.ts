@@ -44,6 +44,7 @@ export function renderJob(job: JobView, attempts: readonly AttemptView[], now: n
       "failure",
       job.failure ? `${colours.red(job.failure.class)}: ${clean(job.failure.message)}${failurePlace(job)} (rule ${clean(job.failure.rule)})` : undefined,
     ],
+    ["seen", job.failure && job.failure.evidence.length > 0 ? clean(abbreviate(job.failure.evidence, 2)) : undefined],
     ["submitted", `${job.submitted_at} (${formatAge(job.submitted_at, now)} ago)`],
     ["finished", job.finished_at ?? undefined],
     ["not before", job.not_before ?? undefined],

@@ -4,11 +4,15 @@ import { ROLES } from "../words.ts";
 import { time } from "./fields.ts";
 
 export const tokenBody = z.strictObject({
-  subject: z.string().min(1).max(128),
+  subject: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^\P{Cc}*$/u, "must not contain control characters"),
   project: name.nullable().default(null),
   role: z.enum(ROLES),
   description: z.string().max(256).default(""),
-  expires_in: duration.optional(),
+  expires_in: duration.refine((seconds) => seconds >= 1, "expected at least a second").optional(),
 });
 export const tokenView = z
   .object({

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { kubernetesConfig } from "../kubernetes.ts";
-import { name, size } from "../units.ts";
+import { instant, name, size } from "../units.ts";
 import { DEVICE_VENDORS, FABRIC_LEVELS, ROLES } from "../words.ts";
 import { amounts } from "./fields.ts";
 
@@ -21,7 +21,7 @@ export const poolSpec = z
     fabric_levels: z.array(z.enum(FABRIC_LEVELS)).max(8).default(["zone", "spine", "leaf", "domain"]),
     ownership: z.enum(["owned", "leased", "cloud"]).default("owned"),
     price_per_device_hour: z.number().min(0).default(0),
-    lease_end: z.iso.datetime({ offset: true }).optional(),
+    lease_end: instant.optional(),
     /** Watts that the pool may draw, and what one busy device draws; together they bound the devices in use at a time. */
     power_budget_watts: z.number().min(0).optional(),
     spares: z
@@ -72,7 +72,7 @@ export const queueSpec = z
     reclaim: z.enum(["any_priority", "lower_priority", "never"]).optional(),
     /** Whom its jobs may evict within it; by default lower_priority. */
     within_queue: z.enum(["lower_priority", "lower_or_newer_equal", "never"]).optional(),
-    weight: z.number().gt(0).default(1),
+    weight: z.number().gt(0).max(1_000_000).default(1),
     order: z.enum(["best_effort", "strict", "least_service"]).default("best_effort"),
     paused: z.boolean().default(false),
   })
@@ -88,8 +88,8 @@ export const windowSpec = z
     nodes: z.array(name).max(20_000).default([]),
     pool: name.optional(),
     block: z.array(name).max(8).default([]),
-    start: z.iso.datetime({ offset: true }),
-    end: z.iso.datetime({ offset: true }),
+    start: instant,
+    end: instant,
     jobs: z.array(z.string().min(1).max(128)).max(1000).default([]),
     queues: z.array(name).max(1000).default([]),
     reason: z.string().max(1024).default(""),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { instant } from "../units.ts";
 import { FAILURE_CLASSES, JOB_STATES, STOP_TARGETS, WAIT_REASONS } from "../words.ts";
 import { time, page } from "./fields.ts";
 
@@ -106,7 +107,7 @@ export const jobListQuery = z.object({
   array: z.string().optional(),
   node: z.string().optional().describe("jobs with a worker on this node now"),
   active: z.stringbool().optional().describe("only jobs not finished (true) or finished (false)"),
-  submitted_since: z.iso.datetime({ offset: true }).optional(),
+  submitted_since: instant.optional(),
   sort: z.enum(["-submitted_at", "submitted_at"]).default("-submitted_at"),
   limit: z.coerce.number().int().min(1).max(500).default(100),
   cursor: z.string().max(512).optional(),

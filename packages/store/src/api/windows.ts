@@ -32,6 +32,17 @@ export async function putWindow(client: Client, spec: WindowSpec): Promise<void>
   });
 }
 
+/** Of the ids given, those that no job has. */
+export async function unknownJobs(client: Client, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await client.query<{ id: string }>({
+    name: "api-unknown-jobs",
+    text: "SELECT a.id FROM unnest($1::text[]) AS a(id) WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = a.id) ORDER BY a.id",
+    values: [ids],
+  });
+  return rows.map((row) => row.id);
+}
+
 /** Of the names given, those that no node has. */
 export async function unknownNodes(client: Client, names: readonly string[]): Promise<string[]> {
   if (names.length === 0) return [];

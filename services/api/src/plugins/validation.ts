@@ -1,5 +1,5 @@
 import { fieldErrors, formatPath, type FieldError } from "@muster/model";
-import type { z } from "zod";
+import { z } from "zod";
 import { Problem } from "../problems/problem.ts";
 
 interface RequestPart {
@@ -11,7 +11,8 @@ type Check = (value: unknown) => { value: unknown } | { error: Error };
 /** Checks a part of a request by its schema; what is wrong is told by field. */
 export function validate({ schema, httpPart }: RequestPart): Check {
   const part = httpPart ?? "body";
-  const zod = schema as z.ZodType;
+  // a filter that isn't known would be left out, and the answer be of much else
+  const zod = part === "querystring" && schema instanceof z.ZodObject ? schema.strict() : (schema as z.ZodType);
   return (value) => {
     const bad = badText(value);
     if (bad) return { error: refuse(part, [bad]) };

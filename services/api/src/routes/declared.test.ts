@@ -57,6 +57,9 @@ test("windows: made by operators, checked, listed by their start, deleted", asyn
     [{ pool: undefined, nodes: ["n1"], block: ["l1"] }, "block"],
     [{ nodes: ["nowhere"] }, "nodes"],
     [{ queues: ["nowhere"] }, "queues"],
+    [{ jobs: ["job_x"] }, "jobs"],
+    [{ block: ["nowhere"] }, "block"],
+    [{ start: "0000-01-01T00:00:00Z" }, "start"],
     [{ start: "soon" }, "start"],
   ] as const)
     expect((await put(change)).json).toMatchObject({ status: 422, errors: [{ path }] });
@@ -110,7 +113,13 @@ test("tokens: told once, the same key gives the same one, revoked at once", asyn
   expect((await t.call("GET", "/v1/me", { token })).json).toEqual({ subject: "ci", project: "own", role: "submitter", projects: { own: "submitter" } });
   expect((await t.call("DELETE", `/v1/tokens/${id}`)).status).toBe(204);
   expect((await t.call("GET", "/v1/me", { token })).status).toBe(401);
-  const expired = await t.call("POST", "/v1/tokens", { body: { ...body, expires_in: 0 } });
+  for (const [change, path] of [
+    [{ expires_in: 0 }, "expires_in"],
+    [{ subject: "ci\n" }, "subject"],
+  ] as const)
+    expect((await t.call("POST", "/v1/tokens", { body: { ...body, ...change } })).json).toMatchObject({ status: 422, errors: [{ path }] });
+  const expired = await t.call("POST", "/v1/tokens", { body });
+  await t.pool.query("UPDATE tokens SET expires_at = now() WHERE id = $1", [(expired.json as { id: string }).id]);
   expect((await t.call("GET", "/v1/me", { token: (expired.json as { token: string }).token })).status).toBe(401);
 });
 

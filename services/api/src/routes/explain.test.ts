@@ -49,6 +49,21 @@ const body = {
   eta: null,
 };
 
+test("a job that could not be started says what of its spec was refused, not to read a log that there isn't", async () => {
+  const id = await submit("own");
+  const failure = {
+    class: "user",
+    rule: "start_refused",
+    message: "a worker can't be started as it is described (worker/0)",
+    evidence: ["there is no volume x"],
+  };
+  await t.pool.query("UPDATE jobs SET state = 'failed', finished_at = now(), failure = $2 WHERE id = $1", [id, failure]);
+  expect((await t.call("GET", `/v1/jobs/${id}/explain`)).json).toMatchObject({
+    message: "It has failed: a worker can't be started as it is described (worker/0): there is no volume x.",
+    next_step: "Correct the spec, and submit it anew.",
+  });
+});
+
 test("without a leader the last recorded reason is told, with the time that it is from", async () => {
   const id = await submit("own");
   await t.pool.query("UPDATE jobs SET wait_reason = 'insufficient_capacity', wait_since = '2026-01-02T03:04:05Z' WHERE id = $1", [id]);

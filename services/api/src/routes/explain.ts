@@ -152,8 +152,10 @@ function notWaiting(row: JobListRow): ExplainView {
     recovering: [null, "It lost workers and is being brought back; it is not queued.", "Look at its attempts."],
     failed: [
       null,
-      `It has failed${row.failure?.message ? `: ${row.failure.message}` : ""}.`,
-      `Read what it wrote: muster job logs ${row.id}. When the cause is mended: muster job requeue ${row.id}.`,
+      `It has failed${row.failure?.message ? `: ${[row.failure.message, ...(row.failure.evidence ?? []).slice(0, 1)].join(": ")}` : ""}.`,
+      row.failure?.rule === "start_refused"
+        ? "Correct the spec, and submit it anew."
+        : `Read what it wrote: muster job logs ${row.id}. When the cause is mended: muster job requeue ${row.id}.`,
     ],
   };
   const [reason, message, next] = reasons[row.state] ?? [null, `It does not wait: it ${inState(row.state)}.`, "Nothing needs to be done."];

@@ -49,7 +49,10 @@ export function logRoutes(app: App, context: Context): void {
       const worker = await findWorker(request.params.id, attempt, named);
       if (!worker) {
         if (named !== undefined || attempt !== undefined)
-          throw new Problem("not_found", `Job ${request.params.id} has no worker ${named ?? ""} in attempt ${attempt ?? "any"}`);
+          throw new Problem(
+            "not_found",
+            `Job ${request.params.id} has no worker${named === undefined ? "" : ` ${named}`}${attempt === undefined ? "" : ` in attempt ${attempt}`}; GET /v1/jobs/{id}/workers lists them`,
+          );
         if (!follow) return text(reply, Buffer.alloc(0), 0, 0);
       }
       const resumed = resumeOffset(request.headers["last-event-id"]);

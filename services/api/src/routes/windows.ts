@@ -1,5 +1,16 @@
 import { windowSpec, windowView, type WindowSpec, type WindowView } from "@muster/model";
-import { appendEvents, deleteDeclared, listPools, listWindows, putWindow, queueAncestry, transaction, unknownNodes, type Client } from "@muster/store";
+import {
+  appendEvents,
+  deleteDeclared,
+  listPools,
+  listWindows,
+  putWindow,
+  queueAncestry,
+  transaction,
+  unknownJobs,
+  unknownNodes,
+  type Client,
+} from "@muster/store";
 import { z } from "zod";
 import { identityOf } from "../access/enforce.ts";
 import { visibleProjects, type Identity } from "../access/identity.ts";
@@ -55,7 +66,10 @@ export function windowRoutes(app: App, context: Context): void {
       return put(context, "window", spec.name, request, reply, async (client) => {
         await check(client, spec);
         await putWindow(client, spec);
-        return { view: await one(client, identityOf(request), spec.name), event: { data: { window: spec.name } } };
+        const view = await one(client, identityOf(request), spec.name);
+        if (spec.block.length > 0 && view.node_count === 0)
+          throw invalid("block", `no node of pool ${spec.pool} lies below ${spec.block.join("/")}; GET /v1/nodes?pool=${spec.pool} shows the fabric of each`);
+        return { view, event: { data: { window: spec.name } } };
       });
     },
   );
@@ -81,6 +95,8 @@ async function check(client: Client, spec: WindowSpec): Promise<void> {
   const [unknown] = await unknownNodes(client, spec.nodes);
   if (unknown !== undefined) throw invalid("nodes", `there is no node ${unknown}`);
   if (spec.pool !== undefined && (await listPools(client, spec.pool)).length === 0) throw invalid("pool", `there is no pool ${spec.pool}`);
+  const [gone] = await unknownJobs(client, spec.jobs);
+  if (gone !== undefined) throw invalid("jobs", `there is no job ${gone}; name jobs by their ids`);
   for (const queue of spec.queues) if ((await queueAncestry(client, queue)).length === 0) throw invalid("queues", `there is no queue ${queue}`);
 }
 
