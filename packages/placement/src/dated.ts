@@ -4,7 +4,11 @@ import type { Partition } from "./partition.ts";
 import { place } from "./place.ts";
 import type { Placement } from "./placement.ts";
 import type { State } from "./state.ts";
+import { before } from "./waiting.ts";
 import { bounds } from "./windows.ts";
+
+/** A job that should have ended just now is waited for so long at least. */
+const LEAST_LATE_MS = 10_000;
 
 /** Where and from when a waiting job will find room, if the jobs that run end as they are expected to. */
 export interface DatedReservation {
@@ -35,8 +39,7 @@ function earliestIn(state: State, job: JobRecord, partition: Partition, which: "
   for (const [other, end] of state.running.ending) {
     const placement = other.placement!;
     if (end[which] === Infinity || !placement.roles.some((placed) => wanted.has(placed.partition))) continue;
-    // Never earlier than now: who is late may end any moment.
-    ends.push({ at: Math.max(state.now, end[which]), placement });
+    ends.push({ at: end[which] > state.now ? end[which] : state.now + (which === "likely" ? lateBy(state.now - end[which]) : 0), placement });
   }
   ends.sort((a, b) => a.at - b.at);
   let released = 0;
@@ -71,6 +74,11 @@ function earliestIn(state: State, job: JobRecord, partition: Partition, which: "
   if (placement === null) return null;
   const nodes = new Set(placement.roles.flatMap(({ members }) => members.map((member) => member.node)));
   return { at: ends[count - 1]!.at, nodes };
+}
+
+/** Who is late may end any moment, and is likely to be so for longer the later it is already: its end stays one to wait for. */
+function lateBy(late: number): number {
+  return Math.max(LEAST_LATE_MS, late / 2);
 }
 
 /** Reservations kept for the first blocked jobs, so that later ones only fill the time until then. */
@@ -115,13 +123,17 @@ export class DatedReservations {
     return true;
   }
 
-  /** Nodes that a job would still hold when a job at least as urgent needs them. */
+  /**
+   * Nodes that a job would still hold when a job at least as urgent needs them. Nobody is held back by who comes after it in its queue,
+   * or whose reservation is younger than its own: else two could keep each other from the same nodes.
+   */
   avoidedBy(job: JobRecord): Set<number> {
     const avoided = new Set<number>();
     if (this.#kept.size === 0) return avoided;
     const end = this.#state.now + durations(job, this.#state.learned).likely;
     for (const [owner, { at, nodes }] of this.#kept) {
-      if (owner === job || owner.input.priority < job.input.priority || end <= at) continue;
+      if (owner === job) break;
+      if (owner.input.priority < job.input.priority || end <= at || (owner.queue === job.queue && before(job, owner))) continue;
       for (const slot of nodes) avoided.add(slot);
     }
     return avoided;

@@ -1,14 +1,19 @@
 import type { NodeInput } from "./cluster-input.ts";
+import { devicesEach } from "./counts.ts";
+import { placeGang } from "./gang.ts";
 import type { Partition } from "./partition.ts";
 import { place } from "./place.ts";
 import { Placer } from "./placer.ts";
 import { atLeast } from "./preempt.ts";
 import { crossesZones } from "./preference.ts";
-import { leadingRole, type Request, type ResolvedVariant } from "./request.ts";
+import { leadingRole, type Request, type ResolvedRole, type ResolvedVariant } from "./request.ts";
 import type { State } from "./state.ts";
 import type { Lane } from "./waiting.ts";
 
-/** All registered nodes, healthy and with nothing on them: what could ever run. Laid out when it is first asked. */
+/**
+ * All registered nodes, healthy and with nothing on them: what could ever run. One role is counted on the cluster itself; for several
+ * there is a second table of nodes, laid out when it is first needed.
+ */
 export class EmptyCluster {
   /** Raised when another answer may be true. */
   version = 0;
@@ -34,38 +39,43 @@ export class EmptyCluster {
 
   /** Whether a variant, at its least size, would find room with the role that leads in this partition. */
   takes(request: Request, variant: ResolvedVariant, lead: Partition): boolean {
-    const placer = (this.#placer ??= this.#build());
     if (this.#knownAt !== this.version) {
       this.#known = new WeakMap();
       this.#knownAt = this.version;
-      placer.version++;
-      placer.layout();
     }
     const known = this.#known.get(variant) ?? new Map<Partition, boolean>();
     this.#known.set(variant, known);
     let takes = known.get(lead);
     if (takes === undefined) {
-      takes = this.#tries(placer, request, variant, lead);
+      const anywhere = crossesZones(this.#state, atLeast(request, variant), 0);
+      takes = variant.roles.length === 1 ? this.#counts(anywhere, variant.roles[0]!, lead) : this.#tries(anywhere, lead);
       known.set(lead, takes);
     }
     return takes;
   }
 
-  #build(): Placer {
-    const placer = new Placer(this.#state.levels, this.#state.placer.pools);
-    for (const node of this.#state.nodeInputs.values()) placer.putNode(asNew(node));
-    placer.layout();
-    return placer;
+  #counts(request: Request, role: ResolvedRole, partition: Partition): boolean {
+    const { placer, levels } = this.#state;
+    if (role.min * devicesEach(role.shape) > placer.power.most(partition.pool)) return false;
+    const ask = { members: role.min, layers: role.layers.filter((layer) => layer.required), within: request.withinRequired ? request.within : levels.root };
+    return placeGang(placer.counts(partition, role.shape, true), placer.nodes, ask) !== null;
   }
 
-  #tries(placer: Placer, request: Request, variant: ResolvedVariant, lead: Partition): boolean {
+  #tries(request: Request, lead: Partition): boolean {
+    const placer = (this.#placer ??= this.#build());
+    placer.layout();
     const there = placer.partitions.find(({ pool, accelerator }) => pool === lead.pool && accelerator === lead.accelerator);
     if (there === undefined) return false;
     // Nodes that it leaves out may be in order again some day.
-    const asked = { ...crossesZones(this.#state, atLeast(request, variant), 0), excludedNodes: [], preferredNodes: [] };
-    const placed = place(placer, asked, { lead: there });
+    const placed = place(placer, { ...request, excludedNodes: [], preferredNodes: [] }, { lead: there });
     if (placed !== null) placer.untake(placed);
     return placed !== null;
+  }
+
+  #build(): Placer {
+    const placer = new Placer(this.#state.levels, this.#state.placer.pools);
+    for (const node of this.#state.nodeInputs.values()) placer.putNode(asNew(node));
+    return placer;
   }
 }
 

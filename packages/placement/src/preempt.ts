@@ -28,6 +28,9 @@ export interface PreemptionPlan {
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
 const REFINE_LIMIT = 48;
 
+/** Where more jobs run, a second look at all that could go is too much. */
+const FEW = 1000;
+
 /**
  * Finds the work to evict so that a job can start whole, or null. Nothing is changed by the search. Units are taken
  * in order until the job fits, once only on the nodes that are cheapest to clear (if `thorough`, as that looks at all
@@ -55,7 +58,7 @@ export function planPreemption(state: State, job: JobRecord, thorough: boolean):
         const focused = focus === null ? null : search.run(group.map((source) => source.narrow(focus)));
         const found = cheaper(state, focused, search.run(group));
         if (found === null) continue;
-        const isSeveral = thorough && !byService(job.queue) && found.units.filter((unit) => !unit.surplus).length > 1;
+        const isSeveral = state.holding.size < FEW && !byService(job.queue) && found.units.filter((unit) => !unit.surplus).length > 1;
         if (!isSeveral) return found;
         // Fewer gangs that are no larger together may do as well.
         const larger = search.run(group.map((source) => source.largestFirst()));
