@@ -84,13 +84,13 @@ export class Election {
     const keeping = this.#keep(lease, over);
     metrics.leader.set(1);
     try {
-      let full = true;
-      while (full && !over.signal.aborted) {
+      let again = true;
+      while (again && !over.signal.aborted) {
         const current = new Term({ ...shared, metrics, lease, signal: over.signal, recordings });
         this.#term = current;
         try {
           await current.run();
-          full = current.isRecordingFull;
+          again = current.isRecordingFull || current.isOutdated;
         } finally {
           this.#recorded = Promise.all([this.#recorded, current.recordingClosed()]);
         }

@@ -293,6 +293,11 @@ test("a setting that is put takes effect at once, under the same leader", async 
   waker.wake();
   await scheduled([large as string]);
   await endAttempts(database.pool, [large as string]);
+  // one that is taken back has its default again: everything is read anew, by the same leader
+  const { rows: lease } = await database.pool.query("SELECT holder, epoch FROM leases WHERE name = 'scheduler'");
+  await database.pool.query("UPDATE cluster SET settings = $1", [{ placement: { protected_runtime: 0 } }]);
+  await until("read anew", async () => ![leader, undefined].includes((await loadedAt().catch(() => undefined)) as string));
+  expect((await database.pool.query("SELECT holder, epoch FROM leases WHERE name = 'scheduler'")).rows).toEqual(lease);
 });
 
 test("says so of jobs that could start while starts are paused, and of no others", async () => {

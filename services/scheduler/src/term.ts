@@ -83,6 +83,11 @@ export class Term {
     this.#policy = new LivePolicy(this.mirror.engine, options.logger);
   }
 
+  /** Whether a setting was taken back: the next term begins at once, with the default. */
+  get isOutdated(): boolean {
+    return this.#outdated;
+  }
+
   /** Whether it ended only so that the next recording begins with everything read anew. */
   get isRecordingFull(): boolean {
     return this.#recorder?.due ?? false;
