@@ -22,6 +22,9 @@ const NEXT_STEPS: Record<WaitReason, string> = {
   pending_evaluation: "Nothing: it is looked at within moments.",
 };
 
+/** Where nothing is asked of the fabric, it is simply too much. */
+const TOO_MUCH = "Ask for fewer or smaller nodes, or register more of them.";
+
 type Body = Omit<ExplainView, "job" | "state">;
 
 /** Said instead of the engine's words, where what keeps the job is nothing that the engine is told of. */
@@ -80,9 +83,13 @@ export function explainBody(explanation: Explanation, input: JobInput, job: stri
     blocks: explanation.blocks.map((block) => ({ ...block })),
     ahead: { count: explanation.ahead.jobs, devices: Math.ceil(explanation.ahead.devices), top: [...explanation.ahead.top] },
     would_fit_if: [...explanation.wouldFitIf],
-    next_step: instead?.nextStep ?? NEXT_STEPS[explanation.reason].replaceAll("JOB", job),
+    next_step: instead?.nextStep ?? nextStep(explanation.reason, input).replaceAll("JOB", job),
     eta: estimate.p50 !== null && estimate.p90 !== null ? { p50: iso(estimate.p50), p90: iso(estimate.p90), basis: estimate.basis } : null,
   };
+}
+
+function nextStep(reason: WaitReason, { segments = [], within }: JobInput): string {
+  return reason === "exceeds_topology" && segments.length === 0 && within === undefined ? TOO_MUCH : NEXT_STEPS[reason];
 }
 
 /** For a job that does not wait. */

@@ -35,6 +35,9 @@ export function EventList({ events, within }: { events: readonly EventView[]; wi
                   {event.node}
                 </Link>
               ) : null}
+              {event.job === null && event.node === null && within === undefined ? (
+                <span className="mono muted">{event.queue ?? event.pool ?? event.project}</span>
+              ) : null}
               <span className="muted summary" title={summary}>
                 {summary}
               </span>

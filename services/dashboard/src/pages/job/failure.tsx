@@ -32,15 +32,21 @@ export function FailurePanel({ job, failure, recovering }: { job: JobView; failu
         {failure.evidence.length > 0 ? <pre className="evidence">{failure.evidence.join("\n")}</pre> : null}
         <p className="next">
           <span className="muted">Next</span>{" "}
-          <Link
-            to="/jobs/$job"
-            params={{ job: job.id }}
-            search={{ tab: "logs", attempt: job.attempt, ...(failure.worker ? { worker: failure.worker } : {}) }}
-            className="linked"
-          >
-            Read what {failure.worker ?? "it"} wrote
-          </Link>
-          {recovering ? "; the next attempt starts by itself." : "; requeue the job when the cause is mended."}
+          {failure.rule === "start_refused" ? (
+            "Correct the spec, and submit it anew."
+          ) : (
+            <>
+              <Link
+                to="/jobs/$job"
+                params={{ job: job.id }}
+                search={{ tab: "logs", attempt: job.attempt, ...(failure.worker ? { worker: failure.worker } : {}) }}
+                className="linked"
+              >
+                Read what {failure.worker ?? "it"} wrote
+              </Link>
+              {recovering ? "; the next attempt starts by itself." : "; requeue the job when the cause is mended."}
+            </>
+          )}
         </p>
       </div>
     </section>
