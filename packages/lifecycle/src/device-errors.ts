@@ -6,8 +6,6 @@ import type { Rule } from "./classify.ts";
  * each is a rule of its own that a cluster may change by its id: `xid_63`, `ascend_80e01801`, `amd_ring_timeout`.
  */
 
-export const DEVICE_ERRORS_VERSION = 1;
-
 export interface DeviceError {
   id: string;
   means: string;

@@ -38,7 +38,6 @@ export const retentionSettings = z.strictObject({
   logs: kept.optional().describe("how long output is kept after its last line"),
   logs_total: size.nullable().optional().describe("bytes of output kept in all, the oldest going first; null is any number"),
 });
-export type RetentionSettings = z.output<typeof retentionSettings>;
 
 export const silenceSettings = z.strictObject({
   suspect_after: duration
@@ -75,7 +74,6 @@ export const nodeSettings = z.strictObject({
     .optional()
     .describe("repairs within 28 days after which a node that breaks again is retired; null is any number"),
 });
-export type NodeSettings = z.output<typeof nodeSettings>;
 
 const priority = z.int().min(-1_000_000).max(1_000_000);
 

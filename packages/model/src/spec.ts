@@ -275,11 +275,7 @@ export type DelegatedLauncher = (typeof DELEGATED_LAUNCHERS)[number];
 export function delegatedTo(launcher: Pick<LauncherSpec, "kind">): DelegatedLauncher | undefined {
   return DELEGATED_LAUNCHERS.find((kind) => kind === launcher.kind);
 }
-export type ResourcesSpec = z.output<typeof resourcesSpec>;
 export type ParallelismSpec = z.output<typeof parallelismSpec>;
-export type TopologySpec = z.output<typeof topologySpec>;
-export type CheckpointSpec = z.output<typeof checkpointSpec>;
 export type ProgressSpec = z.output<typeof progressSpec>;
-export type RecoverySpec = z.output<typeof recoverySpec>;
 export type RecoveryRule = z.output<typeof ruleSpec>;
 export type SourceSpec = z.output<typeof sourceSpec>;

@@ -8,7 +8,6 @@ import { build, Missing, MODULE } from "./build.ts";
 /** What a control plane is made of, and the two that only some tests use. */
 export const NEEDED = ["etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager"] as const;
 export const BESIDE = ["kwok", "helm"] as const;
-export type Binary = (typeof NEEDED)[number] | (typeof BESIDE)[number];
 
 export type Binaries = Record<(typeof NEEDED)[number], string> & Partial<Record<(typeof BESIDE)[number], string>>;
 

@@ -25,7 +25,6 @@ function change(next: Partial<LiveState>): void {
   for (const listener of listeners) listener();
 }
 
-export const liveStatus = (): LiveStatus => state.status;
 export const noteAnswer = (): void => change({ heard: Date.now() });
 export const useLiveState = (): LiveState =>
   useSyncExternalStore(

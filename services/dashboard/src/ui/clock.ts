@@ -23,8 +23,6 @@ export function noteServerTime(date: string | null): void {
   skew = Math.abs(difference) < 2000 ? 0 : difference;
 }
 
-export const serverNow = (): number => Date.now() + skew;
-
 /** Now, in milliseconds, once a second. */
 export const useNow = (): number =>
   useSyncExternalStore(

@@ -1,9 +1,6 @@
 const line = { fill: "none", stroke: "currentColor", strokeWidth: 1.6, strokeLinecap: "round", strokeLinejoin: "round" } as const;
 const PATHS = {
   search: "M7 11.500a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9zM10.5 10.500L14 14",
-  sun: "M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM8 1v1.500M8 13.500V15M1 8h1.500M13.5 8H15M3 3l1 1M12 12l1 1M13 3l-1 1M4 12l-1 1",
-  moon: "M13.5 9.500A6 6 0 0 1 6.5 2.500a6 6 0 1 0 7 7z",
-  auto: "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 2v12",
   help: "M5.7 5.600a2.4 2.4 0 1 1 3.5 2.200c-.8.4-1.2.9-1.2 1.700M8 12.300v.1",
   more: "M3 8h.1M8 8h.1M13 8h.1",
   copy: "M5.5 5.500h8v8h-8zM10.5 5.500v-3h-8v8h3",
