@@ -23,7 +23,7 @@ export function removeQueue(state: State, id: string): void {
   state.service.forget(queue!);
 }
 
-function isBelow(queue: QueueNode, ancestor: QueueNode): boolean {
+export function isBelow(queue: QueueNode, ancestor: QueueNode): boolean {
   for (let up: QueueNode | null = queue; up !== null; up = up.parent) if (up === ancestor) return true;
   return false;
 }

@@ -300,6 +300,19 @@ export class QuotaTree {
     return up.height;
   }
 
+  /** Whether a use by a queue would be within what is guaranteed to one above it, once another use below that has ended. */
+  isOwnOnce(above: QueueNode, queue: QueueNode, usage: Usage, ended: { of: QueueNode; usage: Usage }): boolean {
+    let isGuaranteed = false;
+    for (const { dimension, amount } of usage) {
+      if (this.#anyNominal[dimension] !== true) continue;
+      const gone = ended.usage.find((one) => one.dimension === dimension)?.amount ?? 0;
+      const used = (above.usage[dimension] ?? 0) + this.#reaching(above, ended.of, dimension, -gone);
+      if (used + this.#reaching(above, queue, dimension, amount) > (above.nominal[dimension] ?? 0)) return false;
+      isGuaranteed = true;
+    }
+    return isGuaranteed;
+  }
+
   /** Whether the use by a queue keeps within the nominal of one above it. */
   #covers(above: QueueNode, queue: QueueNode, usage: Usage): boolean {
     for (const { dimension, amount } of usage) {

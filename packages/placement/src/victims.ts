@@ -5,6 +5,7 @@ import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Holding } from "./nodes.ts";
 import type { Partition } from "./partition.ts";
 import { meets, type QueueNode, type Usage } from "./quota.ts";
+import { isBelow } from "./queues.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
 
@@ -296,6 +297,7 @@ export function leavesEnough(state: State, job: JobRecord, source: Source, unit:
     const left = quota.share(source.giver, quota.counted, { of: source.queue, usage: unit.usage, ends: true });
     if (left < quota.share(source.taker) - 1e-12) return false;
   }
+  if (kind === "fair_share" && !unit.surplus && wouldBeTakenBack(state, job, source, unit)) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
     for (const { dimension, amount } of unit.usage) {
       const guarantee = up.stated[dimension]?.guarantee;
@@ -304,6 +306,25 @@ export function leavesEnough(state: State, job: JobRecord, source: Source, unit:
     if (up === source.giver) break;
   }
   return true;
+}
+
+/**
+ * Whether a gang is so large that without it the giver would use less than its own, and something waits there that would have a right to
+ * that: it would stop the taker at once.
+ */
+function wouldBeTakenBack(state: State, job: JobRecord, source: Source, unit: Unit): boolean {
+  const { giver } = source;
+  if (unit.usage.every(({ dimension, amount }) => (giver.usage[dimension] ?? 0) - amount >= (giver.nominal[dimension] ?? 0))) return false;
+  const ended = { of: source.queue, usage: unit.usage };
+  for (const [queue, lanes] of state.lanes) {
+    const { reclaim = "any_priority" } = queue.input;
+    if (lanes.size === 0 || reclaim === "never" || !isBelow(queue, giver)) continue;
+    for (const lane of lanes.values()) {
+      if (!state.quota.isOwnOnce(giver, queue, state.leadUsage(lane.request), ended)) continue;
+      if (reclaim === "any_priority" || lane.head()!.input.priority > job.input.priority) return true;
+    }
+  }
+  return false;
 }
 
 /** Its places and its quota count as free, until they are taken back. */

@@ -167,7 +167,7 @@ class Player {
     this.#now += (step.after ?? 0) * SECOND;
     for (const job of step.finish ?? []) {
       this.#engine.finished(job, this.#now);
-      this.#placed.delete(job);
+      for (const known of [this.#jobs, this.#placed, this.#leaving, this.#shrinking]) known.delete(job);
     }
     for (const [id, node] of Object.entries(step.nodes ?? {})) this.#addNode(id, node);
     for (const job of expand(step.submit ?? [])) {
