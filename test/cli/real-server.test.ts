@@ -104,6 +104,17 @@ memory: 1Ti
     expect(await muster(list)).toMatchObject({ code: 0 });
 });
 
+test("what is not used any more is deleted, and what is in use stays and says why", async () => {
+  const declared = "kind: queue\nname: brief\n---\nkind: project\nname: brief\n---\nkind: pool\nname: brief\nvendor: amd\naccelerator: mi300x\n";
+  expect((await muster("apply -f -", { stdin: declared })).code).toBe(0);
+  for (const kind of ["queue", "project", "pool"]) {
+    expect(await muster(`${kind} delete brief -y`)).toMatchObject({ code: 0, out: "brief deleted\n" });
+    expect(await muster(`${kind} delete brief -y`)).toMatchObject({ code: 4, err: expect.stringContaining(`muster ${kind} list`) });
+  }
+  const { code, err } = await muster("pool delete h800 -y");
+  expect([code, err]).toEqual([5, "error: Pool h800 has 4 nodes; delete them first (in_use)\n"]);
+});
+
 test("a token does what its role allows, until it is revoked", async () => {
   const made = await muster("token create ci --role viewer -p own --expires-in 1h");
   const env = { MUSTER_TOKEN: made.out.trim() };

@@ -44,7 +44,7 @@ function hintOf(error: unknown): string | undefined {
     }
     case 409:
       if (error.message.includes("possible now")) return undefined;
-      return error.problem.instance?.startsWith("/v1/cluster") ? undefined : "its state does not allow it now; muster job get shows its state";
+      return error.problem.instance?.startsWith("/v1/jobs") === false ? undefined : "its state does not allow it now; muster job get shows its state";
     case 412:
       return "it was changed meanwhile; look at it again, then repeat the command";
     case 429:

@@ -10,6 +10,7 @@ import { renderTable } from "../table.ts";
 import { poolShape, projectShape, queueShape } from "../views/cluster.ts";
 import { describeState, displayName } from "../views/job.ts";
 import { formatAge } from "../text.ts";
+import { addDelete } from "./delete.ts";
 import { withLimit, withOutput, withWatch } from "./options.ts";
 
 interface ListOptions {
@@ -19,16 +20,17 @@ interface ListOptions {
 
 export function addDeclared(program: Command, io: Io, outcome: Outcome): void {
   const kinds = [
-    { noun: "pool", about: "nodes of one architecture", list: listPools, show: showPool },
-    { noun: "queue", about: "shares of the cluster", list: listQueues, show: showQueue },
-    { noun: "project", about: "who owns jobs", list: listProjects, show: showProject },
-  ];
+    { noun: "pool", of: "pools", about: "nodes of one architecture", list: listPools, show: showPool, unused: "that have no nodes" },
+    { noun: "queue", of: "queues", about: "shares of the cluster", list: listQueues, show: showQueue, unused: "that no job was ever in" },
+    { noun: "project", of: "projects", about: "who owns jobs", list: listProjects, show: showProject, unused: "that own no job" },
+  ] as const;
   for (const kind of kinds) {
     const group = program.command(kind.noun).description(kind.about);
     const list = group.command("list").alias("ls").description(`all ${kind.noun}s`);
     withWatch(withLimit(withOutput(list))).action(action<ListOptions>(io, outcome, (session, _, options) => kind.list(session, options)));
     const get = group.command("get").description(`one ${kind.noun}`).argument(`<${kind.noun}>`);
     withOutput(get).action(action(io, outcome, (session, [name = ""]) => kind.show(session, name)));
+    addDelete(group, `forget ${kind.of} ${kind.unused}`, (session, name) => session.client[kind.of].remove(name, { signal: session.signal }), io, outcome);
   }
 }
 
