@@ -13,6 +13,7 @@ let server: Server;
 let port: number;
 let commit: string;
 let asked = 0;
+let [open, atOnce] = [0, 0];
 
 /** A repository behind a server on loopback, which gives its files as they are: enough for git. */
 beforeAll(async () => {
@@ -27,8 +28,11 @@ beforeAll(async () => {
   commit = git("rev-parse", "HEAD");
   server = createServer((request, response) => {
     asked++;
+    atOnce = Math.max(atOnce, ++open);
+    response.once("close", () => open--);
     const path = new URL(request.url ?? "", "http://x").pathname;
-    if (path === "/repo/info/refs" || path === "/repo/HEAD") response.end(readFileSync(join(folder, ".git", path.slice("/repo/".length))));
+    if (path === "/repo/info/refs" || path === "/repo/HEAD")
+      setTimeout(() => response.end(readFileSync(join(folder, ".git", path.slice("/repo/".length)))), 100);
     else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -85,6 +89,15 @@ test("git goes to the very addresses that were looked at, though the name may le
   const hosts = new GitHosts(["127.0.0.0/8"], async () => ["127.0.0.1"]);
   // no name server knows it
   expect(await resolve(`http://git.invalid:${port}/repo`, hosts)).toBe(commit);
+});
+
+test("few repositories are asked at a time, however many jobs name one", async () => {
+  const hosts = new GitHosts(["127.0.0.1"]);
+  expect(await Promise.all(Array.from({ length: 24 }, () => resolve(`http://127.0.0.1:${port}/repo`, hosts)))).toEqual(
+    Array.from({ length: 24 }, () => commit),
+  );
+  expect(atOnce).toBeGreaterThan(1);
+  expect(atOnce).toBeLessThanOrEqual(8);
 });
 
 test("what is no host is refused as such", async () => {

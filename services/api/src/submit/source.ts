@@ -1,11 +1,15 @@
 import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import type { SourceSpec } from "@muster/model";
+import fastq from "fastq";
 import { Problem } from "../problems/problem.ts";
 import type { GitHosts } from "./git-hosts.ts";
 
 /** Milliseconds that a git server may take to say which commit is meant. */
 const TIMEOUT = 15_000;
+/** So many are asked at a time, and so many more may wait for their turn. */
+const AT_ONCE = 8;
+const MOST_WAITING = 256;
 const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
 /** Names and addresses, without brackets. */
 const HOST = /^[a-z0-9][a-z0-9._-]*$|^[0-9a-f:.]+$/;
@@ -26,9 +30,16 @@ interface Remote {
   port: string;
 }
 
+interface Question {
+  remote: Remote;
+  ref: string;
+  addresses: readonly string[] | undefined;
+}
+
+const questions = fastq.promise(({ remote, ref, addresses }: Question) => listRemote(remote, ref, addresses), AT_ONCE);
+
 /** The commit that a job's source stands for now; null where it has none. @throws Problem source_unavailable */
-export async function resolveSource(source: SourceSpec | undefined, options: SourceOptions): Promise<string | null> {
-  if (!source) return null;
+export async function resolveSource(source: SourceSpec, options: SourceOptions): Promise<string | null> {
   if ("dir" in source) {
     const found = await stat(source.dir).catch(() => undefined);
     if (!found?.isDirectory()) throw unavailable("source.dir", `${source.dir} is no folder on this machine`);
@@ -45,8 +56,9 @@ export async function resolveSource(source: SourceSpec | undefined, options: Sou
           throw unavailable("source.git", (error as Error).message);
         });
   if (COMMIT.test(source.ref)) return source.ref;
-  const lines = await listRemote(remote, source.ref, addresses);
-  const commit = pick(lines, source.ref);
+  if (questions.length() >= MOST_WAITING)
+    throw new Problem("unavailable", "Too many repositories are asked at the moment; try again", { headers: { "retry-after": "5" } });
+  const commit = pick(await questions.push({ remote, ref: source.ref, addresses }), source.ref);
   if (!commit) throw unavailable("source.ref", `there is no ${source.ref} in ${withoutPassword(source.git)}`);
   return commit;
 }

@@ -210,6 +210,12 @@ describe("what the cluster does not know is refused, with the field", () => {
     expect(answer.json).toMatchObject({ status: 422, code, errors: [path === undefined ? {} : { path }] });
   });
 
+  test("a job among several is named by its place", async () => {
+    const source = { git: "file:///etc" };
+    const answer = await t.call("POST", "/v1/jobs/batch", { body: { jobs: [spec, { ...spec, source }, { ...spec, source }] } });
+    expect(answer.json).toMatchObject({ code: "source_unavailable", errors: [{ path: "jobs[1].source.git" }] });
+  });
+
   test("allow_unfit waits for nodes that are not there yet", async () => {
     expect((await t.call("POST", "/v1/jobs", { body: { ...spec, nodes: 500, resources: { accelerators: 8 }, allow_unfit: true } })).status).toBe(201);
   });

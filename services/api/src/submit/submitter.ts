@@ -102,7 +102,7 @@ export class Submitter {
     let given = 0;
     const ids = all.map((one) => made.slice(given, (given += one.resolved.array?.count ?? 1)));
     const dependencies = all.some((one) => one.resolved.after.length > 0) ? await bindDependencies(this.#pool, all, ids) : undefined;
-    const commits = await Promise.all(all.map((one) => resolveSource(one.resolved.source, this.#source)));
+    const commits = await this.#commits(all);
     return all.flatMap((one, index) =>
       toRows(one, {
         submitter: identity.subject,
@@ -111,6 +111,20 @@ export class Submitter {
         dependencies: dependencies?.[index] ?? [],
         priority: cluster.priorities[one.resolved.priority] ?? 0,
         ids: ids[index] as string[],
+      }),
+    );
+  }
+
+  /** Of each job, the commit of its source; what several name is asked once. */
+  async #commits(all: readonly Prepared[]): Promise<(string | null)[]> {
+    const asked = new Map<string, Promise<string | null>>();
+    return Promise.all(
+      all.map(({ resolved: { source }, path }) => {
+        if (!source) return null;
+        const key = JSON.stringify(source);
+        const commit = asked.get(key) ?? resolveSource(source, this.#source).catch((error: unknown) => Promise.reject(below(path, error)));
+        asked.set(key, commit);
+        return commit;
       }),
     );
   }
@@ -136,6 +150,13 @@ export class Submitter {
       more: { would_fit: verdict.wouldFit },
     });
   }
+}
+
+/** The same problem, of a field of one job among several. */
+function below(path: string, error: unknown): unknown {
+  if (path === "" || !(error instanceof Problem) || !error.details.errors) return error;
+  const errors = error.details.errors.map((one) => ({ ...one, path: `${path}${one.path}` }));
+  return new Problem(error.code, `${path}${error.message}`, { ...error.details, errors });
 }
 
 /** `after` names jobs by their names, so within a request a name must stand for one job. */
