@@ -119,7 +119,7 @@ export class Submitter {
   async #commits(all: readonly Prepared[]): Promise<(string | null)[]> {
     const asked = new Map<string, Promise<string | null>>();
     return Promise.all(
-      all.map(({ resolved: { source }, path }) => {
+      all.map(async ({ resolved: { source }, path }) => {
         if (!source) return null;
         const key = JSON.stringify(source);
         const commit = asked.get(key) ?? resolveSource(source, this.#source).catch((error: unknown) => Promise.reject(below(path, error)));
