@@ -85,7 +85,7 @@ class Clearing {
       const unit = here.unit(at);
       if (this.#isGone.has(unit)) continue;
       const source = here.source(at);
-      const kind = claimOn(this.#state, this.#job, source, this.#usage);
+      const kind = claimOn(this.#state, this.#job, source.taker, source.giver, this.#usage);
       if (kind === null || !leavesEnough(this.#state, this.#job, source, unit, kind)) continue;
       this.#take(unit);
       fits = fitsOnNode(nodes, slot, shape);

@@ -24,8 +24,9 @@ import type { State } from "./state.ts";
 import { Heap, type Blocked, type Lane } from "./waiting.ts";
 import { bounds } from "./windows.ts";
 
-/** Searches for victims in one cycle; the other jobs have their turn in the next ones. */
+/** Searches for victims in one cycle, and what these try to take; the other jobs have their turn in the next ones. */
 const SEARCHES = 64;
+const TRIED = 2048;
 /**
  * Looks at all running jobs in one cycle of every few, for moves, for the cheapest nodes to clear, or for a date.
  * Where fewer jobs run than `SMALL`, they cost nothing and are not counted.
@@ -48,6 +49,7 @@ export function runCycle(state: State, now: number): CycleResult {
   state.advance(now);
   state.settle();
   state.cycles++;
+  state.tried = 0;
   state.dated.prune();
   return new Cycle(state).run();
 }
@@ -81,7 +83,8 @@ class Cycle {
     completeRecovering(state, this.#decided);
     this.#turn = Math.min(this.#turn, refreshPrices(state));
     if (state.policy.consolidation) moveBySpeed(state, this.#decided);
-    const order = this.#openLanes();
+    let order = this.#openLanes();
+    let narrowed = false;
     for (let cursor = order.pop(); cursor !== undefined; cursor = order.pop()) {
       if (cursor.version !== state.quota.version) {
         this.#stand(cursor);
@@ -90,6 +93,12 @@ class Cycle {
           order.push(cursor);
           continue;
         }
+      }
+      if (this.#searches === 0 && !narrowed) {
+        narrowed = true;
+        order.push(cursor);
+        order = this.#onlyFitting(order);
+        continue;
       }
       const { job, lane } = cursor;
       const started = this.#consider(job, lane);
@@ -129,8 +138,7 @@ class Cycle {
     const couldFit = new Map<Request, boolean>();
     let open = 0;
     for (const [queue, lanes] of state.lanes) {
-      // Some blocked jobs still hold back others: those behind them, or those who would borrow their quota.
-      const holdsBack = queue.input.order === "strict" || (queue.input.reclaim ?? "any_priority") !== "any_priority";
+      const holdsBack = holdsOthersBack(queue);
       const list: Lane[] = [];
       const goesByService = byService(queue);
       for (const lane of lanes.values()) {
@@ -140,13 +148,8 @@ class Cycle {
           continue;
         }
         if (!holdsBack && state.crowded && lane.searchFrom > state.cycles) {
-          let fits = couldFit.get(lane.request);
-          if (fits === undefined) {
-            fits = state.placer.couldFit(lane.request);
-            couldFit.set(lane.request, fits);
-          }
           // Not noted as turned down: it is looked at again when its turn comes, whatever changes until then.
-          if (!fits) {
+          if (!this.#couldFit(lane.request, couldFit)) {
             this.#skipped++;
             continue;
           }
@@ -167,6 +170,38 @@ class Cycle {
       order.push(cursor);
     }
     return order;
+  }
+
+  /** Where no victims are looked for any more: only those matter that have room by numbers, or hold back others. The rest has its turn later. */
+  #onlyFitting(order: Heap<QueueCursor>): Heap<QueueCursor> {
+    const state = this.#state;
+    const known = new Map<Request, boolean>();
+    const fitting = new Heap<QueueCursor>(ahead);
+    const passes = (lane: Lane): boolean => {
+      if (holdsOthersBack(lane.queue) || this.#couldFit(lane.request, known)) return true;
+      this.#skipped++;
+      this.#turn = Math.min(this.#turn, state.now + TURN_MS);
+      if (lane.blocked === null) {
+        this.#block(lane, "capacity", false);
+        lane.blocked!.until = state.now;
+      }
+      return false;
+    };
+    for (const cursor of order.values()) {
+      if (!cursor.keep(passes)) continue;
+      this.#stand(cursor);
+      fitting.push(cursor);
+    }
+    return fitting;
+  }
+
+  #couldFit(request: Request, known: Map<Request, boolean>): boolean {
+    let fits = known.get(request);
+    if (fits === undefined) {
+      fits = this.#state.placer.couldFit(request);
+      known.set(request, fits);
+    }
+    return fits;
   }
 
   /** Starts a job, or makes room for it, or notes why not. */
@@ -261,7 +296,7 @@ class Cycle {
   #disturbOthers(job: JobRecord, lane: Lane, failure: PlaceFailure): boolean {
     const state = this.#state;
     if (this.#searches === 0 || (this.#crowded && lane.searchFrom > state.cycles)) return false;
-    this.#searches--;
+    this.#searches = this.#crowded && state.tried > TRIED ? 0 : this.#searches - 1;
     this.#owed = Infinity;
     if (failure === "capacity" && state.policy.consolidation && this.#mayBeThorough(job)) {
       const moves = planMoves(state, job);
@@ -361,6 +396,11 @@ class Cycle {
     const blocked = this.#strict.get(job.queue);
     return blocked !== undefined && this.#state.placer.partitionsFor(job.request).some((partition) => blocked.has(partition));
   }
+}
+
+/** Whether jobs of it that are blocked hold back others: those behind them, or those who would borrow their quota. */
+function holdsOthersBack({ input }: QueueNode): boolean {
+  return input.order === "strict" || (input.reclaim ?? "any_priority") !== "any_priority";
 }
 
 /** The version of the prices that its jobs go by; 0 where they go by none. */

@@ -8,7 +8,7 @@ import type { Source, Unit } from "./victims.ts";
 import { Heap } from "./waiting.ts";
 import { closedNodes } from "./windows.ts";
 
-/** The nodes that are cheapest to clear for a gang of one role, in the block where they are cheapest together. */
+/** The nodes that are cheapest to clear for a gang of one role, in the block where they are cheapest together; without those that have room. */
 export function focusNodes(state: State, job: JobRecord, request: Request, partition: Partition, from: readonly Source[]): ReadonlySet<number> | null {
   const { roles } = request.variants[0]!;
   if (roles.length > 1) return null;
@@ -25,7 +25,8 @@ export function focusNodes(state: State, job: JobRecord, request: Request, parti
     const total = prices.total(positions);
     if (best === null || compare(total, best.total) < 0) best = { positions, total };
   }
-  return best === null ? null : new Set(best.positions.map((position) => partition.nodeAt[position]!));
+  if (best === null) return null;
+  return new Set(best.positions.filter((position) => !prices.isFree(position)).map((position) => partition.nodeAt[position]!));
 }
 
 interface Price {
@@ -48,11 +49,13 @@ export class Prices {
   readonly #priority: Float64Array;
   readonly #work: Float64Array;
   readonly #gangs: Int32Array;
+  readonly #free: Uint8Array;
 
   constructor(size: number) {
     this.#priority = new Float64Array(size);
     this.#work = new Float64Array(size);
     this.#gangs = new Int32Array(size);
+    this.#free = new Uint8Array(size);
   }
 
   add(position: number, priority: number, work: number, gangs: number): void {
@@ -60,6 +63,16 @@ export class Prices {
     this.#priority[position] = priority;
     this.#work[position] = work;
     this.#gangs[position] = gangs;
+  }
+
+  /** Nothing need go here. */
+  addFree(position: number): void {
+    this.add(position, -Infinity, 0, 0);
+    this.#free[position] = 1;
+  }
+
+  isFree(position: number): boolean {
+    return this.#free[position] === 1;
   }
 
   cheapest(positions: readonly number[], needed: number): number[] {
@@ -110,7 +123,7 @@ export function priceNodes(
     const slot = partition.nodeAt[position]!;
     if (nodes.schedulable[slot] === 0 || closed.has(slot)) continue;
     if (fit[position]! >= each) {
-      prices.add(position, -Infinity, 0, 0);
+      prices.addFree(position);
       continue;
     }
     let fits = 0;

@@ -67,6 +67,15 @@ export class QueueCursor {
     return this.#lanes.peek()!;
   }
 
+  /** Only these lanes, its first job on top. False where there is none. */
+  keep(passes: (lane: Lane) => boolean): boolean {
+    this.#lanes.keep(passes);
+    const first = this.#lanes.peek();
+    if (first === undefined) return false;
+    this.job = first.turn!;
+    return true;
+  }
+
   /** Goes on to the next job: of the same lane this one, or none. False at the end. */
   next(ofLane: JobRecord | null): boolean {
     const lane = this.#lanes.pop()!;

@@ -1,3 +1,4 @@
+import { inOrder, type Head } from "./asking.ts";
 import { clearNodes } from "./clear-nodes.ts";
 import type { DisruptionCause } from "./decisions.ts";
 import { focusNodes } from "./focus.ts";
@@ -24,6 +25,9 @@ export interface PreemptionPlan {
   reach: number;
   share: number;
 }
+
+/** Search is given up where so many would be back. */
+const MOST_STAYING = 16;
 
 /** Victim sets up to this size are also tried with each one left out and the job placed anew. */
 const REFINE_LIMIT = 48;
@@ -136,32 +140,6 @@ function cheaper(state: State, a: PreemptionPlan | null, b: PreemptionPlan | nul
   return a;
 }
 
-interface Head {
-  source: Source;
-  next: number;
-  share: number;
-  /** By what right the job takes from it, and at which version of the quota tree that was so. */
-  kind: Source["kind"] | null;
-  judgedAt: number;
-}
-
-/** Other queues before the own, nearer ones before those further off, then the largest share. */
-function asked(a: Head, b: Head): number {
-  if (a.source.own !== b.source.own) return a.source.own ? 1 : -1;
-  if (a.source.height !== b.source.height) return a.source.height - b.source.height;
-  return Math.abs(a.share - b.share) > 1e-12 ? b.share - a.share : 0;
-}
-
-/** Those with nothing left come first, to be dropped. */
-function unitPrecedes(a: Head, b: Head): boolean {
-  const unit = a.source.units[a.next];
-  const other = b.source.units[b.next];
-  if (unit === undefined || other === undefined) return unit === undefined && other !== undefined;
-  if (unit.job.input.priority !== other.job.input.priority) return unit.job.input.priority < other.job.input.priority;
-  if (unit.lostWork !== other.lostWork) return unit.lostWork < other.lostWork;
-  return unit.job.startedAt > other.job.startedAt;
-}
-
 /** One search for victims. Everything it tries on the node table and the quota tree it takes back. */
 export class Search {
   readonly #state: State;
@@ -173,6 +151,8 @@ export class Search {
   readonly #within: ReturnType<typeof bounds>;
   /** Where a claim may rest on what else goes: on whom, by queue. */
   #claims: ReadonlyMap<QueueNode, Source> | null = null;
+  /** Who would be back at once. */
+  readonly #staying = new Set<Unit>();
 
   constructor(state: State, job: JobRecord, request: Request, choices: readonly (readonly Partition[])[], usage: Usage) {
     this.#state = state;
@@ -184,10 +164,16 @@ export class Search {
   }
 
   /** `units`: what is to go, in order, where that was found already. */
-  run(from: readonly Source[], nearestFirst = false, units: Iterable<Unit> = this.#inOrder(from)): PreemptionPlan | null {
+  run(from: readonly Source[], nearestFirst = false, units: Iterable<Unit> | null = null): PreemptionPlan | null {
     const { freed, version } = this.#state.quota;
     this.#claims = nearestFirst ? new Map(from.map((source) => [source.queue, source])) : null;
-    const plan = this.#search(from, units);
+    this.#staying.clear();
+    let plan: PreemptionPlan | null;
+    let staying: number;
+    do {
+      staying = this.#staying.size;
+      plan = this.#search(from, units ?? this.#inOrder(from));
+    } while (plan === null && this.#staying.size > staying && this.#staying.size <= MOST_STAYING);
     // What was tried and taken back has freed and changed nothing.
     this.#state.quota.freed = freed;
     this.#state.quota.version = version;
@@ -199,6 +185,7 @@ export class Search {
     let placement: Placement | null = null;
     let nextTry = 1;
     for (const unit of units) {
+      if (this.#staying.has(unit)) continue;
       giveUp(this.#state, unit);
       taken.push(unit);
       // Failed attempts come ever rarer; what was taken too many is put back afterwards.
@@ -232,9 +219,14 @@ export class Search {
     // Who goes only for the sake of a claim, and has room, would come back at once.
     const own = this.#state.quota.usageOf(chargesOf(placement));
     const returning = this.#claims === null ? undefined : kept.find((unit) => !breaksGang(kept, unit) && this.#hasRoom(unit, own));
+    const unjust = returning === undefined ? kept.filter((unit) => this.#couldTakeBack(unit, from, own)) : [];
     this.#state.placer.untake(placement);
     for (const unit of kept) if (unit !== returning) takeBack(this.#state, unit);
     if (returning !== undefined) return null;
+    if (unjust.length > 0) {
+      for (const unit of unjust) this.#staying.add(unit);
+      return null;
+    }
     return {
       placement: asAsked(this.#job.request, placement),
       units: kept,
@@ -255,58 +247,19 @@ export class Search {
     };
   }
 
-  /** Units in the order in which they go; what is no longer just once others are gone is passed over. */
+  /** Units in the order in which they go. */
   *#inOrder(from: readonly Source[]): Generator<Unit> {
-    const { quota, running } = this.#state;
-    const dims = quota.countedOf(this.#usage);
-    const share = (source: Source): number => (source.own ? 0 : quota.share(source.giver, dims));
-    const heads: Head[] = from.map((source) => ({ source, next: 0, share: share(source), kind: source.kind, judgedAt: -1 }));
-    if (this.#claims !== null) {
-      yield* this.#take(
-        heads.filter(({ source }) => source.own),
-        share,
-        false,
-      );
-    }
+    const { running } = this.#state;
+    const heads = from.map((source, index) => ({ source, next: 0, index }));
+    const those = (some: readonly Head[], surplus: boolean): Generator<Unit> => inOrder(this.#state, this.#job, this.#usage, some, surplus);
+    const own = (head: Head): boolean => head.source.own;
+    if (this.#claims !== null) yield* those(heads.filter(own), false);
     // What is above a minimum goes before any gang, wherever it is.
     if (running.elastic.size > 0) {
-      yield* this.#take(
-        heads.filter(({ source }) => running.of(source.queue).elastic > 0),
-        share,
-        true,
-      );
+      const elastic = heads.filter(({ source }) => running.of(source.queue).elastic > 0);
+      yield* those(elastic, true);
     }
-    yield* this.#take(heads, share, false);
-  }
-
-  *#take(heads: readonly Head[], share: (source: Source) => number, surplus: boolean): Generator<Unit> {
-    const left = [...heads].sort(asked);
-    while (left.length > 0) {
-      // Only among those that are asked alike do the units themselves decide.
-      let at = 0;
-      for (let i = 1; i < left.length && asked(left[i]!, left[0]!) === 0; i++) if (unitPrecedes(left[i]!, left[at]!)) at = i;
-      const best = left[at]!;
-      const { version } = this.#state.quota;
-      if (!best.source.own && best.judgedAt !== version) {
-        best.kind = claimOn(this.#state, this.#job, best.source, this.#usage);
-        best.judgedAt = version;
-      }
-      // Without a claim none of its units may go, and what else goes gives none.
-      const unit = best.kind === null ? undefined : best.source.units[best.next];
-      if (unit === undefined || (surplus && !unit.surplus)) {
-        left.splice(at, 1);
-        continue;
-      }
-      best.next++;
-      if (!leavesEnough(this.#state, this.#job, best.source, unit, best.kind!)) continue;
-      yield unit;
-      for (const head of left.filter(({ source }) => source.giver === best.source.giver)) {
-        head.share = share(head.source);
-        left.splice(left.indexOf(head), 1);
-        const later = left.findIndex((other) => asked(head, other) < 0);
-        left.splice(later < 0 ? left.length : later, 0, head);
-      }
-    }
+    yield* those(heads, false);
   }
 
   #couldFit(): boolean {
@@ -361,11 +314,25 @@ export class Search {
       const source = claims.get(unit.job.queue)!;
       if (unit === stays || source.own) return true;
       quota.charge(unit.job.queue, unit.usage);
-      const kind = claimOn(this.#state, this.#job, source, this.#usage);
+      const kind = claimOn(this.#state, this.#job, source.taker, source.giver, this.#usage);
       const may = kind !== null && leavesEnough(this.#state, this.#job, source, unit, kind);
       quota.refund(unit.job.queue, unit.usage);
       return may;
     });
+  }
+
+  /** Whether a gang that goes for the sake of shares would have the same right to the job's place once that runs. */
+  #couldTakeBack(unit: Unit, from: readonly Source[], own: Usage): boolean {
+    const { job } = unit;
+    const { quota } = this.#state;
+    if (unit.surplus || !this.#job.input.preemptible || job.input.priority !== this.#job.input.priority) return false;
+    if ((job.queue.input.reclaim ?? "any_priority") !== "any_priority") return false;
+    const source = from.find(({ queue }) => queue === job.queue);
+    if (source?.kind !== "fair_share") return false;
+    quota.charge(this.#job.queue, own);
+    const back = claimOn(this.#state, job, source.giver, source.taker, unit.usage);
+    quota.refund(this.#job.queue, own);
+    return back !== null;
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createEngine } from "./index.ts";
-import { jobArb, jobInput, nodeArb, nodeInput, World } from "./testing/world.ts";
+import { jobArb, jobInput, nodeArb, nodeInput, World, type JobShape } from "./testing/world.ts";
 
 const stepArb = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("submit" as const), job: jobArb }) },
@@ -107,6 +107,90 @@ describe("invariants", () => {
     world.submit({ ...common, queue: 0, priority: 2, preemptible: true, min: 2, devices: 1, cpus: 1 });
     world.submit({ ...common, queue: 0, priority: 0, preemptible: false, min: 1, devices: 1, cpus: 2 });
     expect(() => world.settle()).not.toThrow();
+  });
+
+  it("settle where one of two that went for the sake of shares could come back", () => {
+    const world = new World(
+      [
+        { devices: 0, cpus: 1, leaf: 0, pool: 0 },
+        { devices: 2, cpus: 4, leaf: 0, pool: 0 },
+        { devices: 1, cpus: 1, leaf: 0, pool: 0 },
+      ],
+      0,
+    );
+    const common = { more: 0, within: undefined, required: false, share: 0 } as const;
+    world.submit({ ...common, queue: 0, priority: 0, preemptible: true, min: 1, devices: 0, cpus: 1, colocate: false });
+    world.submit({ ...common, queue: 0, priority: 0, preemptible: true, min: 3, devices: 1, cpus: 0, colocate: true });
+    for (let i = 0; i < 2; i++) world.submit({ ...common, queue: 0, priority: 1, preemptible: false, min: 1, devices: 0, cpus: 1, colocate: false });
+    world.cycle();
+    world.submit({ ...common, queue: 2, priority: 0, preemptible: false, min: 2, devices: 0, cpus: 1, colocate: true });
+    world.submit({ ...common, queue: 2, priority: 0, preemptible: true, min: 1, devices: 1, cpus: 2, colocate: false });
+    expect(() => world.settle()).not.toThrow();
+  });
+
+  it("settle where a borrower could push out a gang whose queue would then take back its own for another", () => {
+    const shapes = [
+      [3, 2, 2, 1],
+      [3, 2, 2, 1],
+      [2, 2, 0, 1],
+      [1, 1, 0, 0],
+      [3, 1, 2, 1],
+      [2, 2, 0, 0],
+    ] as const;
+    const world = new World(
+      shapes.map(([devices, cpus, leaf, pool]) => ({ devices, cpus, leaf, pool })),
+      4,
+    );
+    const fixed = {
+      min: 1,
+      more: 0,
+      devices: 0,
+      share: 0,
+      cpus: 0,
+      priority: 0,
+      preemptible: false,
+      colocate: false,
+      within: undefined,
+      required: false,
+    } as const;
+    const submit = (queue: number, more: Partial<JobShape>): void => world.submit({ ...fixed, queue, ...more });
+    submit(2, { share: 500 });
+    submit(0, { min: 2, share: 500 });
+    submit(0, { devices: 1 });
+    submit(0, { priority: 1, min: 3, share: 250, cpus: 1, colocate: true });
+    submit(2, { preemptible: true, devices: 1, cpus: 2 });
+    submit(0, { priority: 1, preemptible: true, min: 2, more: 1, devices: 1, cpus: 1, colocate: true });
+    submit(0, { priority: 1, cpus: 2 });
+    submit(0, { min: 2, share: 250, cpus: 1 });
+    world.cycle();
+    submit(1, { min: 2, devices: 2, cpus: 1 });
+    world.cycle();
+    submit(0, {});
+    world.release();
+    submit(2, { priority: 1, preemptible: true, min: 2, devices: 2 });
+    submit(0, {});
+    world.cycle();
+    world.release();
+    for (const pick of [3, 8, 16, 19]) world.finish(pick);
+    expect(() => world.settle()).not.toThrow();
+  });
+
+  it("find whom to push out whatever has run for how long: who stands where there is room is not asked", () => {
+    const world = new World(
+      [
+        { devices: 0, cpus: 2, leaf: 0, pool: 0 },
+        { devices: 1, cpus: 4, leaf: 0, pool: 0 },
+        { devices: 2, cpus: 2, leaf: 0, pool: 0 },
+      ],
+      0,
+    );
+    const common = { more: 0, within: undefined, required: false, priority: 0 } as const;
+    world.submit({ ...common, queue: 0, preemptible: true, min: 2, devices: 0, share: 500, cpus: 2, colocate: true });
+    world.settle();
+    world.submit({ ...common, queue: 0, preemptible: true, min: 2, devices: 1, share: 0, cpus: 0, colocate: true });
+    world.submit({ ...common, queue: 1, preemptible: false, min: 3, devices: 0, share: 0, cpus: 2, colocate: false });
+    world.settle();
+    expect(world.live.has("j2")).toBe(true);
   });
 
   it("decisions do not depend on the order in which nodes were told", () => {

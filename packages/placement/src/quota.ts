@@ -43,20 +43,6 @@ export class QueueNode {
   }
 }
 
-/** Where two queues meet in the tree: its height, and the branches below it that lead to each. */
-export function meets(x: QueueNode, y: QueueNode): { height: number; a: QueueNode; b: QueueNode } {
-  let a = x;
-  let b = y;
-  while (a.parent !== b.parent) {
-    // One queue may lie on the way to the other: then it is its own branch.
-    if (a.parent === b) return { height: b.height, a, b };
-    if (b.parent === a) return { height: a.height, a, b };
-    if (a.depth >= b.depth) a = a.parent!;
-    else b = b.parent!;
-  }
-  return { height: a.parent!.height, a, b };
-}
-
 /** What a placement uses, as amounts by dimension. */
 export type Usage = readonly { dimension: number; amount: number }[];
 

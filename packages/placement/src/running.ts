@@ -23,7 +23,6 @@ interface UrgencyClass {
 
 /** What runs of one queue, with what searches for victims ask about all of it kept at hand. */
 export class RunningOfQueue {
-  readonly queue: QueueNode;
   readonly jobs = new Set<JobRecord>();
   /** Raised when what runs changes. */
   version = 0;
@@ -33,10 +32,6 @@ export class RunningOfQueue {
   elastic = 0;
   /** Those that may be stopped, the least urgent first. */
   readonly #classes: UrgencyClass[] = [];
-
-  constructor(queue: QueueNode) {
-    this.queue = queue;
-  }
 
   add(job: JobRecord): void {
     if (this.jobs.has(job)) return;
@@ -90,8 +85,6 @@ export class RunningOfQueue {
 
 /** Jobs that run, by queue. */
 export class RunningJobs {
-  /** By queue, in the order in which they first ran something. */
-  readonly queues: RunningOfQueue[] = [];
   /** Those with fewer members than they could use, or more than they need. */
   readonly elastic = new Set<JobRecord>();
   /** Those that go by speed, by what they ask. */
@@ -99,20 +92,20 @@ export class RunningJobs {
   /** When those end whose end is known, by what is expected and by a limit. */
   readonly ending = new Map<JobRecord, { likely: number; longest: number }>();
   readonly #byQueue = new Map<QueueNode, RunningOfQueue>();
+  #jobs = 0;
 
   of(queue: QueueNode): RunningOfQueue {
     let known = this.#byQueue.get(queue);
     if (known === undefined) {
-      known = new RunningOfQueue(queue);
+      known = new RunningOfQueue();
       this.#byQueue.set(queue, known);
-      this.queues.push(known);
     }
     return known;
   }
 
   /** Whether anything runs in another queue. */
   anyBeside(queue: QueueNode): boolean {
-    return this.queues.some((other) => other.queue !== queue && other.jobs.size > 0);
+    return this.#jobs > this.of(queue).jobs.size;
   }
 
   add(job: JobRecord, learned: Learned): void {
@@ -120,6 +113,7 @@ export class RunningJobs {
     if (likely < Infinity) this.ending.set(job, { likely: job.startedAt + likely, longest: job.startedAt + longest });
     const here = this.of(job.queue);
     here.version++;
+    if (!here.jobs.has(job)) this.#jobs++;
     here.add(job);
     if (!this.elastic.has(job) && job.placement!.roles.some(({ role }) => role.min < role.max)) {
       this.elastic.add(job);
@@ -139,6 +133,7 @@ export class RunningJobs {
   remove(job: JobRecord): void {
     const here = this.of(job.queue);
     here.version++;
+    if (here.jobs.has(job)) this.#jobs--;
     here.delete(job);
     if (this.elastic.delete(job)) here.elastic--;
     this.ending.delete(job);
@@ -147,9 +142,6 @@ export class RunningJobs {
   }
 
   forget(queue: QueueNode): void {
-    const known = this.#byQueue.get(queue);
-    if (known === undefined) return;
     this.#byQueue.delete(queue);
-    this.queues.splice(this.queues.indexOf(known), 1);
   }
 }

@@ -58,6 +58,8 @@ export class State {
   now = 0;
   cycles = 0;
   waiting = 0;
+  /** Units that searches for victims have tried to take in this cycle. */
+  tried = 0;
   /** More lanes are blocked than one cycle can search victims for. */
   crowded = false;
   readonly requests = new Requests();

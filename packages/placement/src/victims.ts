@@ -4,7 +4,7 @@ import type { JobInput } from "./job-input.ts";
 import { lostWork, type JobRecord } from "./jobs.ts";
 import type { Holding } from "./nodes.ts";
 import type { Partition } from "./partition.ts";
-import { meets, type QueueNode, type Usage } from "./quota.ts";
+import type { QueueNode, Usage } from "./quota.ts";
 import { isBelow } from "./queues.ts";
 import { byService } from "./service.ts";
 import type { State } from "./state.ts";
@@ -116,17 +116,28 @@ export function sources(state: State, taker: JobRecord, usage: Usage, partitions
   const found: Source[] = own === null ? [] : [own];
   if (!mayReclaim(state, taker)) return found;
   const list = (source: Source): readonly Unit[] => unitsUpTo(state, source.queue, partitions, source.most);
-  let claim: Claim | null = null;
-  for (const running of state.running.queues) {
-    const other = running.queue;
-    if (other === queue || running.jobs.size === 0) continue;
-    const { height, a, b } = meets(queue, other);
-    if (claim?.taker !== a) claim = new Claim(state, taker, a, usage);
-    const kind = claim.on(b);
-    if (kind === null) continue;
+  /** What runs below a branch that meets the taker's at `height`, or in the branch alone. */
+  const from = (claim: Claim, giver: QueueNode, height: number, alone: boolean): void => {
+    const kind = claim.on(giver);
+    if (kind === null) return;
     const most = reclaim === "lower_priority" ? input.priority - 1 : kind === "fair_share" ? input.priority : Infinity;
-    if (!state.anyUnprotected(running, most)) continue;
-    found.push(new Source(other, height, a, b, kind, most, list));
+    const visit = (other: QueueNode): void => {
+      const running = state.running.of(other);
+      if (running.jobs.size > 0 && state.anyUnprotected(running, most)) found.push(new Source(other, height, claim.taker, giver, kind, most, list));
+      if (!alone) for (const child of other.children) visit(child);
+    };
+    visit(giver);
+  };
+  if (queue.children.size > 0) {
+    const claim = new Claim(state, taker, queue, usage);
+    for (const child of queue.children) from(claim, child, queue.height, false);
+  }
+  for (let branch = queue; branch.parent !== null; branch = branch.parent) {
+    const claim = new Claim(state, taker, branch, usage);
+    const { parent } = branch;
+    for (const sibling of parent.children) if (sibling !== branch) from(claim, sibling, parent.height, false);
+    // One queue may lie on the way to the root: then it is its own branch.
+    if (parent.parent !== null) from(claim, parent, parent.height, true);
   }
   return found;
 }
@@ -282,9 +293,9 @@ export function size(unit: Unit): number {
   return unit.usage.reduce((sum, { amount }) => sum + amount, 0);
 }
 
-/** By what right the job may still take from another queue, by what all hold now. */
-export function claimOn(state: State, job: JobRecord, source: Source, usage: Usage): "reclaim" | "fair_share" | null {
-  return new Claim(state, job, source.taker, usage).on(source.giver);
+/** By what right a job of one branch may take from another, by what all hold now. */
+export function claimOn(state: State, job: JobRecord, taker: QueueNode, giver: QueueNode, usage: Usage): "reclaim" | "fair_share" | null {
+  return new Claim(state, job, taker, usage).on(giver);
 }
 
 /** Whether taking the unit leaves every queue above it its guarantee, and the giver no less than the taker. */
@@ -329,6 +340,7 @@ function wouldBeTakenBack(state: State, job: JobRecord, source: Source, unit: Un
 
 /** Its places and its quota count as free, until they are taken back. */
 export function giveUp(state: State, unit: Unit): void {
+  state.tried++;
   for (const holding of unit.holdings) state.placer.nodes.give(holding);
   state.quota.refund(unit.job.queue, unit.usage);
 }
