@@ -319,8 +319,13 @@ export class QuotaTree {
     return rest;
   }
 
-  #shareOf(queue: QueueNode, within: readonly number[], change: Change | null): number {
-    let most = 0;
+  /** As a share, and below 0 where the queue uses less than its own. */
+  excess(queue: QueueNode, within: readonly number[], change: Change | null = null): number {
+    return this.#shareOf(queue, within, change, -Infinity);
+  }
+
+  #shareOf(queue: QueueNode, within: readonly number[], change: Change | null, least = 0): number {
+    let most = least;
     for (const d of within) {
       // Of all there is to share: where nothing beyond the quotas may be used, that is their sum.
       const closed = this.unassigned === "closed" && this.#anyNominal[d] === true;
@@ -331,7 +336,7 @@ export class QuotaTree {
           if (dimension === d) above += this.#reaching(queue, change.of, d, change.ends ? -amount : amount);
         }
       }
-      if (above > 0) most = Math.max(most, above / capacity);
+      if (above > 0 || least < 0) most = Math.max(most, above / capacity);
     }
     return most / queue.weight;
   }

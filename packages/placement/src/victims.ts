@@ -305,8 +305,13 @@ export function leavesEnough(state: State, job: JobRecord, source: Source, unit:
   const mayReturn = kind === "fair_share" && unit.job.input.priority === job.input.priority;
   const { quota } = state;
   if (mayReturn) {
-    const left = quota.share(source.giver, quota.counted, { of: source.queue, usage: unit.usage, ends: true });
-    if (left < quota.share(source.taker) - 1e-12) return false;
+    const ended = { of: source.queue, usage: unit.usage, ends: true };
+    const left = quota.share(source.giver, quota.counted, ended);
+    const taken = quota.share(source.taker);
+    if (left < taken - 1e-12) return false;
+    // Where neither would have more than its own, who lacks more of that.
+    const dims = left + taken > 0 ? [] : quota.countedOf(unit.usage);
+    if (dims.length > 0 && quota.excess(source.giver, dims, ended) < quota.excess(source.taker, dims) - 1e-12) return false;
   }
   if (kind === "fair_share" && !unit.surplus && wouldBeTakenBack(state, job, source, unit)) return false;
   for (let up: QueueNode = source.queue; up.parent !== null; up = up.parent) {
