@@ -25,8 +25,8 @@ interface Weights {
 
 /** What little is known of a job must weigh less than its age; what is known for certain needs almost no ageing. */
 const WEIGHTS: Record<Knowledge, Weights> = {
-  nothing: { width: 0.9, age: 0.15, cap: 0.5, capHours: 4 },
-  limits: { width: 0.9, age: 0.1, cap: 0.25, capHours: 1 },
+  nothing: { width: 0.9, age: 0.1, cap: 1, capHours: 4 },
+  limits: { width: 0.7, age: 0.15, cap: 0.25, capHours: 1 },
   runtimes: { width: 1, age: 0.02, cap: Infinity, capHours: Infinity },
 };
 /** Ages below this count as this, in seconds. */
