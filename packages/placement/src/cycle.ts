@@ -346,7 +346,7 @@ class Cycle {
   #stand(cursor: QueueCursor): void {
     const { quota } = this.#state;
     cursor.version = quota.version;
-    stand(cursor.standing, quota, cursor.job, this.#leadUsage(cursor.job.request), this.#past);
+    this.#kept.lookWithout(cursor.queue, () => stand(cursor.standing, quota, cursor.job, this.#leadUsage(cursor.job.request), this.#past));
   }
 
   #leadUsage(request: Request): Usage {

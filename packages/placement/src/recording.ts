@@ -11,7 +11,7 @@ import type { ClusterChange } from "./what-if.ts";
  */
 
 /** Raised with every change by which the same calls may lead to other decisions. */
-export const PLACEMENT_VERSION = 18;
+export const PLACEMENT_VERSION = 19;
 /** Raised with every change of the lines themselves. */
 export const RECORDING_FORMAT = 1;
 
