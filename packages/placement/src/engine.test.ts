@@ -116,6 +116,19 @@ describe("a first cut of placement", () => {
     expect(engine.cycle(3).starts.map((start) => [start.job, start.variant])).toEqual([["sticky", 1]]);
   });
 
+  it("goes through a thousand variants, and names the nearest where none will do", () => {
+    const engine = createEngine();
+    engine.putQueue({ id: "q" });
+    engine.putNode(node("n0", { pool: "p999" }));
+    const variants = Array.from({ length: 1000 }, (_, i) => ({ pools: [`p${i}`] }));
+    engine.submit(job("first", { variants }));
+    engine.submit(job("second", { variants }));
+    expect(engine.cycle(1).starts).toMatchObject([{ job: "first", variant: 999 }]);
+    expect(engine.explain("second")).toMatchObject({ reason: "insufficient_capacity", message: expect.stringContaining("pool p999") });
+    engine.submit(job("none", { variants: variants.slice(0, 999) }));
+    expect(engine.explain("none")).toMatchObject({ reason: "no_matching_pool" });
+  });
+
   it("counts cpus and memory, and never mixes pools in one role", () => {
     const engine = createEngine();
     engine.putQueue({ id: "q" });

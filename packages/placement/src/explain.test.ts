@@ -172,6 +172,23 @@ describe("the reason of a job that waits", () => {
   });
 });
 
+it("the largest gang that could start now is told for each size of its segments", () => {
+  fc.assert(
+    fc.property(fc.array(nodeArb, { minLength: 1, maxLength: 12 }), fc.constantFrom(1, 2, 3), (given, size) => {
+      const nodes = given.map((node) => ({ ...node, pool: 0 }));
+      const engine = createEngine();
+      engine.putQueue({ id: "q" });
+      for (const [i, node] of nodes.entries()) engine.putNode(nodeInput(node, i));
+      engine.submit(jobInput({ pools: ["p0"], devices: 1, members: 50 * size, segment: size === 1 ? undefined : size, within: undefined }, "huge"));
+      engine.cycle(1);
+      const room = (leaf: number): number => nodes.reduce((sum, node) => sum + (node.leaf === leaf && node.healthy ? node.devices - node.used : 0), 0);
+      const members = [0, 1, 2, 3].reduce((sum, leaf) => sum + Math.floor(room(leaf) / size) * size, 0);
+      expect(engine.explain("huge").largestGangs).toMatchObject([{ pool: "p0", segmentNodes: size, members }]);
+    }),
+    { numRuns: 100 },
+  );
+});
+
 describe("what keeps a job of several roles", () => {
   const role = (name: string, nodes: number, accelerators: number) => ({ name, nodes: { min: nodes, max: nodes }, resources: { accelerators } });
   const engineWith = (nodes: number, limit?: number): PlacementEngine => {
