@@ -346,7 +346,15 @@ class Cycle {
   #stand(cursor: QueueCursor): void {
     const { quota } = this.#state;
     cursor.version = quota.version;
-    this.#kept.lookWithout(cursor.queue, () => stand(cursor.standing, quota, cursor.job, this.#leadUsage(cursor.job.request), this.#past));
+    const { freed, version } = quota;
+    // What is kept for a queue is no use of it where it is compared with others.
+    const kept = this.#kept.of(cursor.queue);
+    if (kept !== undefined) quota.refund(cursor.queue, kept);
+    stand(cursor.standing, quota, cursor.job, this.#leadUsage(cursor.job.request), this.#past);
+    if (kept === undefined) return;
+    quota.charge(cursor.queue, kept);
+    quota.freed = freed;
+    quota.version = version;
   }
 
   #leadUsage(request: Request): Usage {

@@ -40,17 +40,9 @@ export class Earmarks {
     quota.freed = freed;
   }
 
-  /** What is kept for a queue is no use of it where it is compared with others. */
-  lookWithout(queue: QueueNode, look: () => void): void {
-    const usage = this.#kept.get(queue);
-    if (usage === undefined) return look();
-    const { quota } = this.#state;
-    const { freed, version } = quota;
-    quota.refund(queue, usage);
-    look();
-    quota.charge(queue, usage);
-    quota.freed = freed;
-    quota.version = version;
+  /** What is kept for a queue now. */
+  of(queue: QueueNode): Usage | undefined {
+    return this.#kept.get(queue);
   }
 
   releaseAll(): void {
